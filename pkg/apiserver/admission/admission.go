@@ -1,0 +1,75 @@
+// Package admission is the chain of rules that a write passes between decoding and storage: first those
+// that may change the object, then, after validation, those that may only refuse it.
+package admission
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+)
+
+// Operation is the kind of a write.
+type Operation string
+
+// The operations, in the words of admission webhooks.
+const (
+	Create  Operation = "CREATE"
+	Update  Operation = "UPDATE"
+	Delete  Operation = "DELETE"
+	Connect Operation = "CONNECT"
+)
+
+// Attributes describe one write. Object is nil on Delete; OldObject is nil on Create and must not be
+// changed. Options is the *metav1.CreateOptions, UpdateOptions, PatchOptions or DeleteOptions.
+type Attributes struct {
+	Operation   Operation
+	Kind        schema.GroupVersionKind
+	Resource    schema.GroupVersionResource
+	Subresource string
+	Namespace   string
+	Name        string // empty where generateName has not been resolved yet
+	Object      runtime.Object
+	OldObject   runtime.Object
+	Options     runtime.Object
+	DryRun      bool
+	User        *request.User
+}
+
+// Plugin declares one admission rule. A nil function has nothing to say. Admit may change a.Object in
+// place; Validate must not. An error that is an apierrors.APIStatus is answered as it is; use Forbidden
+// for the usual one.
+type Plugin struct {
+	Name     string // upstream's, as in --enable-admission-plugins
+	Admit    func(ctx context.Context, a *Attributes) error
+	Validate func(ctx context.Context, a *Attributes) error
+}
+
+// Chain runs plugins in the order given.
+type Chain []Plugin
+
+// Admit lets every plugin change the object; the first error ends it.
+func (c Chain) Admit(ctx context.Context, a *Attributes) error {
+	for _, p := range c {
+		if p.Admit != nil {
+			if err := p.Admit(ctx, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Validate lets every plugin refuse the final object; the first error ends it.
+func (c Chain) Validate(ctx context.Context, a *Attributes) error {
+	for _, p := range c {
+		if p.Validate != nil {
+			if err := p.Validate(ctx, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

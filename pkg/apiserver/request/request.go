@@ -1,0 +1,82 @@
+// Package request is what one API request is known by once it has been read: who asks, and for what.
+// It is the vocabulary that authentication, authorization, admission and the verbs share, and it knows
+// none of them.
+package request
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// User is an authenticated identity.
+type User struct {
+	Name   string
+	UID    string
+	Groups []string
+	Extra  map[string][]string
+}
+
+// InGroup says whether the user is a member of group.
+func (u *User) InGroup(group string) bool {
+	for _, g := range u.Groups {
+		if g == group {
+			return true
+		}
+	}
+	return false
+}
+
+// Info is what the method, the path and the query of a request ask for, in the terms of RBAC.
+// For a path outside /api and /apis only Verb (the lower-case method), Path and IsResource=false are set.
+type Info struct {
+	IsResource  bool
+	Path        string
+	Verb        string // get list watch create update patch delete deletecollection, or the lower-case HTTP method
+	Group       string
+	Version     string
+	Resource    string // plural, lower case: "pods"
+	Subresource string // "status"; for pods/x/proxy/a/b this is "proxy" and Rest is "a/b"
+	Namespace   string
+	Name        string
+	Rest        string // what follows a subresource in the path
+	// LabelSelector and FieldSelector are the raw query parameters of list, watch and deletecollection,
+	// for authorizers that look at them.
+	LabelSelector string
+	FieldSelector string
+}
+
+// GroupVersionResource is the resource that the request names.
+func (i *Info) GroupVersionResource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: i.Group, Version: i.Version, Resource: i.Resource}
+}
+
+type key int
+
+const (
+	userKey key = iota
+	infoKey
+	warningsKey
+)
+
+// WithUser puts the identity of the asker into ctx.
+func WithUser(ctx context.Context, u *User) context.Context {
+	return context.WithValue(ctx, userKey, u)
+}
+
+// UserFrom gives the identity of the asker, nil where none was established.
+func UserFrom(ctx context.Context) *User {
+	u, _ := ctx.Value(userKey).(*User)
+	return u
+}
+
+// WithInfo puts what is asked for into ctx.
+func WithInfo(ctx context.Context, i *Info) context.Context {
+	return context.WithValue(ctx, infoKey, i)
+}
+
+// InfoFrom gives what is asked for, nil outside of a request.
+func InfoFrom(ctx context.Context) *Info {
+	i, _ := ctx.Value(infoKey).(*Info)
+	return i
+}

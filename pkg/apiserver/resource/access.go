@@ -1,0 +1,34 @@
+package resource
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Reader reads objects in the process, from the watch cache: no copy, no permission check. What it
+// answers is shared and must not be changed. It may be a moment behind etcd.
+type Reader interface {
+	// Get answers a NotFound status error where there is none.
+	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (Object, error)
+	// List answers every object of a namespace, or of all where namespace is empty, in the order of keys.
+	List(ctx context.Context, r schema.GroupResource, namespace string) ([]Object, error)
+	// Follow calls f for every object there is (old nil) and every change afterwards (obj nil when it has
+	// gone), in order, until ctx ends. synced is closed after the first pass.
+	Follow(ctx context.Context, r schema.GroupResource, f func(obj, old Object)) (synced <-chan struct{}, err error)
+}
+
+// Access also reads what is certainly current and writes, as the server itself: the rules of the kind
+// hold, admission and permissions do not apply.
+type Access interface {
+	Reader
+	// GetLive reads from etcd.
+	GetLive(ctx context.Context, r schema.GroupResource, namespace, name string) (Object, error)
+	Create(ctx context.Context, r schema.GroupResource, obj Object) (Object, error)
+	// Update reads, lets change work on a copy, and writes, again on conflict. subresource "" is the main
+	// resource. Where change answers an error nothing is written.
+	Update(ctx context.Context, r schema.GroupResource, subresource, namespace, name string, change func(obj Object) error) (Object, error)
+	// Delete removes the object; uid, where not empty, must be its own.
+	Delete(ctx context.Context, r schema.GroupResource, namespace, name string, uid types.UID) error
+}

@@ -1,0 +1,189 @@
+// Package resource says what an API resource is, and holds the rules of create, update, patch, apply and
+// delete that are the same for all of them.
+//
+// A resource is one value: a Definition. It is data and pure functions; it does no I/O. What a resource
+// must do beside its own key (allocate an address, sign a token, reach a kubelet) it states as a hook or a
+// Subresource that is built with the access it needs.
+package resource
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Object is what can be stored: a pointer to one of k8s.io/api's types, or *unstructured.Unstructured.
+type Object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// Definition declares a resource. Only the fields under "names" are required. Functions get objects
+// that they may change only where that is said; old is nil on create.
+//
+// The order of a write is: decode, Default, Prepare, admission (mutating), Default again where admission
+// changed something, Validate, admission (validating), Allocate, store.
+type Definition[T Object] struct {
+	// Names.
+	Kind          schema.GroupVersionKind // the version served and stored
+	Plural        string                  // "pods"
+	Singular      string                  // "pod"
+	ShortNames    []string
+	Categories    []string
+	ClusterScoped bool
+	New           func() T
+	NewList       func() runtime.Object
+	// Verbs in discovery's words, sorted; nil stands for all eight: create delete deletecollection get
+	// list patch update watch.
+	Verbs []string
+	// Prefix is the path of the resource's keys under /registry/, as upstream's: "pods", "services/specs",
+	// "events". Namespace and name follow.
+	Prefix string
+	// Views are further group versions in which the same stored objects are served.
+	Views []View[T]
+
+	// ValidateName answers what is wrong with a name; prefix says that it is a generateName. nil stands for
+	// a DNS subdomain.
+	ValidateName func(name string, prefix bool) []string
+
+	// Default fills in what the client left out. It is pure, idempotent, and runs on everything that is
+	// decoded, from clients and from etcd.
+	Default func(obj T)
+	// Prepare resets what this client may not set, as seen from the old object: status on create and
+	// update, deprecated fields, generation-like counters of the kind's own.
+	Prepare func(ctx context.Context, obj, old T)
+	// Validate answers every fault, in upstream's order, words and paths. On update it includes what
+	// must not change. metadata is validated by the generic rules.
+	Validate func(ctx context.Context, obj, old T) field.ErrorList
+	// Warn answers what the client should be told without being refused.
+	Warn func(ctx context.Context, obj, old T) []string
+	// Spec gives the part whose change raises metadata.generation; nil: the kind has no generation.
+	Spec func(obj T) any
+	// Reset are the paths that Prepare resets on the main resource, for field ownership: "status".
+	Reset []string
+
+	// CreateOnUpdate: PUT and apply create what is not there. Apply does so for every kind.
+	CreateOnUpdate bool
+	// StrictUpdate: an update without a resourceVersion is refused.
+	StrictUpdate bool
+	// Grace gives the seconds that a delete waits for, nil for a kind that is deleted at once. It may
+	// change obj as the first step of a graceful deletion.
+	Grace func(obj T, asked *int64) int64
+	// BeforeDelete refuses or changes a deletion (namespaces become Terminating). finish=false keeps the
+	// object stored as changed.
+	BeforeDelete func(ctx context.Context, obj T) (finish bool, err error)
+	// TTL after which etcd forgets the object, zero for never.
+	TTL func(obj T) time.Duration
+	// DefaultPropagation when a delete names none; nil: Background.
+	DefaultPropagation metav1.DeletionPropagation
+	// Allocate takes what the object needs outside its own key, after validation and before the write, and
+	// may write it into obj. It answers two functions: undo is called when the write fails or is a dry run,
+	// release (may be nil) when it stood.
+	Allocate func(ctx context.Context, obj, old T, dryRun bool) (undo, release func(), err error)
+	// Deleted gives back what Allocate took, after the object has gone.
+	Deleted func(ctx context.Context, obj T)
+
+	// Columns and Row are the Table form. Row answers one cell per column. nil: Name and Created At.
+	Columns []metav1.TableColumnDefinition
+	Row     func(obj T, now time.Time) []any
+	// RowConditions marks rows (Completed pods); may be nil.
+	RowConditions func(obj T) []metav1.TableRowCondition
+
+	// Fields gives the values that field selectors see beside metadata.name and metadata.namespace, and
+	// FieldNames their names (a selector by another is refused). Indexed are those with an index of their own.
+	Fields     func(obj T) map[string]string
+	FieldNames []string
+	Indexed    []string
+
+	Subresources []Subresource[T]
+}
+
+// View is another group version of a kind. From must not change stored; To gives an object of the
+// stored version.
+type View[T Object] struct {
+	Kind       schema.GroupVersionKind
+	New        func() runtime.Object
+	NewList    func() runtime.Object
+	From       func(stored T) (runtime.Object, error)
+	To         func(served runtime.Object) (T, error)
+	Columns    []metav1.TableColumnDefinition // nil: the stored version's
+	Row        func(obj T, now time.Time) []any
+	FieldNames []string // nil: the stored version's
+	Fields     func(obj T) map[string]string
+	Verbs      []string
+	ShortNames []string
+	Categories []string
+}
+
+// Subresource declares what stands under an object's path. Exactly one of Update, Scale, Create, Get and
+// Connect is set.
+type Subresource[T Object] struct {
+	Name  string
+	Kind  schema.GroupVersionKind // of the body, as discovery names it
+	Verbs []string                // in discovery's words
+	// Update: the body is the parent kind, and only a part of it may change (status, ephemeralcontainers,
+	// resize, finalize).
+	Update *UpdatePart[T]
+	// Scale maps autoscaling/v1 Scale.
+	Scale *ScalePart[T]
+	// Create: the body is another kind that acts on the parent (binding, eviction, token). New makes an
+	// empty body; the answer is sent with 201. obj is nil where the parent need not exist.
+	Create *CreateAction[T]
+	// Get answers something computed from the parent.
+	Get func(ctx context.Context, obj T, options runtime.Object) (runtime.Object, error)
+	// Connect takes over the connection (log, exec, attach, portforward, proxy).
+	Connect *ConnectAction[T]
+}
+
+// UpdatePart is an update of the parent that leaves the rest of it as it was. Prepare copies from old
+// into obj all that the subresource may not change.
+type UpdatePart[T Object] struct {
+	Prepare  func(ctx context.Context, obj, old T)
+	Validate func(ctx context.Context, obj, old T) field.ErrorList
+	Warn     func(ctx context.Context, obj, old T) []string
+	// Reset are the field paths that the subresource may not own ("spec"; a leading "metadata." form is
+	// allowed); Keep, when set, are the only ones that it may own.
+	Reset []string
+	Keep  []string
+	// Deletes: after the write an object that waits only for this goes (namespaces/finalize).
+	Deletes func(obj T) bool
+}
+
+// ScalePart reads and writes a Scale of the parent.
+type ScalePart[T Object] struct {
+	Replicas       func(obj T) int32
+	StatusReplicas func(obj T) int32
+	Selector       func(obj T) string
+	SetReplicas    func(obj T, n int32)
+	// SpecPath is the path of the replicas in the parent, for field ownership: "spec.replicas".
+	SpecPath string
+}
+
+// CreateAction is a POST to a subresource.
+type CreateAction[T Object] struct {
+	New func() runtime.Object
+	// Default and Validate treat the body.
+	Default  func(body runtime.Object)
+	Validate func(ctx context.Context, name string, body runtime.Object) field.ErrorList
+	// Do acts. It finds the parent itself, through the access that the constructor got.
+	Do func(ctx context.Context, namespace, name string, body runtime.Object, opts *metav1.CreateOptions) (runtime.Object, error)
+	// Status is the HTTP code, 0 for 201.
+	Status int
+}
+
+// ConnectAction hands the request over. Handler finds the object and validates the options, and answers
+// what serves the connection.
+type ConnectAction[T Object] struct {
+	Methods []string // of HTTP
+	// NewOptions is decoded from the query.
+	NewOptions func() runtime.Object
+	Handler    func(ctx context.Context, namespace, name, rest string, options runtime.Object) (http.Handler, error)
+}
+
+// Resource is a Definition of any object: the form that the server works with.
+type Resource = Definition[Object]
