@@ -26,8 +26,9 @@ type Object interface {
 // Definition declares a resource. Only the fields under "names" are required. Functions get objects
 // that they may change only where that is said; old is nil on create.
 //
-// The order of a write is: decode, Default, Prepare, admission (mutating), Default again where admission
-// changed something, Validate, admission (validating), Allocate, store.
+// The order of a write is: decode, Default, admission (mutating), Default again where admission changed
+// something, Allocate, Prepare, Validate, admission (validating), store. Allocate comes that early because
+// validation and validating admission see the addresses and ports that an object was given.
 type Definition[T Object] struct {
 	// Names.
 	Kind          schema.GroupVersionKind // the version served and stored
@@ -38,6 +39,10 @@ type Definition[T Object] struct {
 	ClusterScoped bool
 	New           func() T
 	NewList       func() runtime.Object
+	// Internal resources are stored and reached through Access, but not served.
+	Internal bool
+	// Deprecated is a warning that goes with every answer of this resource.
+	Deprecated string
 	// Verbs in discovery's words, sorted; nil stands for all eight: create delete deletecollection get
 	// list patch update watch.
 	Verbs []string
@@ -60,6 +65,9 @@ type Definition[T Object] struct {
 	// Validate answers every fault, in upstream's order, words and paths. On update it includes what
 	// must not change. metadata is validated by the generic rules.
 	Validate func(ctx context.Context, obj, old T) field.ErrorList
+	// MetadataLast: the kind's own faults are answered alone, and those of metadata only where there are
+	// none. Without it both are answered together, metadata's first.
+	MetadataLast bool
 	// Warn answers what the client should be told without being refused.
 	Warn func(ctx context.Context, obj, old T) []string
 	// Spec gives the part whose change raises metadata.generation; nil: the kind has no generation.
@@ -81,9 +89,11 @@ type Definition[T Object] struct {
 	TTL func(obj T) time.Duration
 	// DefaultPropagation when a delete names none; nil: Background.
 	DefaultPropagation metav1.DeletionPropagation
-	// Allocate takes what the object needs outside its own key, after validation and before the write, and
-	// may write it into obj. It answers two functions: undo is called when the write fails or is a dry run,
-	// release (may be nil) when it stood.
+	// ReturnDeleted: a delete answers the deleted object instead of a Status.
+	ReturnDeleted bool
+	// Allocate takes what the object needs outside its own key, before Prepare and Validate, and may write it
+	// into obj. It answers two functions: undo is called when the write fails or is a dry run, release (may
+	// be nil) when it stood.
 	Allocate func(ctx context.Context, obj, old T, dryRun bool) (undo, release func(), err error)
 	// Deleted gives back what Allocate took, after the object has gone.
 	Deleted func(ctx context.Context, obj T)
