@@ -3,7 +3,9 @@ package daemon
 import (
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
@@ -37,4 +39,14 @@ func (l *Logging) Logger(w io.Writer) (logr.Logger, error) {
 	}
 	klog.SetLogger(log)
 	return log, nil
+}
+
+// QuietLog passes what net/http complains of (handshakes that fail, mostly) to the log at verbosity 4.
+func QuietLog(log logr.Logger) *stdlog.Logger { return stdlog.New(quiet{log}, "", 0) }
+
+type quiet struct{ log logr.Logger }
+
+func (q quiet) Write(p []byte) (int, error) {
+	q.log.V(4).Info("HTTP server", "message", strings.TrimSpace(string(p)))
+	return len(p), nil
 }

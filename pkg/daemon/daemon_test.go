@@ -1,0 +1,147 @@
+package daemon
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	clocktesting "k8s.io/utils/clock/testing"
+)
+
+// apiserver answers reviews: the token "good" is user u, who may only get /metrics.
+func apiserver(asked *int) *fake.Clientset {
+	c := fake.NewClientset()
+	c.PrependReactor("create", "tokenreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		*asked++
+		r := a.(clienttesting.CreateAction).GetObject().(*authenticationv1.TokenReview).DeepCopy()
+		r.Status.Authenticated = r.Spec.Token == "good"
+		r.Status.User.Username = "u"
+		return true, r, nil
+	})
+	c.PrependReactor("create", "subjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		*asked++
+		r := a.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).DeepCopy()
+		n := r.Spec.NonResourceAttributes
+		r.Status.Allowed = r.Spec.User == "u" && n.Path == "/metrics" && n.Verb == "get"
+		return true, r, nil
+	})
+	return c
+}
+
+func TestOnlyThePermittedPassTheDelegatedDoor(t *testing.T) {
+	asked := 0
+	clock := clocktesting.NewFakePassiveClock(time.Now())
+	d := &Delegated{Client: apiserver(&asked), Clock: clock}
+	h := d.Protect(ByPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	status := func(path, token string) int {
+		r := httptest.NewRequest("GET", path, nil)
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, c := range []struct {
+		path, token string
+		want        int
+	}{{"/metrics", "", 401}, {"/metrics", "bad", 401}, {"/metrics", "good", 200}, {"/secret", "good", 403}} {
+		if got := status(c.path, c.token); got != c.want {
+			t.Errorf("%s with token %q: %d, want %d", c.path, c.token, got, c.want)
+		}
+	}
+	before := asked
+	status("/metrics", "good")
+	if asked != before {
+		t.Error("an answer of a moment ago was asked for again")
+	}
+	clock.SetTime(clock.Now().Add(11 * time.Second))
+	status("/metrics", "good")
+	if asked != before+2 {
+		t.Errorf("old answers were used: %d questions, want 2", asked-before)
+	}
+}
+
+func TestHealthListsAndExcludesChecks(t *testing.T) {
+	var h Health
+	h.AddLive(Check{"good", func(context.Context) error { return nil }})
+	h.AddReady(Check{"bad", func(context.Context) error { return errors.New("secret reason") }})
+	mux := http.NewServeMux()
+	h.Install(mux)
+	for path, want := range map[string]struct {
+		code int
+		body string
+	}{
+		"/healthz":                      {200, "ok"},
+		"/livez?verbose":                {200, "[+]ping ok\n[+]good ok\nlivez check passed\n"},
+		"/readyz":                       {500, "[+]ping ok\n[+]good ok\n[-]bad failed: reason withheld\nreadyz check failed\n"},
+		"/readyz?exclude=bad":           {200, "ok"},
+		"/readyz/good":                  {200, "ok"},
+		"/readyz/none":                  {404, "404 page not found\n"},
+		"/readyz?exclude=bad&verbose=1": {200, "[+]ping ok\n[+]good ok\n[+]bad excluded: ok\nreadyz check passed\n"},
+	} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != want.code || w.Body.String() != want.body {
+			t.Errorf("%s: %d %q, want %d %q", path, w.Code, w.Body.String(), want.code, want.body)
+		}
+	}
+}
+
+func TestSelfSignedCertificateServes(t *testing.T) {
+	cert, err := SelfSigned("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	s.StartTLS()
+	defer s.Close()
+	resp, err := (&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}).Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+}
+
+func TestLeaderWorksAloneAndTheNextFollows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		first, endFirst := context.WithCancel(context.Background())
+		second, endSecond := context.WithCancel(context.Background())
+		started := make(chan string, 2)
+		lead := func(ctx context.Context, name string, done chan<- error) {
+			l := DefaultLeaderElection("test")
+			done <- l.Run(ctx, client, func(ctx context.Context) error { started <- name; <-ctx.Done(); return nil })
+		}
+		done := make(chan error, 2)
+		go lead(first, "first", done)
+		if got := <-started; got != "first" {
+			t.Fatal(got)
+		}
+		go lead(second, "second", done)
+		time.Sleep(30 * time.Second) // of the test's own clock: longer than a lease lasts
+		if len(started) != 0 {
+			t.Fatal("two work at once")
+		}
+		endFirst()
+		if got := <-started; got != "second" {
+			t.Fatal(got)
+		}
+		endSecond()
+		if err := errors.Join(<-done, <-done); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
