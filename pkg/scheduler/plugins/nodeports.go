@@ -1,0 +1,28 @@
+package plugins
+
+import (
+	"context"
+
+	"github.com/sampan-project/sampan/pkg/scheduler/framework"
+)
+
+// nodePorts keeps a pod from nodes where another pod has one of its host ports.
+func nodePorts() framework.Plugin {
+	return framework.Plugin{
+		Name: "NodePorts",
+		Prepare: func(_ context.Context, pod *framework.PodInfo, _ *framework.Snapshot) (framework.Evaluation, *framework.Status) {
+			if len(pod.Ports) == 0 {
+				return framework.Evaluation{}, nil
+			}
+			return framework.Evaluation{Filter: func(n *framework.NodeInfo) *framework.Status {
+				for _, p := range pod.Ports {
+					if n.PortTaken(p) {
+						return framework.NewStatus(framework.Unschedulable, "node(s) didn't have free ports for the requested pod ports")
+					}
+				}
+				return nil
+			}}, nil
+		},
+		Wakes: onRoom,
+	}
+}

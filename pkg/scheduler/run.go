@@ -1,0 +1,165 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/daemon"
+	"github.com/sampan-project/sampan/pkg/scheduler/plugins"
+)
+
+// Command is the scheduler's command line.
+func Command() *cobra.Command {
+	cfg := DefaultConfig()
+	cmd := &cobra.Command{
+		Use:   "scheduler",
+		Short: "Gives every pod a node",
+		Long: `The scheduler watches for pods that have no node, finds the best node for each (filter, score,
+reserve, permit, bind) and binds it. One of several replicas works at a time.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return Run(cmd.Context(), cfg) },
+	}
+	cfg.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// Run schedules until ctx ends or leadership is lost.
+func Run(ctx context.Context, cfg *Config) error {
+	if err := cfg.load(); err != nil {
+		return err
+	}
+	log, err := cfg.Logging.Logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	rest, err := daemon.ClientConfig(cfg.Kubeconfig, "kube-scheduler/sampan")
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(rest)
+	if err != nil {
+		return fmt.Errorf("making the client of the apiserver: %w", err)
+	}
+	profiles, err := cfg.buildProfiles(binder(client))
+	if err != nil {
+		return err
+	}
+	registry := daemon.NewMetrics()
+	var health daemon.Health
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := cfg.Serving.Start(ctx, log, client, &health, registry); err != nil {
+		return err
+	}
+	return cfg.LeaderElection.Run(ctx, client, func(ctx context.Context) error {
+		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: client.EventsV1()})
+		defer broadcaster.Shutdown()
+		if err := broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
+			return fmt.Errorf("starting to record events: %w", err)
+		}
+		s := New(Options{
+			Profiles: profiles, Percent: cfg.Percent, InitialBackoff: cfg.InitialBackoff, MaxBackoff: cfg.MaxBackoff,
+			Clock: clock.RealClock{}, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: log,
+			Events: recorders(broadcaster, profiles), Status: statusWriter(client), Metrics: NewMetrics(registry),
+		})
+		s.metrics.observeQueue(registry, s.queue)
+		if err := follow(ctx, client, s); err != nil {
+			return err
+		}
+		return s.Run(ctx)
+	})
+}
+
+// recorders gives each profile's events its schedulerName as their reporter.
+func recorders(b events.EventBroadcaster, profiles []plugins.Profile) func(string) events.EventRecorder {
+	byName := map[string]events.EventRecorder{}
+	for _, p := range profiles {
+		byName[p.SchedulerName] = b.NewRecorder(scheme.Scheme, p.SchedulerName)
+	}
+	return func(name string) events.EventRecorder { return byName[name] }
+}
+
+// binder writes bindings through the pods/binding subresource.
+func binder(client kubernetes.Interface) plugins.Binder {
+	return func(ctx context.Context, b *corev1.Binding) error {
+		return client.CoreV1().Pods(b.Namespace).Bind(ctx, b, metav1.CreateOptions{})
+	}
+}
+
+// statusWriter patches the pod's PodScheduled condition alone, so that it needs no resourceVersion.
+func statusWriter(client kubernetes.Interface) StatusWriter {
+	return func(ctx context.Context, pod *corev1.Pod, c corev1.PodCondition) error {
+		patch, err := json.Marshal(map[string]any{
+			"metadata": map[string]any{"uid": pod.UID},
+			"status":   map[string]any{"conditions": []corev1.PodCondition{c}},
+		})
+		if err != nil {
+			return fmt.Errorf("encoding a pod condition: %w", err)
+		}
+		_, err = client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+		return err
+	}
+}
+
+// follow feeds the scheduler from informers and returns when it has seen the whole cluster once. Finished
+// pods are left out at the source.
+func follow(ctx context.Context, client kubernetes.Interface, s *Scheduler) error {
+	trim := func(obj any) (any, error) {
+		if o, ok := obj.(metav1.Object); ok {
+			o.SetManagedFields(nil)
+		}
+		return obj, nil
+	}
+	running := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			o.FieldSelector = fields.AndSelectors(
+				fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
+				fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed))).String()
+		}))
+	all := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim))
+	nodes, err := all.Core().V1().Nodes().Informer().AddEventHandler(handler(s.SetNode, s.RemoveNode))
+	if err != nil {
+		return fmt.Errorf("following nodes: %w", err)
+	}
+	pods, err := running.Core().V1().Pods().Informer().AddEventHandler(handler(s.SetPod, s.RemovePod))
+	if err != nil {
+		return fmt.Errorf("following pods: %w", err)
+	}
+	all.Start(ctx.Done())
+	running.Start(ctx.Done())
+	if !toolscache.WaitForCacheSync(ctx.Done(), nodes.HasSynced, pods.HasSynced) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// handler adapts an informer's events to two typed functions; old is the zero T for a new object.
+func handler[T any](set func(obj, old *T), remove func(obj *T)) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) { set(obj.(*T), nil) },
+		UpdateFunc: func(old, obj any) {
+			set(obj.(*T), old.(*T))
+		},
+		DeleteFunc: func(obj any) {
+			if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+				obj = gone.Obj
+			}
+			remove(obj.(*T))
+		},
+	}
+}
