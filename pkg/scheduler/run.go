@@ -119,24 +119,18 @@ func statusWriter(client kubernetes.Interface) StatusWriter {
 // follow feeds the scheduler from informers and returns when it has seen the whole cluster once. Finished
 // pods are left out at the source.
 func follow(ctx context.Context, client kubernetes.Interface, s *Scheduler) error {
-	trim := func(obj any) (any, error) {
-		if o, ok := obj.(metav1.Object); ok {
-			o.SetManagedFields(nil)
-		}
-		return obj, nil
-	}
-	running := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim),
+	running := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(daemon.DropManagedFields),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 			o.FieldSelector = fields.AndSelectors(
 				fields.OneTermNotEqualSelector("status.phase", string(corev1.PodSucceeded)),
 				fields.OneTermNotEqualSelector("status.phase", string(corev1.PodFailed))).String()
 		}))
-	all := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim))
-	nodes, err := all.Core().V1().Nodes().Informer().AddEventHandler(handler(s.SetNode, s.RemoveNode))
+	all := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(daemon.DropManagedFields))
+	nodes, err := all.Core().V1().Nodes().Informer().AddEventHandler(daemon.Handler(s.SetNode, s.RemoveNode))
 	if err != nil {
 		return fmt.Errorf("following nodes: %w", err)
 	}
-	pods, err := running.Core().V1().Pods().Informer().AddEventHandler(handler(s.SetPod, s.RemovePod))
+	pods, err := running.Core().V1().Pods().Informer().AddEventHandler(daemon.Handler(s.SetPod, s.RemovePod))
 	if err != nil {
 		return fmt.Errorf("following pods: %w", err)
 	}
@@ -146,20 +140,4 @@ func follow(ctx context.Context, client kubernetes.Interface, s *Scheduler) erro
 		return ctx.Err()
 	}
 	return nil
-}
-
-// handler adapts an informer's events to two typed functions; old is the zero T for a new object.
-func handler[T any](set func(obj, old *T), remove func(obj *T)) toolscache.ResourceEventHandler {
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(obj any) { set(obj.(*T), nil) },
-		UpdateFunc: func(old, obj any) {
-			set(obj.(*T), old.(*T))
-		},
-		DeleteFunc: func(obj any) {
-			if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-				obj = gone.Obj
-			}
-			remove(obj.(*T))
-		},
-	}
 }

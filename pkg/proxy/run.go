@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/daemon"
+)
+
+// Command is the proxy's command line.
+func Command() *cobra.Command {
+	cfg := DefaultConfig()
+	cmd := &cobra.Command{
+		Use:   "proxy",
+		Short: "Carries connections to services to their backends",
+		Long: `The proxy runs on every node. It watches Services and EndpointSlices and keeps the node's kernel
+(IPVS or nftables) in step, so that connections to a service's address reach one of its backends.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return Run(cmd.Context(), cfg) },
+	}
+	cfg.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// Run proxies until ctx ends. The rules stay when it does, so that a restart cuts no connection.
+func Run(ctx context.Context, cfg *Config) error {
+	if err := cfg.load(); err != nil {
+		return err
+	}
+	log, err := cfg.Logging.Logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	options, err := cfg.options()
+	if err != nil {
+		return err
+	}
+	if cfg.Cleanup {
+		return CleanupAll(ctx, options)
+	}
+	if cfg.Node == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("this host's name is unknown (give one with --hostname-override): %w", err)
+		}
+		cfg.Node = strings.ToLower(host)
+	}
+	kernel, err := OpenKernel(cfg.Mode, options, cfg.Scheduler, log)
+	if err != nil {
+		return err
+	}
+	if err := setting("net/ipv4/ip_forward", "1"); err != nil {
+		return err
+	}
+	rest, err := daemon.ClientConfig(cfg.Kubeconfig, "kube-proxy/sampan")
+	if err != nil {
+		return err
+	}
+	client, err := kubernetes.NewForConfig(rest)
+	if err != nil {
+		return fmt.Errorf("making the client of the apiserver: %w", err)
+	}
+	registry := daemon.NewMetrics()
+	p := New(Options{
+		Kernel: kernel, DropStale: dropStale, Node: cfg.Node, Clock: clock.RealClock{}, Log: log,
+		Metrics: NewMetrics(registry), Pause: cfg.MinSyncPeriod, Repeat: cfg.SyncPeriod,
+	})
+	if cfg.HealthAddress != "" {
+		if err := serveHTTP(ctx, cfg.HealthAddress, healthHandler(p), log); err != nil {
+			return fmt.Errorf("--healthz-bind-address: %w", err)
+		}
+	}
+	if cfg.MetricsAddress != "" {
+		mux := http.NewServeMux()
+		mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+		mux.HandleFunc("/proxyMode", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, cfg.Mode) })
+		mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+		if err := serveHTTP(ctx, cfg.MetricsAddress, mux, log); err != nil {
+			return fmt.Errorf("--metrics-bind-address: %w", err)
+		}
+	}
+	if err := follow(ctx, client, p); err != nil {
+		return err
+	}
+	health := &serviceHealth{proxy: p, log: log, open: map[uint16]openPort{}}
+	p.onSync = func() { health.update(ctx) }
+	return p.Run(ctx)
+}
+
+// follow feeds the proxy from informers and returns when it has seen every service and slice once.
+// Headless services' slices are left out at the source.
+func follow(ctx context.Context, client kubernetes.Interface, p *Proxy) error {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(daemon.DropManagedFields),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			o.LabelSelector = "!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name"
+		}))
+	services, err := factory.Core().V1().Services().Informer().AddEventHandler(daemon.Handler(p.SetService, p.RemoveService))
+	if err != nil {
+		return fmt.Errorf("following services: %w", err)
+	}
+	slices, err := factory.Discovery().V1().EndpointSlices().Informer().AddEventHandler(daemon.Handler(p.SetSlice, p.RemoveSlice))
+	if err != nil {
+		return fmt.Errorf("following endpoint slices: %w", err)
+	}
+	factory.Start(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), services.HasSynced, slices.HasSynced) {
+		return ctx.Err()
+	}
+	return nil
+}
