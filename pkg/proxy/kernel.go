@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/sampan-project/sampan/pkg/proxy/conntrack"
+	"github.com/sampan-project/sampan/pkg/proxy/iptables"
 	"github.com/sampan-project/sampan/pkg/proxy/ipvs"
 	"github.com/sampan-project/sampan/pkg/proxy/model"
 	"github.com/sampan-project/sampan/pkg/proxy/nftables"
@@ -121,11 +122,30 @@ func (k *viaNFTables) Cleanup(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// viaIPVS is the IPVS path: virtual services, and nftables for masquerading.
+// viaIPVS is the IPVS path: virtual services, and the packet filter for masquerading.
 type viaIPVS struct {
 	table      *ipvs.Table
-	masquerade []*nftables.Masquerade
+	masquerade []masquerader
 	options    nftables.Options
+}
+
+// masquerader does what IPVS cannot: give connections this node's address where answers must pass it again.
+type masquerader interface {
+	Sync(ctx context.Context, r model.Rules, nodes []netip.Addr) error
+	Cleanup(ctx context.Context) error
+}
+
+// openMasquerade takes nftables, or iptables on a kernel that has IPVS but no nftables.
+func openMasquerade(o nftables.Options) (masquerader, error) {
+	m, err := nftables.NewMasquerade(o)
+	if err == nil {
+		return m, nil
+	}
+	old, second := iptables.New(iptables.Options{V6: o.V6, ClusterCIDRs: o.ClusterCIDRs, MasqueradeAll: o.MasqueradeAll})
+	if second != nil {
+		return nil, errors.Join(err, second)
+	}
+	return old, nil
 }
 
 func openIPVS(o nftables.Options, scheduler string) (Kernel, error) {
@@ -133,7 +153,7 @@ func openIPVS(o nftables.Options, scheduler string) (Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	masquerade, err := families(o, nftables.NewMasquerade)
+	masquerade, err := families(o, openMasquerade)
 	if err != nil {
 		return nil, err
 	}

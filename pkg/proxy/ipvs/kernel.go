@@ -64,7 +64,7 @@ func NewKernel() (*Kernel, error) {
 
 func (k *Kernel) Virtual() (map[Key]Live, error) {
 	services, err := k.client.Services()
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // which is how an empty list is answered
 		return nil, fmt.Errorf("listing virtual services: %w", err)
 	}
 	out := map[Key]Live{}
@@ -73,7 +73,7 @@ func (k *Kernel) Virtual() (map[Key]Live, error) {
 			continue // not of this proxy's making
 		}
 		destinations, err := k.client.Destinations(s.Service)
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("listing real servers: %w", err)
 		}
 		l := Live{Scheduler: s.Scheduler, Backends: map[netip.AddrPort]LiveBackend{}}

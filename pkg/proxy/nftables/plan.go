@@ -43,7 +43,7 @@ const (
 	services      = "services"
 	refuse        = "refuse"
 	mark          = "mark-for-masquerade"
-	rejecting     = "reject"
+	rejecting     = "reject-new"
 	serviceIPs    = "service-ips"
 	nodePorts     = "service-nodeports"
 	noBackends    = "no-endpoint-services"
