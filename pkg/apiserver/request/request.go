@@ -38,7 +38,7 @@ type Info struct {
 	Resource    string // plural, lower case: "pods"
 	Subresource string // "status"; for pods/x/proxy/a/b this is "proxy" and Rest is "a/b"
 	Namespace   string
-	Name        string
+	Name        string // of list, watch and deletecollection: what a field selector metadata.name=x pins it to
 	Rest        string // what follows a subresource in the path
 	// LabelSelector and FieldSelector are the raw query parameters of list, watch and deletecollection,
 	// for authorizers that look at them.

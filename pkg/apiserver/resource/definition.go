@@ -41,6 +41,11 @@ type Definition[T Object] struct {
 	NewList       func() runtime.Object
 	// Internal resources are stored and reached through Access, but not served.
 	Internal bool
+	// Answer makes the resource a question that is answered and not stored: create is its only verb, and
+	// what Answer gives is the body of the 201. obj is decoded, defaulted and has its managedFields; metadata is
+	// otherwise as the client sent it, except for a namespace from the path. Neither the generic rules
+	// nor Validate look at it: Answer refuses what is wrong itself, in the kind's own words.
+	Answer func(ctx context.Context, obj T, opts *metav1.CreateOptions) (runtime.Object, error)
 	// Deprecated is a warning that goes with every answer of this resource.
 	Deprecated string
 	// Verbs in discovery's words, sorted; nil stands for all eight: create delete deletecollection get
