@@ -1,0 +1,270 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/podrefs"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// The resources that a node's relationships are made of.
+var (
+	pods           = schema.GroupResource{Resource: "pods"}
+	nodes          = schema.GroupResource{Resource: "nodes"}
+	secrets        = schema.GroupResource{Resource: "secrets"}
+	configMaps     = schema.GroupResource{Resource: "configmaps"}
+	serviceAccount = schema.GroupResource{Resource: "serviceaccounts"}
+	claims         = schema.GroupResource{Resource: "persistentvolumeclaims"}
+	volumes        = schema.GroupResource{Resource: "persistentvolumes"}
+	attachments    = schema.GroupResource{Group: storagev1.GroupName, Resource: "volumeattachments"}
+	csiNodes       = schema.GroupResource{Group: storagev1.GroupName, Resource: "csinodes"}
+	leases         = schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}
+	deviceClaims   = schema.GroupResource{Group: resourcev1.GroupName, Resource: "resourceclaims"}
+	deviceSlices   = schema.GroupResource{Group: resourcev1.GroupName, Resource: "resourceslices"}
+)
+
+// ref names an object.
+type ref struct {
+	resource        schema.GroupResource
+	namespace, name string
+}
+
+// Graph knows what each node needs. An edge leads from a node to an object that one of its pods names,
+// and is counted, because several pods may name the same. Volumes hang on their claim and the secrets
+// of a volume on the volume, so those edges are one step longer.
+//
+// Invariant: counts[n][r] is the number of sources (pods, attachments, slices) in `made` that lead from n
+// to r. Every change takes a source's old edges out before it puts its new ones in.
+type Graph struct {
+	mu       sync.RWMutex
+	counts   map[string]map[ref]int
+	made     map[ref]edges
+	claimOf  map[string]ref          // volume -> its claim
+	volumeOf map[ref]map[string]bool // secret -> volumes that need it
+	needs    map[string][]ref        // volume -> its secrets
+}
+
+type edges struct {
+	node string
+	to   []ref
+}
+
+// NewGraph starts to follow what makes relationships until ctx ends; synced is closed when it has seen
+// everything that was stored.
+func NewGraph(ctx context.Context, reader resource.Reader) (g *Graph, synced <-chan struct{}, err error) {
+	g = newGraph()
+	var each []<-chan struct{}
+	for _, r := range []schema.GroupResource{pods, volumes, attachments, deviceSlices} {
+		s, err := reader.Follow(ctx, r, g.see)
+		if apierrors.IsNotFound(err) {
+			continue // not served here, so nothing of it relates to a node
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("following %s: %w", r, err)
+		}
+		each = append(each, s)
+	}
+	done := make(chan struct{})
+	go func() {
+		for _, s := range each {
+			select {
+			case <-s:
+			case <-ctx.Done():
+				return
+			}
+		}
+		close(done)
+	}()
+	return g, done, nil
+}
+
+func newGraph() *Graph {
+	return &Graph{
+		counts:   map[string]map[ref]int{},
+		made:     map[ref]edges{},
+		claimOf:  map[string]ref{},
+		volumeOf: map[ref]map[string]bool{},
+		needs:    map[string][]ref{},
+	}
+}
+
+// Related says whether the node needs the object.
+func (g *Graph) Related(node string, r schema.GroupResource, namespace, name string) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	of := g.counts[node]
+	if len(of) == 0 {
+		return false
+	}
+	at := ref{r, namespace, name}
+	if of[at] > 0 {
+		return true
+	}
+	switch r {
+	case volumes:
+		return of[g.claimOf[name]] > 0
+	case secrets:
+		for v := range g.volumeOf[at] {
+			if of[g.claimOf[v]] > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (g *Graph) see(obj, old resource.Object) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	gone := obj == nil
+	if gone {
+		obj = old
+	}
+	switch o := obj.(type) {
+	case *corev1.Pod:
+		g.replace(ref{pods, o.Namespace, o.Name}, podEdges(o), gone)
+	case *storagev1.VolumeAttachment:
+		at := ref{attachments, "", o.Name}
+		g.replace(at, edges{o.Spec.NodeName, []ref{at}}, gone)
+	case *resourcev1.ResourceSlice:
+		at := ref{deviceSlices, "", o.Name}
+		e := edges{to: []ref{at}}
+		if o.Spec.NodeName != nil {
+			e.node = *o.Spec.NodeName
+		}
+		g.replace(at, e, gone)
+	case *corev1.PersistentVolume:
+		g.volume(o, gone)
+	}
+}
+
+func (g *Graph) replace(source ref, e edges, gone bool) {
+	if was, ok := g.made[source]; ok {
+		of := g.counts[was.node]
+		for _, to := range was.to {
+			if of[to]--; of[to] <= 0 {
+				delete(of, to)
+			}
+		}
+		if len(of) == 0 {
+			delete(g.counts, was.node)
+		}
+		delete(g.made, source)
+	}
+	if gone || e.node == "" {
+		return
+	}
+	of := g.counts[e.node]
+	if of == nil {
+		of = map[ref]int{}
+		g.counts[e.node] = of
+	}
+	for _, to := range e.to {
+		of[to]++
+	}
+	g.made[source] = e
+}
+
+// podEdges are the pod itself and all that it names. A mirror pod names nothing that its node may read:
+// whoever controls a node writes its mirror pods.
+func podEdges(p *corev1.Pod) edges {
+	ns := p.Namespace
+	e := edges{node: p.Spec.NodeName, to: []ref{{pods, ns, p.Name}}}
+	if p.Spec.NodeName == "" {
+		return e
+	}
+	if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return e
+	}
+	add := func(r schema.GroupResource, names ...string) {
+		for _, n := range names {
+			if n != "" {
+				e.to = append(e.to, ref{r, ns, n})
+			}
+		}
+	}
+	add(serviceAccount, p.Spec.ServiceAccountName)
+	add(secrets, podrefs.Secrets(p)...)
+	add(configMaps, podrefs.ConfigMaps(p)...)
+	add(claims, podrefs.Claims(p)...)
+	add(deviceClaims, podrefs.ResourceClaims(p)...)
+	return e
+}
+
+func (g *Graph) volume(v *corev1.PersistentVolume, gone bool) {
+	for _, s := range g.needs[v.Name] {
+		delete(g.volumeOf[s], v.Name)
+		if len(g.volumeOf[s]) == 0 {
+			delete(g.volumeOf, s)
+		}
+	}
+	delete(g.needs, v.Name)
+	delete(g.claimOf, v.Name)
+	if gone || v.Spec.ClaimRef == nil {
+		return
+	}
+	g.claimOf[v.Name] = ref{claims, v.Spec.ClaimRef.Namespace, v.Spec.ClaimRef.Name}
+	for _, s := range volumeSecrets(v) {
+		if g.volumeOf[s] == nil {
+			g.volumeOf[s] = map[string]bool{}
+		}
+		g.volumeOf[s][v.Name] = true
+		g.needs[v.Name] = append(g.needs[v.Name], s)
+	}
+}
+
+// volumeSecrets are the secrets that a node needs to mount the volume. A reference without a namespace
+// means the claim's.
+func volumeSecrets(v *corev1.PersistentVolume) []ref {
+	var out []ref
+	add := func(namespace, name string) {
+		if name == "" {
+			return
+		}
+		if namespace == "" {
+			namespace = v.Spec.ClaimRef.Namespace
+		}
+		out = append(out, ref{secrets, namespace, name})
+	}
+	each := func(refs ...*corev1.SecretReference) {
+		for _, r := range refs {
+			if r != nil {
+				add(r.Namespace, r.Name)
+			}
+		}
+	}
+	s := &v.Spec.PersistentVolumeSource
+	switch {
+	case s.CSI != nil:
+		each(s.CSI.ControllerPublishSecretRef, s.CSI.NodePublishSecretRef, s.CSI.NodeStageSecretRef, s.CSI.NodeExpandSecretRef)
+	case s.AzureFile != nil:
+		ns := ""
+		if s.AzureFile.SecretNamespace != nil {
+			ns = *s.AzureFile.SecretNamespace
+		}
+		add(ns, s.AzureFile.SecretName)
+	case s.CephFS != nil:
+		each(s.CephFS.SecretRef)
+	case s.Cinder != nil:
+		each(s.Cinder.SecretRef)
+	case s.FlexVolume != nil:
+		each(s.FlexVolume.SecretRef)
+	case s.RBD != nil:
+		each(s.RBD.SecretRef)
+	case s.ScaleIO != nil:
+		each(s.ScaleIO.SecretRef)
+	case s.ISCSI != nil:
+		each(s.ISCSI.SecretRef)
+	case s.StorageOS != nil && s.StorageOS.SecretRef != nil:
+		add(s.StorageOS.SecretRef.Namespace, s.StorageOS.SecretRef.Name)
+	}
+	return out
+}
