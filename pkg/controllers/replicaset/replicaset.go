@@ -1,0 +1,89 @@
+// Package replicaset keeps each ReplicaSet's number of pods.
+package replicaset
+
+import (
+	"context"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/sampan-project/sampan/pkg/controller"
+	"github.com/sampan-project/sampan/pkg/controller/pods"
+	"github.com/sampan-project/sampan/pkg/controller/replicas"
+)
+
+// New makes the controller.
+func New(env *controller.Env, workers int) (controller.Runner, error) {
+	sets := env.Informers.Apps().V1().ReplicaSets()
+	informer, lister := sets.Informer(), sets.Lister()
+	podInformer := env.Informers.Core().V1().Pods().Informer()
+	engine, err := replicas.New(env, replicas.Kind{
+		Name: "replicaset", Source: "replicaset-controller", GVK: appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), Informer: informer, CountsTerminating: true,
+		Get: func(k controller.Key) (*appsv1.ReplicaSet, error) {
+			set, err := lister.ReplicaSets(k.Namespace).Get(k.Name)
+			return set.DeepCopy(), err
+		},
+		Live: func(ctx context.Context, k controller.Key) (metav1.Object, error) {
+			return env.Client.AppsV1().ReplicaSets(k.Namespace).Get(ctx, k.Name, metav1.GetOptions{})
+		},
+		Object: func(set *appsv1.ReplicaSet) pods.Parent { return set },
+		WriteStatus: func(ctx context.Context, set *appsv1.ReplicaSet) (metav1.Object, error) {
+			return env.Client.AppsV1().ReplicaSets(set.Namespace).UpdateStatus(ctx, set, metav1.UpdateOptions{})
+		},
+		Matching: func(pod *corev1.Pod) []controller.Key {
+			list, err := lister.ReplicaSets(pod.Namespace).List(labels.Everything())
+			if err != nil {
+				return nil
+			}
+			var keys []controller.Key
+			for _, set := range list {
+				if s, err := metav1.LabelSelectorAsSelector(set.Spec.Selector); err == nil && !s.Empty() && s.Matches(labels.Set(pod.Labels)) {
+					keys = append(keys, controller.KeyOf(set))
+				}
+			}
+			return keys
+		},
+		Siblings: func(set *appsv1.ReplicaSet) ([]*corev1.Pod, error) {
+			list, err := lister.ReplicaSets(set.Namespace).List(labels.Everything())
+			if err != nil {
+				return nil, err
+			}
+			var beside []*corev1.Pod
+			for _, other := range list {
+				if !sameController(set, other) {
+					continue
+				}
+				found, err := pods.OfOwner(podInformer, other)
+				if err != nil {
+					return nil, err
+				}
+				for _, p := range found {
+					if metav1.IsControlledBy(p, other) {
+						beside = append(beside, p)
+					}
+				}
+			}
+			return beside, nil
+		},
+	}, workers)
+	if err != nil {
+		return nil, err
+	}
+	controller.Watch(engine.Loop, informer, func(old, set *appsv1.ReplicaSet) []controller.Key {
+		if set == nil {
+			set = old
+		}
+		return []controller.Key{controller.KeyOf(set)}
+	})
+	return engine, nil
+}
+
+func sameController(a, b *appsv1.ReplicaSet) bool {
+	if a.UID == b.UID {
+		return true
+	}
+	x, y := controller.ControllerOf(a), controller.ControllerOf(b)
+	return x != nil && y != nil && x.UID == y.UID
+}
