@@ -1,0 +1,254 @@
+package validation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/sets"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	podresources "k8s.io/component-helpers/resource"
+)
+
+const mustBeInteger = "must be an integer"
+
+// names answers the names of a list, sorted, so that faults come in one order.
+func names(list corev1.ResourceList) []corev1.ResourceName {
+	return slices.Sorted(maps.Keys(list))
+}
+
+func isHugePages(name corev1.ResourceName) bool {
+	return strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix)
+}
+
+func isNative(name corev1.ResourceName) bool {
+	return !strings.Contains(string(name), "/") || strings.Contains(string(name), corev1.ResourceDefaultNamespacePrefix)
+}
+
+// IsExtendedResource says whether a resource is one that a device plugin offers.
+func IsExtendedResource(name corev1.ResourceName) bool {
+	if isNative(name) || strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix) {
+		return false
+	}
+	return len(utilvalidation.IsQualifiedName(corev1.DefaultResourceRequestsPrefix+string(name))) == 0
+}
+
+func canOvercommit(name corev1.ResourceName) bool { return isNative(name) && !isHugePages(name) }
+
+func isContainerResource(name corev1.ResourceName) bool {
+	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage || isHugePages(name)
+}
+
+func containerResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
+	faults := invalid(path, string(name), utilvalidation.IsQualifiedName(string(name)))
+	switch {
+	case len(faults) > 0:
+	case !strings.Contains(string(name), "/"):
+		if !isContainerResource(name) {
+			faults = append(faults, field.Invalid(path, string(name), "must be a standard resource for containers"))
+		}
+	case !isNative(name) && !IsExtendedResource(name):
+		faults = append(faults, field.Invalid(path, string(name), "doesn't follow extended resource name standard"))
+	}
+	return faults
+}
+
+// Quantity refuses amounts below zero and parts of what comes only whole.
+func Quantity(path *field.Path, name corev1.ResourceName, q resource.Quantity) field.ErrorList {
+	var faults field.ErrorList
+	if q.Sign() < 0 {
+		faults = append(faults, field.Invalid(path, q.String(), notNegative))
+	}
+	if IsExtendedResource(name) && q.MilliValue()%1000 != 0 {
+		faults = append(faults, field.Invalid(path, q, mustBeInteger))
+	}
+	return faults
+}
+
+func hugePages(path *field.Path, name corev1.ResourceName, q resource.Quantity, tolerant bool) field.ErrorList {
+	if !isHugePages(name) || tolerant {
+		return nil
+	}
+	size, err := resource.ParseQuantity(strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix))
+	if err != nil || size.Sign() <= 0 || q.Value()%size.Value() == 0 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, q.String(), fmt.Sprintf("must be a multiple of the huge page size %s", size.String()))}
+}
+
+func containerResourcesOf(path *field.Path, r *corev1.ResourceRequirements, s *surroundings) field.ErrorList {
+	judge := func(at *field.Path, name corev1.ResourceName) field.ErrorList { return containerResourceName(at, name) }
+	faults := requirements(path, r, s.options.IndivisibleHugePages, judge)
+	return append(faults, resourceClaims(path.Child("claims"), r.Claims, s.claims)...)
+}
+
+// requirements judges requests and limits; judgeName says which resources may be named.
+func requirements(path *field.Path, r *corev1.ResourceRequirements, tolerant bool, judgeName func(*field.Path, corev1.ResourceName) field.ErrorList) field.ErrorList {
+	var faults field.ErrorList
+	limits, requests := path.Child("limits"), path.Child("requests")
+	basic, huge := false, false
+	note := func(name corev1.ResourceName) {
+		basic = basic || name == corev1.ResourceCPU || name == corev1.ResourceMemory
+		huge = huge || isHugePages(name)
+	}
+	for _, name := range names(r.Limits) {
+		at := limits.Key(string(name))
+		faults = append(faults, judgeName(at, name)...)
+		faults = append(faults, Quantity(at, name, r.Limits[name])...)
+		faults = append(faults, hugePages(at, name, r.Limits[name], tolerant)...)
+		note(name)
+	}
+	for _, name := range names(r.Requests) {
+		at := requests.Key(string(name))
+		faults = append(faults, judgeName(at, name)...)
+		faults = append(faults, Quantity(at, name, r.Requests[name])...)
+		faults = append(faults, hugePages(at, name, r.Requests[name], tolerant)...)
+		faults = append(faults, withinLimit(requests, limits, name, r)...)
+		note(name)
+	}
+	if huge && !basic {
+		faults = append(faults, field.Forbidden(path, "HugePages require cpu or memory"))
+	}
+	return faults
+}
+
+func withinLimit(requests, limits *field.Path, name corev1.ResourceName, r *corev1.ResourceRequirements) field.ErrorList {
+	asked := r.Requests[name]
+	limit, limited := r.Limits[name]
+	switch {
+	case !limited:
+		if !canOvercommit(name) {
+			return field.ErrorList{field.Required(limits, "Limit must be set for non overcommitable resources")}
+		}
+	case asked.Cmp(limit) != 0 && !canOvercommit(name):
+		return field.ErrorList{field.Invalid(requests, asked.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String()))}
+	case asked.Cmp(limit) > 0:
+		return field.ErrorList{field.Invalid(requests, asked.String(), fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String()))}
+	}
+	return nil
+}
+
+// Requirements judges the requests and limits of a container outside of any pod.
+func Requirements(path *field.Path, r *corev1.ResourceRequirements) field.ErrorList {
+	return requirements(path, r, false, containerResourceName)
+}
+
+func resourceClaims(path *field.Path, claims []corev1.ResourceClaim, known sets.Set[string]) field.ErrorList {
+	var faults field.ErrorList
+	seen := sets.New[string]()
+	for i, claim := range claims {
+		at := path.Index(i)
+		if claim.Name == "" {
+			faults = append(faults, field.Required(at, ""))
+			continue
+		}
+		key := claim.Name + "/" + claim.Request
+		if claim.Request == "" {
+			key = claim.Name
+		}
+		if seen.Has(key) || claim.Request != "" && seen.Has(claim.Name) {
+			faults = append(faults, field.Duplicate(at, claim.Name))
+		}
+		seen.Insert(key)
+		if !known.Has(claim.Name) {
+			missing := field.NotFound(at, claim.Name)
+			missing.Detail = "must be one of the names in pod.spec.resourceClaims"
+			if len(known) == 0 {
+				missing.Detail += " which is empty"
+			} else {
+				missing.Detail += ": " + strings.Join(sets.List(known), ", ")
+			}
+			faults = append(faults, missing)
+		}
+	}
+	return faults
+}
+
+// podResources judges what a pod asks for as a whole.
+func podResources(path *field.Path, s *surroundings) field.ErrorList {
+	r := s.spec.Resources
+	if r == nil {
+		return nil
+	}
+	if s.spec.OS != nil && s.spec.OS.Name == corev1.Windows {
+		// Said once, with the rest that such pods may not have.
+		return nil
+	}
+	var faults field.ErrorList
+	if len(r.Claims) > 0 {
+		faults = append(faults, field.Forbidden(path.Child("claims"), "claims may not be set for Resources at pod-level"))
+	}
+	faults = append(faults, requirements(path, r, s.options.IndivisibleHugePages, podResourceName)...)
+	faults = append(faults, resourceClaims(path.Child("claims"), r.Claims, s.claims)...)
+	return append(faults, containersWithinPod(path, s.spec)...)
+}
+
+func podResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
+	faults := invalid(path, string(name), utilvalidation.IsQualifiedName(string(name)))
+	if len(faults) > 0 {
+		return faults
+	}
+	if !strings.Contains(string(name), "/") && !isContainerResource(name) && name != corev1.ResourceStorage && name != corev1.ResourcePods {
+		return field.ErrorList{field.Invalid(path, string(name), "must be a standard resource type or fully qualified")}
+	}
+	if !podresources.IsSupportedPodLevelResource(name) {
+		return field.ErrorList{field.NotSupported(path, name, sets.List(podresources.SupportedPodLevelResources()))}
+	}
+	return nil
+}
+
+// containersWithinPod holds a pod's request to be at least the sum of its containers', and each
+// container's limit within the pod's.
+func containersWithinPod(path *field.Path, spec *corev1.PodSpec) field.ErrorList {
+	var faults field.ErrorList
+	sums := podresources.AggregateContainerRequests(&corev1.Pod{Spec: *spec}, podresources.PodResourcesOptions{})
+	for _, name := range names(sums) {
+		own, set := spec.Resources.Requests[name]
+		sum := sums[name]
+		if set && sum.Cmp(own) > 0 {
+			faults = append(faults, field.Invalid(path.Child("requests").Key(string(name)), own.String(),
+				fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String())))
+		}
+	}
+	limits := func(at *field.Path, list []corev1.Container) {
+		for i := range list {
+			for _, name := range names(list[i].Resources.Limits) {
+				limit, set := spec.Resources.Limits[name]
+				own := list[i].Resources.Limits[name]
+				if set && own.Cmp(limit) > 0 {
+					faults = append(faults, field.Invalid(at.Index(i).Key(string(name)).Child("limits"), own.String(),
+						fmt.Sprintf("must be less than or equal to pod limits of %s", limit.String())))
+				}
+			}
+		}
+	}
+	limits(path.Child("containers"), spec.Containers)
+	limits(path.Child("initContainers"), spec.InitContainers)
+	return faults
+}
+
+func resizePolicy(path *field.Path, c *corev1.Container, restart corev1.RestartPolicy) field.ErrorList {
+	var faults field.ErrorList
+	seen := sets.New[corev1.ResourceName]()
+	for i, p := range c.ResizePolicy {
+		if seen.Has(p.ResourceName) {
+			faults = append(faults, field.Duplicate(path.Index(i), p.ResourceName))
+		}
+		seen.Insert(p.ResourceName)
+		faults = append(faults, oneOf(path, p.ResourceName, corev1.ResourceCPU, corev1.ResourceMemory)...)
+		faults = append(faults, oneOf(path, p.RestartPolicy, corev1.NotRequired, corev1.RestartContainer)...)
+		if restart == corev1.RestartPolicyNever && p.RestartPolicy != corev1.NotRequired && p.RestartPolicy != "" {
+			faults = append(faults, field.Invalid(path, p.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'"))
+		}
+	}
+	return faults
+}
+
+// overhead judges what running the pod costs beside its containers.
+func overhead(path *field.Path, list corev1.ResourceList, tolerant bool) field.ErrorList {
+	return requirements(path, &corev1.ResourceRequirements{Limits: list}, tolerant, containerResourceName)
+}

@@ -1,0 +1,453 @@
+package validation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const (
+	badFileMode      = "must be a number between 0 and 0777 (octal), both inclusive"
+	oneVolumeType    = "may not specify more than 1 volume type"
+	minTokenSeconds  = 10 * 60
+	maxTokenSeconds  = 1 << 32
+	maxFileMode      = 0o777
+	eitherFieldOrRes = "fieldRef and resourceFieldRef can not be specified simultaneously"
+)
+
+// volumes judges a pod's volumes, and answers the sound ones by name: only they can be mounted.
+func volumes(path *field.Path, list []corev1.Volume, meta *metav1.ObjectMeta, options PodOptions) (map[string]corev1.VolumeSource, field.ErrorList) {
+	var faults field.ErrorList
+	known := map[string]corev1.VolumeSource{}
+	claimed := sets.New[string]()
+	made := map[string]int{}
+	for i := range list {
+		v, at := &list[i], path.Index(i)
+		name := at.Child("name")
+		own := volumeSource(at, &v.VolumeSource, v.Name, meta)
+		if v.Name == "" {
+			own = append(own, field.Required(name, ""))
+		} else {
+			own = append(own, DNSLabel(name, v.Name)...)
+		}
+		if _, twice := known[v.Name]; twice {
+			own = append(own, field.Duplicate(name, v.Name))
+		}
+		if len(own) == 0 {
+			known[v.Name] = v.VolumeSource
+		}
+		faults = append(faults, own...)
+		if v.PersistentVolumeClaim != nil {
+			claimed.Insert(v.PersistentVolumeClaim.ClaimName)
+		}
+		if v.Ephemeral != nil && meta != nil && meta.Name != "" {
+			made[meta.Name+"-"+v.Name] = i
+		}
+	}
+	for i, v := range list {
+		if v.PersistentVolumeClaim == nil {
+			continue
+		}
+		if _, own := made[v.PersistentVolumeClaim.ClaimName]; own {
+			faults = append(faults, field.Invalid(path.Index(i).Child("persistentVolumeClaim", "claimName"), v.PersistentVolumeClaim.ClaimName,
+				"must not reference a PVC that gets created for an ephemeral volume"))
+		}
+	}
+	return known, faults
+}
+
+// kindOfVolume is one of the sources that a volume may have.
+type kindOfVolume struct {
+	name  string
+	found bool
+	judge func(at *field.Path) field.ErrorList
+}
+
+func volumeSource(path *field.Path, s *corev1.VolumeSource, name string, meta *metav1.ObjectMeta) field.ErrorList {
+	kinds := []kindOfVolume{
+		{"emptyDir", s.EmptyDir != nil, func(at *field.Path) field.ErrorList { return emptyDir(at, s.EmptyDir) }},
+		{"hostPath", s.HostPath != nil, func(at *field.Path) field.ErrorList { return HostPath(at, s.HostPath) }},
+		{"gitRepo", s.GitRepo != nil, func(at *field.Path) field.ErrorList { return gitRepo(at, s.GitRepo) }},
+	}
+	kinds = append(kinds, diskKinds(s)...)
+	kinds = append(kinds,
+		kindOfVolume{"secret", s.Secret != nil, func(at *field.Path) field.ErrorList { return secretVolume(at, s.Secret) }})
+	kinds = append(kinds, sharedKinds(s, name)...)
+	kinds = append(kinds,
+		kindOfVolume{"downwardAPI", s.DownwardAPI != nil, func(at *field.Path) field.ErrorList { return downwardVolume(at, s.DownwardAPI) }})
+	kinds = append(kinds, blockKinds(s)...)
+	kinds = append(kinds,
+		kindOfVolume{"configMap", s.ConfigMap != nil, func(at *field.Path) field.ErrorList { return configMapVolume(at, s.ConfigMap) }})
+	kinds = append(kinds, cloudKinds(s)...)
+	kinds = append(kinds,
+		kindOfVolume{"projected", s.Projected != nil, func(at *field.Path) field.ErrorList { return projected(at, s.Projected) }},
+		kindOfVolume{"scaleIO", s.ScaleIO != nil, func(at *field.Path) field.ErrorList {
+			return ScaleIO(at, s.ScaleIO.Gateway, s.ScaleIO.System, s.ScaleIO.VolumeName)
+		}},
+		kindOfVolume{"csi", s.CSI != nil, func(at *field.Path) field.ErrorList { return csiVolume(at, s.CSI) }},
+		kindOfVolume{"ephemeral", s.Ephemeral != nil, func(at *field.Path) field.ErrorList { return ephemeralVolume(at, s.Ephemeral, name, meta) }},
+		kindOfVolume{"image", s.Image != nil, func(at *field.Path) field.ErrorList { return imageVolume(at, s.Image) }},
+	)
+	return exactlyOne(path, kinds)
+}
+
+func exactlyOne(path *field.Path, kinds []kindOfVolume) field.ErrorList {
+	var faults field.ErrorList
+	n := 0
+	for _, kind := range kinds {
+		if !kind.found {
+			continue
+		}
+		at := path.Child(kind.name)
+		if n++; n > 1 {
+			faults = append(faults, field.Forbidden(at, oneVolumeType))
+			continue
+		}
+		faults = append(faults, kind.judge(at)...)
+	}
+	if n == 0 {
+		faults = append(faults, field.Required(path, "must specify a volume type"))
+	}
+	return faults
+}
+
+func emptyDir(path *field.Path, v *corev1.EmptyDirVolumeSource) field.ErrorList {
+	if v.SizeLimit != nil && v.SizeLimit.Sign() < 0 {
+		return field.ErrorList{field.Forbidden(path.Child("sizeLimit"), "SizeLimit field must be a valid resource quantity")}
+	}
+	return nil
+}
+
+// HostPath judges a directory of the node, in pods and in persistent volumes.
+func HostPath(path *field.Path, v *corev1.HostPathVolumeSource) field.ErrorList {
+	if v.Path == "" {
+		return field.ErrorList{field.Required(path.Child("path"), "")}
+	}
+	faults := noBacksteps(path.Child("path"), v.Path)
+	if v.Type == nil {
+		return faults
+	}
+	return append(faults, oneOfAny(path.Child("type"), *v.Type, corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory,
+		corev1.HostPathDirectoryOrCreate, corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket, corev1.HostPathUnset)...)
+}
+
+func gitRepo(path *field.Path, v *corev1.GitRepoVolumeSource) field.ErrorList {
+	var faults field.ErrorList
+	if v.Repository == "" {
+		faults = append(faults, field.Required(path.Child("repository"), ""))
+	}
+	return append(faults, localDescendingPath(path.Child("directory"), v.Directory)...)
+}
+
+func fileMode(path *field.Path, mode *int32) field.ErrorList {
+	if mode == nil || *mode >= 0 && *mode <= maxFileMode {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, *mode, badFileMode)}
+}
+
+func keyToPath(path *field.Path, items []corev1.KeyToPath) field.ErrorList {
+	var faults field.ErrorList
+	for i, item := range items {
+		at := path.Child("items").Index(i)
+		if item.Key == "" {
+			faults = append(faults, field.Required(at.Child("key"), ""))
+		}
+		if item.Path == "" {
+			faults = append(faults, field.Required(at.Child("path"), ""))
+		}
+		faults = append(faults, localNonReservedPath(at.Child("path"), item.Path)...)
+		faults = append(faults, fileMode(at.Child("mode"), item.Mode)...)
+	}
+	return faults
+}
+
+func secretVolume(path *field.Path, v *corev1.SecretVolumeSource) field.ErrorList {
+	var faults field.ErrorList
+	if v.SecretName == "" {
+		faults = append(faults, field.Required(path.Child("secretName"), ""))
+	}
+	faults = append(faults, fileMode(path.Child("defaultMode"), v.DefaultMode)...)
+	return append(faults, keyToPath(path, v.Items)...)
+}
+
+func configMapVolume(path *field.Path, v *corev1.ConfigMapVolumeSource) field.ErrorList {
+	var faults field.ErrorList
+	if v.Name == "" {
+		faults = append(faults, field.Required(path.Child("name"), ""))
+	}
+	faults = append(faults, fileMode(path.Child("defaultMode"), v.DefaultMode)...)
+	return append(faults, keyToPath(path, v.Items)...)
+}
+
+func downwardVolume(path *field.Path, v *corev1.DownwardAPIVolumeSource) field.ErrorList {
+	faults := fileMode(path.Child("defaultMode"), v.DefaultMode)
+	for i := range v.Items {
+		faults = append(faults, downwardFile(path, &v.Items[i])...)
+	}
+	return faults
+}
+
+func downwardFile(path *field.Path, file *corev1.DownwardAPIVolumeFile) field.ErrorList {
+	var faults field.ErrorList
+	if file.Path == "" {
+		faults = append(faults, field.Required(path.Child("path"), ""))
+	}
+	faults = append(faults, localNonReservedPath(path.Child("path"), file.Path)...)
+	switch {
+	case file.FieldRef != nil:
+		faults = append(faults, fieldSelector(path.Child("fieldRef"), file.FieldRef, volumeFieldPaths)...)
+		if file.ResourceFieldRef != nil {
+			faults = append(faults, field.Invalid(path, "resource", eitherFieldOrRes))
+		}
+	case file.ResourceFieldRef != nil:
+		faults = append(faults, resourceSelector(path.Child("resourceFieldRef"), file.ResourceFieldRef, true)...)
+	default:
+		faults = append(faults, field.Required(path, "one of fieldRef and resourceFieldRef is required"))
+	}
+	return append(faults, fileMode(path.Child("mode"), file.Mode)...)
+}
+
+func projected(path *field.Path, v *corev1.ProjectedVolumeSource) field.ErrorList {
+	faults := fileMode(path.Child("defaultMode"), v.DefaultMode)
+	taken := sets.New[string]()
+	use := func(at *field.Path, value any, file string) {
+		if file == "" {
+			return
+		}
+		if taken.Has(file) {
+			faults = append(faults, field.Invalid(at, value, "conflicting duplicate paths"))
+		}
+		taken.Insert(file)
+	}
+	for i := range v.Sources {
+		faults = append(faults, projection(path, path.Child("sources").Index(i), &v.Sources[i], use)...)
+	}
+	return faults
+}
+
+func projection(path, at *field.Path, p *corev1.VolumeProjection, use func(*field.Path, any, string)) field.ErrorList {
+	var faults field.ErrorList
+	n := 0
+	take := func(name string, found bool, judge func(at *field.Path)) {
+		if !found {
+			return
+		}
+		if n++; n > 1 {
+			faults = append(faults, field.Forbidden(at.Child(name), oneVolumeType+" per source"))
+		}
+		judge(at.Child(name))
+	}
+	take("secret", p.Secret != nil, func(at *field.Path) {
+		if p.Secret.Name == "" {
+			faults = append(faults, field.Required(at.Child("name"), ""))
+		}
+		faults = append(faults, keyToPath(at, p.Secret.Items)...)
+		for _, item := range p.Secret.Items {
+			use(path, p.Secret.Name, item.Path)
+		}
+	})
+	take("configMap", p.ConfigMap != nil, func(at *field.Path) {
+		if p.ConfigMap.Name == "" {
+			faults = append(faults, field.Required(at.Child("name"), ""))
+		}
+		faults = append(faults, keyToPath(at, p.ConfigMap.Items)...)
+		for _, item := range p.ConfigMap.Items {
+			use(path, p.ConfigMap.Name, item.Path)
+		}
+	})
+	take("downwardAPI", p.DownwardAPI != nil, func(at *field.Path) {
+		for i := range p.DownwardAPI.Items {
+			faults = append(faults, downwardFile(at, &p.DownwardAPI.Items[i])...)
+			use(path, p.DownwardAPI.Items[i].Path, p.DownwardAPI.Items[i].Path)
+		}
+	})
+	take("serviceAccountToken", p.ServiceAccountToken != nil, func(at *field.Path) {
+		faults = append(faults, tokenProjection(path, at, p.ServiceAccountToken)...)
+		use(path, p.ServiceAccountToken.Path, p.ServiceAccountToken.Path)
+	})
+	take("clusterTrustBundle", p.ClusterTrustBundle != nil, func(at *field.Path) {
+		faults = append(faults, trustBundleProjection(at, p.ClusterTrustBundle)...)
+		use(path, p.ClusterTrustBundle.Path, p.ClusterTrustBundle.Path)
+	})
+	if n == 0 {
+		faults = append(faults, field.Required(at, "one of [secret configMap downwardAPI serviceAccountToken clusterTrustBundle podCertificate] is required"))
+	}
+	return faults
+}
+
+func tokenProjection(path, at *field.Path, p *corev1.ServiceAccountTokenProjection) field.ErrorList {
+	var faults field.ErrorList
+	expiry := at.Child("expirationSeconds")
+	if p.ExpirationSeconds != nil && *p.ExpirationSeconds < minTokenSeconds {
+		faults = append(faults, field.Invalid(expiry, *p.ExpirationSeconds, "may not specify a duration less than 10 minutes"))
+	}
+	if p.ExpirationSeconds != nil && *p.ExpirationSeconds > maxTokenSeconds {
+		faults = append(faults, field.Invalid(expiry, *p.ExpirationSeconds, "may not specify a duration larger than 2^32 seconds"))
+	}
+	if p.Path == "" {
+		return append(faults, field.Required(path.Child("path"), ""))
+	}
+	return append(faults, localNonReservedPath(path.Child("path"), p.Path)...)
+}
+
+func trustBundleProjection(path *field.Path, p *corev1.ClusterTrustBundleProjection) field.ErrorList {
+	var faults field.ErrorList
+	switch {
+	case p.Name != nil && p.SignerName != nil:
+		faults = append(faults, field.Invalid(path, "", "only one of name and signerName may be used"))
+	case p.Name != nil && p.LabelSelector != nil:
+		faults = append(faults, field.Invalid(path.Child("labelSelector"), GoNames(p.LabelSelector), "labelSelector must be unset if name is specified"))
+	case p.Name == nil && p.SignerName == nil:
+		faults = append(faults, field.Required(path, "either name or signerName must be specified"))
+	case p.SignerName != nil:
+		faults = append(faults, LabelSelector(path.Child("labelSelector"), p.LabelSelector, false)...)
+	}
+	if p.Path == "" {
+		return append(faults, field.Required(path.Child("path"), ""))
+	}
+	return append(faults, localNonReservedPath(path.Child("path"), p.Path)...)
+}
+
+func csiVolume(path *field.Path, v *corev1.CSIVolumeSource) field.ErrorList {
+	faults := csiDriver(path.Child("driver"), v.Driver)
+	if v.NodePublishSecretRef != nil {
+		faults = append(faults, sourceName(path.Child("nodePublishSecretRef", "name"), v.NodePublishSecretRef.Name)...)
+	}
+	return faults
+}
+
+func csiDriver(path *field.Path, driver string) field.ErrorList {
+	const maxLength = 63
+	var faults field.ErrorList
+	if driver == "" {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	if len(driver) > maxLength {
+		faults = append(faults, field.TooLong(path, driver, maxLength))
+	}
+	for _, text := range utilvalidation.IsDNS1123Subdomain(strings.ToLower(driver)) {
+		faults = append(faults, field.Invalid(path, driver, text))
+	}
+	return faults
+}
+
+func imageVolume(path *field.Path, v *corev1.ImageVolumeSource) field.ErrorList {
+	var faults field.ErrorList
+	if v.Reference == "" {
+		faults = append(faults, field.Required(path.Child("reference"), ""))
+	}
+	return append(faults, oneOf(path.Child("pullPolicy"), v.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+}
+
+func ephemeralVolume(path *field.Path, v *corev1.EphemeralVolumeSource, name string, meta *metav1.ObjectMeta) field.ErrorList {
+	at := path.Child("volumeClaimTemplate")
+	if v.VolumeClaimTemplate == nil {
+		return field.ErrorList{field.Required(at, "")}
+	}
+	var faults field.ErrorList
+	// The claim is named after the pod and the volume; a template has no name to judge yet.
+	if meta != nil && meta.Name != "" && name != "" {
+		faults = append(faults, invalid(path.Root().Child("spec", "volumes"), meta.Name+"-"+name, longClaimName(meta.Name+"-"+name))...)
+	}
+	faults = append(faults, claimTemplateMeta(at.Child("metadata"), &v.VolumeClaimTemplate.ObjectMeta)...)
+	return append(faults, ClaimSpec(at.Child("spec"), &v.VolumeClaimTemplate.Spec)...)
+}
+
+func longClaimName(name string) []string {
+	if len(name) <= utilvalidation.DNS1123SubdomainMaxLength {
+		return nil
+	}
+	return []string{fmt.Sprintf("PVC name %q: %s", name, utilvalidation.MaxLenError(utilvalidation.DNS1123SubdomainMaxLength))}
+}
+
+// claimTemplateMeta lets labels and annotations be given to claims that are made from a template.
+func claimTemplateMeta(path *field.Path, meta *metav1.ObjectMeta) field.ErrorList {
+	faults := apivalidation.ValidateAnnotations(meta.Annotations, path.Child("annotations"))
+	faults = append(faults, metav1validation.ValidateLabels(meta.Labels, path.Child("labels"))...)
+	forbid := func(name string, found bool) {
+		if found {
+			faults = append(faults, field.Forbidden(path.Child(name), "cannot be set"))
+		}
+	}
+	forbid("name", meta.Name != "")
+	forbid("generateName", meta.GenerateName != "")
+	forbid("namespace", meta.Namespace != "")
+	forbid("selfLink", meta.SelfLink != "")
+	forbid("uid", meta.UID != "")
+	forbid("resourceVersion", meta.ResourceVersion != "")
+	forbid("generation", meta.Generation != 0)
+	forbid("creationTimestamp", !meta.CreationTimestamp.IsZero())
+	forbid("deletionTimestamp", meta.DeletionTimestamp != nil)
+	forbid("deletionGracePeriodSeconds", meta.DeletionGracePeriodSeconds != nil)
+	forbid("ownerReferences", len(meta.OwnerReferences) > 0)
+	forbid("finalizers", len(meta.Finalizers) > 0)
+	forbid("managedFields", len(meta.ManagedFields) > 0)
+	return faults
+}
+
+// ClaimSpec judges what a volume claim asks for.
+func ClaimSpec(path *field.Path, s *corev1.PersistentVolumeClaimSpec) field.ErrorList {
+	var faults field.ErrorList
+	modes := path.Child("accessModes")
+	if len(s.AccessModes) == 0 {
+		faults = append(faults, field.Required(modes, "at least 1 access mode is required"))
+	}
+	if s.Selector != nil {
+		faults = append(faults, LabelSelector(path.Child("selector"), s.Selector, false)...)
+	}
+	for _, mode := range s.AccessModes {
+		faults = append(faults, oneOfAny(modes, mode, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod)...)
+	}
+	if slices.Contains(s.AccessModes, corev1.ReadWriteOncePod) && len(s.AccessModes) > 1 {
+		faults = append(faults, field.Forbidden(modes, "may not use ReadWriteOncePod with other access modes"))
+	}
+	storage := path.Child("resources").Key(string(corev1.ResourceStorage))
+	if size, set := s.Resources.Requests[corev1.ResourceStorage]; !set {
+		faults = append(faults, field.Required(storage, ""))
+	} else if size.Sign() <= 0 {
+		faults = append(faults, field.Invalid(storage, size.String(), "must be greater than zero"))
+	}
+	if s.StorageClassName != nil && *s.StorageClassName != "" {
+		faults = append(faults, DNSSubdomain(path.Child("storageClassName"), *s.StorageClassName)...)
+	}
+	if s.VolumeMode != nil {
+		faults = append(faults, oneOfAny(path.Child("volumeMode"), *s.VolumeMode, corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)...)
+	}
+	if s.VolumeAttributesClassName != nil && *s.VolumeAttributesClassName != "" {
+		faults = append(faults, DNSSubdomain(path.Child("volumeAttributesClassName"), *s.VolumeAttributesClassName)...)
+	}
+	return append(faults, claimSource(path, s)...)
+}
+
+func claimSource(path *field.Path, s *corev1.PersistentVolumeClaimSpec) field.ErrorList {
+	var faults field.ErrorList
+	judge := func(at *field.Path, group *string, kind, name string) {
+		if name == "" {
+			faults = append(faults, field.Required(at.Child("name"), ""))
+		}
+		if kind == "" {
+			faults = append(faults, field.Required(at.Child("kind"), ""))
+		}
+		if (group == nil || *group == "") && kind != "PersistentVolumeClaim" {
+			faults = append(faults, field.Invalid(at, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"))
+		} else if group != nil && *group != "" {
+			faults = append(faults, DNSSubdomain(at.Child("apiGroup"), *group)...)
+		}
+	}
+	if s.DataSource != nil {
+		judge(path.Child("dataSource"), s.DataSource.APIGroup, s.DataSource.Kind, s.DataSource.Name)
+	}
+	if s.DataSourceRef != nil {
+		judge(path.Child("dataSourceRef"), s.DataSourceRef.APIGroup, s.DataSourceRef.Kind, s.DataSourceRef.Name)
+	}
+	return faults
+}
