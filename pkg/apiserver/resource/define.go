@@ -1,0 +1,144 @@
+package resource
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Define gives the form of a definition that the server works with. Hooks that are nil stay nil, so that
+// the server can tell what a kind does not do. Objects of another type than T are a fault of the server.
+func Define[T Object](d Definition[T]) *Resource {
+	r := &Resource{
+		Kind: d.Kind, Plural: d.Plural, Singular: d.Singular, ShortNames: d.ShortNames, Categories: d.Categories,
+		ClusterScoped: d.ClusterScoped, NewList: d.NewList, Internal: d.Internal, Deprecated: d.Deprecated,
+		Verbs: d.Verbs, Prefix: d.Prefix, ValidateName: d.ValidateName, MetadataLast: d.MetadataLast, Reset: d.Reset,
+		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
+		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
+	}
+	if d.New != nil {
+		r.New = func() Object { return d.New() }
+	}
+	if d.Answer != nil {
+		r.Answer = func(ctx context.Context, obj Object, opts *metav1.CreateOptions) (runtime.Object, error) {
+			return d.Answer(ctx, typed[T](obj), opts)
+		}
+	}
+	if d.Default != nil {
+		r.Default = func(obj Object) { d.Default(typed[T](obj)) }
+	}
+	r.Prepare = onBoth(d.Prepare)
+	r.Validate = judgeBoth(d.Validate)
+	r.Warn = judgeBoth(d.Warn)
+	r.Spec = ask(d.Spec)
+	r.TTL = ask(d.TTL)
+	r.RowConditions = ask(d.RowConditions)
+	r.Fields = ask(d.Fields)
+	r.Row = rowOf(d.Row)
+	defineLife(r, &d)
+	for _, v := range d.Views {
+		r.Views = append(r.Views, viewOf(v))
+	}
+	for _, s := range d.Subresources {
+		r.Subresources = append(r.Subresources, subresourceOf(s))
+	}
+	return r
+}
+
+// typed answers T's zero for no object.
+func typed[T Object](obj Object) T {
+	if obj == nil {
+		var none T
+		return none
+	}
+	return obj.(T)
+}
+
+func onBoth[T Object](f func(ctx context.Context, obj, old T)) func(context.Context, Object, Object) {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context, obj, old Object) { f(ctx, typed[T](obj), typed[T](old)) }
+}
+
+func judgeBoth[T Object, R field.ErrorList | []string](f func(ctx context.Context, obj, old T) R) func(context.Context, Object, Object) R {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context, obj, old Object) R { return f(ctx, typed[T](obj), typed[T](old)) }
+}
+
+func ask[T Object, R any](f func(obj T) R) func(Object) R {
+	if f == nil {
+		return nil
+	}
+	return func(obj Object) R { return f(typed[T](obj)) }
+}
+
+func rowOf[T Object](f func(obj T, now time.Time) []any) func(Object, time.Time) []any {
+	if f == nil {
+		return nil
+	}
+	return func(obj Object, now time.Time) []any { return f(typed[T](obj), now) }
+}
+
+// defineLife carries over what happens around storing and deleting.
+func defineLife[T Object](r *Resource, d *Definition[T]) {
+	if d.Grace != nil {
+		r.Grace = func(obj Object, asked *int64) int64 { return d.Grace(typed[T](obj), asked) }
+	}
+	if d.BeforeDelete != nil {
+		r.BeforeDelete = func(ctx context.Context, obj Object) (bool, error) { return d.BeforeDelete(ctx, typed[T](obj)) }
+	}
+	if d.Allocate != nil {
+		r.Allocate = func(ctx context.Context, obj, old Object, dryRun bool) (undo, release func(), err error) {
+			return d.Allocate(ctx, typed[T](obj), typed[T](old), dryRun)
+		}
+	}
+	if d.Deleted != nil {
+		r.Deleted = func(ctx context.Context, obj Object) { d.Deleted(ctx, typed[T](obj)) }
+	}
+}
+
+func viewOf[T Object](v View[T]) View[Object] {
+	view := View[Object]{
+		Kind: v.Kind, New: v.New, NewList: v.NewList, Columns: v.Columns, Row: rowOf(v.Row), FieldNames: v.FieldNames,
+		Fields: ask(v.Fields), Verbs: v.Verbs, ShortNames: v.ShortNames, Categories: v.Categories,
+	}
+	if v.From != nil {
+		view.From = func(stored Object) (runtime.Object, error) { return v.From(typed[T](stored)) }
+	}
+	if v.To != nil {
+		view.To = func(served runtime.Object) (Object, error) { return v.To(served) }
+	}
+	return view
+}
+
+func subresourceOf[T Object](s Subresource[T]) Subresource[Object] {
+	sub := Subresource[Object]{Name: s.Name, Kind: s.Kind, Verbs: s.Verbs}
+	if u := s.Update; u != nil {
+		sub.Update = &UpdatePart[Object]{Prepare: onBoth(u.Prepare), Validate: judgeBoth(u.Validate), Warn: judgeBoth(u.Warn),
+			Reset: u.Reset, Keep: u.Keep, Deletes: ask(u.Deletes)}
+	}
+	if p := s.Scale; p != nil {
+		sub.Scale = &ScalePart[Object]{Replicas: ask(p.Replicas), StatusReplicas: ask(p.StatusReplicas), Selector: ask(p.Selector), SpecPath: p.SpecPath}
+		if p.SetReplicas != nil {
+			sub.Scale.SetReplicas = func(obj Object, n int32) { p.SetReplicas(typed[T](obj), n) }
+		}
+	}
+	if c := s.Create; c != nil {
+		sub.Create = &CreateAction[Object]{New: c.New, Default: c.Default, Validate: c.Validate, Do: c.Do, Status: c.Status}
+	}
+	if s.Get != nil {
+		sub.Get = func(ctx context.Context, obj Object, options runtime.Object) (runtime.Object, error) {
+			return s.Get(ctx, typed[T](obj), options)
+		}
+	}
+	if c := s.Connect; c != nil {
+		sub.Connect = &ConnectAction[Object]{Methods: c.Methods, NewOptions: c.NewOptions, Handler: c.Handler}
+	}
+	return sub
+}
