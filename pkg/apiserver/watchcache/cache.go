@@ -1,0 +1,338 @@
+// Package watchcache holds the cluster in memory in the order of etcd's revisions: one log for all
+// resources, and for each a store with its indexes and a window of recent events. It knows bytes, objects
+// and indexes; it knows no rules and no HTTP.
+package watchcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
+)
+
+// ErrExpired says that a revision is older than what is kept: the client must list anew (410 Gone).
+var ErrExpired = errors.New("the resourceVersion is too old")
+
+// Kind declares how the objects of one resource are read and found.
+type Kind struct {
+	// Prefix of the keys, with the slash at its end: "/registry/pods/".
+	Prefix string
+	// Decode reads a stored value; it sets resourceVersion and fills in defaults.
+	Decode func(value []byte, revision int64) (Object, error)
+	Encode func(o Object, enc Encoding) ([]byte, error)
+	// Splice gives the Protobuf encoding without decoding, where the stored value allows it; may be nil.
+	Splice func(value []byte, revision int64) ([]byte, bool)
+	// Fields gives the values that field selectors see. Indexed names those with an index.
+	Fields  func(o Object) map[string]string
+	Indexed []string
+}
+
+// Config is what a Cache is made of.
+type Config struct {
+	Store  storage.Interface
+	Root   string // "/registry/"
+	Window int    // events kept for each resource; 0 for the usual
+	Clock  clock.WithTicker
+	Log    logr.Logger
+}
+
+// defaultWindow is how many events of a resource a watcher may be behind.
+const defaultWindow = 10000
+
+// sweepEvery is how often forms that nobody used are dropped.
+const sweepEvery = 5 * time.Minute
+
+// Cache follows etcd. Add its kinds at any time.
+type Cache struct {
+	cfg Config
+
+	mu       sync.RWMutex // guards stores and orphans, and is held while a batch is applied
+	stores   map[string]*Store
+	orphans  map[string]storage.KeyValue // under no kind's prefix: those of kinds that may come
+	revision atomic.Int64
+	hints    sync.Map // hintKey -> Object
+
+	waitMu  sync.Mutex
+	reached chan struct{} // closed when revision rises
+	synced  chan struct{} // closed when the first list is in
+}
+
+type hintKey struct {
+	key      string
+	revision int64
+}
+
+// New makes an empty cache.
+func New(cfg Config) *Cache {
+	if cfg.Window == 0 {
+		cfg.Window = defaultWindow
+	}
+	return &Cache{
+		cfg: cfg, stores: map[string]*Store{}, orphans: map[string]storage.KeyValue{},
+		reached: make(chan struct{}), synced: make(chan struct{}),
+	}
+}
+
+// Add makes a store for a kind. Objects that were seen already are in it.
+func (c *Cache) Add(k Kind) *Store {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.stores[k.Prefix]; s != nil {
+		return s
+	}
+	s := newStore(c, k)
+	c.stores[k.Prefix] = s
+	for key, kv := range c.orphans {
+		if strings.HasPrefix(key, k.Prefix) {
+			s.load(kv)
+			delete(c.orphans, key)
+		}
+	}
+	s.revision = c.revision.Load()
+	s.floor = s.revision
+	return s
+}
+
+// Remove ends a kind's store: its watchers get ErrExpired.
+func (c *Cache) Remove(prefix string) {
+	c.mu.Lock()
+	s := c.stores[prefix]
+	delete(c.stores, prefix)
+	c.mu.Unlock()
+	if s != nil {
+		s.expire()
+	}
+}
+
+// Synced is closed once the whole of etcd has been read.
+func (c *Cache) Synced() <-chan struct{} { return c.synced }
+
+// Revision is the last one that the log has reached.
+func (c *Cache) Revision() int64 { return c.revision.Load() }
+
+// Wrote tells the decoded form of an own write, so that it need not be decoded again. o must not be
+// changed afterwards and must carry its resourceVersion.
+func (c *Cache) Wrote(key string, revision int64, o Object) {
+	if c.revision.Load() < revision {
+		c.hints.Store(hintKey{key, revision}, o)
+	}
+}
+
+func (c *Cache) hint(key string, revision int64) Object {
+	if o, ok := c.hints.LoadAndDelete(hintKey{key, revision}); ok {
+		return o.(Object)
+	}
+	return nil
+}
+
+// WaitFor waits until the log has reached a revision.
+func (c *Cache) WaitFor(ctx context.Context, revision int64) error {
+	asked := time.Duration(0)
+	for {
+		c.waitMu.Lock()
+		reached := c.reached
+		c.waitMu.Unlock()
+		if c.revision.Load() >= revision {
+			return nil
+		}
+		// A revision of a key outside of the root comes as progress only: ask for it, again if it is lost.
+		if err := c.cfg.Store.RequestProgress(ctx); err != nil {
+			return fmt.Errorf("asking etcd for progress: %w", err)
+		}
+		asked = min(asked+20*time.Millisecond, 200*time.Millisecond)
+		timer := c.cfg.Clock.NewTimer(asked)
+		select {
+		case <-reached:
+		case <-timer.C():
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		timer.Stop()
+	}
+}
+
+// Fresh waits until the log has reached what etcd holds now, and answers that revision.
+func (c *Cache) Fresh(ctx context.Context) (int64, error) {
+	revision, err := c.cfg.Store.Revision(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return revision, c.WaitFor(ctx, revision)
+}
+
+func (c *Cache) advance(revision int64) {
+	if revision <= c.revision.Load() {
+		return
+	}
+	c.revision.Store(revision)
+	c.waitMu.Lock()
+	close(c.reached)
+	c.reached = make(chan struct{})
+	c.waitMu.Unlock()
+}
+
+// Run follows etcd until ctx ends. When etcd no longer has what this log has not seen, everything is read
+// anew, the difference becomes events, and watchers that would have missed some get ErrExpired.
+func (c *Cache) Run(ctx context.Context) error {
+	go c.sweep(ctx)
+	pause := 100 * time.Millisecond
+	for ctx.Err() == nil {
+		err := c.follow(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		c.cfg.Log.Error(err, "The watch on etcd ended; it is begun again")
+		select {
+		case <-ctx.Done():
+		case <-c.cfg.Clock.After(pause):
+		}
+	}
+	return nil
+}
+
+func (c *Cache) follow(ctx context.Context) error {
+	after := c.revision.Load()
+	if after == 0 {
+		var err error
+		if after, err = c.readAll(ctx); err != nil {
+			return err
+		}
+	}
+	watch, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for b := range c.cfg.Store.Watch(watch, c.cfg.Root, after) {
+		if errors.Is(b.Err, storage.ErrCompacted) {
+			_, err := c.readAll(ctx)
+			return errors.Join(b.Err, err)
+		}
+		if b.Err != nil {
+			return b.Err
+		}
+		c.apply(b)
+	}
+	return errors.New("etcd closed the watch")
+}
+
+// readAll reads every key under the root as of one revision and replaces what was known.
+func (c *Cache) readAll(ctx context.Context) (int64, error) {
+	const pageSize = 5000
+	var all []storage.KeyValue
+	var revision int64
+	for from := ""; ; {
+		page, err := c.cfg.Store.List(ctx, c.cfg.Root, revision, pageSize, from)
+		if err != nil {
+			return 0, err
+		}
+		revision = page.Revision
+		all = append(all, page.Items...)
+		if !page.More {
+			break
+		}
+		from = page.Items[len(page.Items)-1].Key + "\x00"
+	}
+	c.mu.Lock()
+	for _, s := range c.stores {
+		s.reset(revision)
+	}
+	c.orphans = map[string]storage.KeyValue{}
+	for _, kv := range all {
+		if s := c.storeOf(kv.Key); s != nil {
+			s.load(kv)
+		} else {
+			c.orphans[kv.Key] = kv
+		}
+	}
+	c.mu.Unlock()
+	c.advance(revision)
+	select {
+	case <-c.synced:
+	default:
+		close(c.synced)
+	}
+	return revision, nil
+}
+
+// storeOf finds the store that a key belongs to: the one with the longest prefix.
+func (c *Cache) storeOf(key string) *Store {
+	for end := strings.LastIndexByte(key, '/'); end > 0; end = strings.LastIndexByte(key[:end], '/') {
+		if s := c.stores[key[:end+1]]; s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// apply takes over a batch in order.
+func (c *Cache) apply(b storage.Batch) {
+	if len(b.Events) > 0 {
+		c.mu.RLock()
+		touched := map[*Store]bool{}
+		var orphaned []storage.Event
+		for _, e := range b.Events {
+			if s := c.storeOf(e.Key); s != nil {
+				s.apply(e)
+				touched[s] = true
+			} else {
+				orphaned = append(orphaned, e)
+			}
+		}
+		for s := range touched {
+			s.publish()
+		}
+		c.mu.RUnlock()
+		c.keepOrphans(orphaned)
+	}
+	c.advance(b.Revision)
+}
+
+func (c *Cache) keepOrphans(events []storage.Event) {
+	if len(events) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range events {
+		if e.Deleted {
+			delete(c.orphans, e.Key)
+		} else {
+			c.orphans[e.Key] = e.KeyValue
+		}
+	}
+}
+
+// sweep drops the forms of objects that nobody asked for in a while.
+func (c *Cache) sweep(ctx context.Context) {
+	ticker := c.cfg.Clock.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C():
+		}
+		c.mu.RLock()
+		stores := make([]*Store, 0, len(c.stores))
+		for _, s := range c.stores {
+			stores = append(stores, s)
+		}
+		c.mu.RUnlock()
+		for _, s := range stores {
+			s.Snapshot().Ascend("", "", func(e *Entry) bool { e.forget(); return true })
+		}
+		c.hints.Range(func(k, _ any) bool { // hints of writes that never came are few, and go here
+			if k.(hintKey).revision <= c.revision.Load() {
+				c.hints.Delete(k)
+			}
+			return true
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package watchcache
+
+import (
+	"sort"
+
+	"github.com/google/btree"
+)
+
+// record is one change. entry is nil for a deletion, previous for an addition. It is shared by the
+// resource's log and those of its indexes.
+type record struct {
+	revision        int64
+	entry, previous *Entry
+	frames          frames
+}
+
+// log is a window of records in order. Readers hold a position; what falls out of the window is gone for
+// those who were behind it.
+type log struct {
+	records []*record
+	first   int64 // position of records[0]
+	limit   int
+	changed chan struct{} // closed when records were added
+	added   bool
+	expired bool
+	readers int
+}
+
+func newLog(limit int) *log { return &log{limit: limit, changed: make(chan struct{})} }
+
+// add appends a record; it answers the revision of the last one that fell out, 0 where none did.
+func (l *log) add(r *record) (dropped int64) {
+	if len(l.records) >= l.limit {
+		cut := l.limit / 4 // at once, so that copying costs little for each
+		dropped = l.records[cut-1].revision
+		l.records = append(make([]*record, 0, l.limit), l.records[cut:]...)
+		l.first += int64(cut)
+	}
+	l.records = append(l.records, r)
+	l.added = true
+	return dropped
+}
+
+// wake tells the readers who wait.
+func (l *log) wake() {
+	if l.added {
+		l.added = false
+		close(l.changed)
+		l.changed = make(chan struct{})
+	}
+}
+
+func (l *log) expire() {
+	l.expired = true
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *log) idle() bool { return l.readers == 0 }
+
+// after is the position of the first record after a revision.
+func (l *log) after(revision int64) int64 {
+	return l.first + int64(sort.Search(len(l.records), func(i int) bool { return l.records[i].revision > revision }))
+}
+
+// from gives the records from a position on, at most n; false where some have fallen out.
+func (l *log) from(position int64, n int) ([]*record, bool) {
+	if l.expired || position < l.first {
+		return nil, false
+	}
+	rest := l.records[position-l.first:]
+	return rest[:min(n, len(rest)):min(n, len(rest))], true
+}
+
+// undo takes from a tree what happened after a revision.
+func (l *log) undo(tree *btree.BTreeG[*Entry], revision int64) {
+	for i := len(l.records) - 1; i >= 0 && l.records[i].revision > revision; i-- {
+		switch r := l.records[i]; {
+		case r.previous != nil:
+			tree.ReplaceOrInsert(r.previous)
+		default:
+			tree.Delete(r.entry)
+		}
+	}
+}

@@ -1,0 +1,269 @@
+package watchcache
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/google/btree"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
+)
+
+// Store holds one resource.
+type Store struct {
+	cache *Cache
+	kind  Kind
+
+	mu       sync.Mutex
+	tree     *btree.BTreeG[*Entry]
+	indexes  map[string]map[string]*btree.BTreeG[*Entry] // field, value
+	revision int64                                       // of the last event here
+	snapshot *Snapshot                                   // of the present tree; nil after a change
+	main     *log
+	sub      map[string]*log // by what a watcher selects: see subKeys
+	floor    int64           // watchers from before this revision would miss events
+	closed   bool
+}
+
+func byKey(a, b *Entry) bool { return a.key < b.key }
+
+func newTree() *btree.BTreeG[*Entry] { return btree.NewG(32, byKey) }
+
+func newStore(c *Cache, k Kind) *Store {
+	s := &Store{cache: c, kind: k, tree: newTree(), indexes: map[string]map[string]*btree.BTreeG[*Entry]{}, main: newLog(c.cfg.Window), sub: map[string]*log{}}
+	for _, f := range k.Indexed {
+		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
+	}
+	return s
+}
+
+// entry makes an entry of a stored value. What cannot be decoded is kept with its bytes alone, so that it
+// can be seen and removed.
+func (s *Store) entry(kv storage.KeyValue) *Entry {
+	e := &Entry{kind: &s.kind, key: kv.Key, revision: kv.ModRevision, value: kv.Value}
+	o := s.cache.hint(kv.Key, kv.ModRevision)
+	if o == nil {
+		var err error
+		if o, err = s.kind.Decode(kv.Value, kv.ModRevision); err != nil {
+			s.cache.cfg.Log.Error(err, "A stored object cannot be decoded", "key", kv.Key)
+			return e
+		}
+	}
+	e.object.Store(&o)
+	e.labels = o.GetLabels()
+	if s.kind.Fields != nil {
+		e.fields = s.kind.Fields(o)
+	}
+	return e
+}
+
+// load takes over a value that was read, not heard of: no event.
+func (s *Store) load(kv storage.KeyValue) {
+	e := s.entry(kv)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(e)
+}
+
+// reset forgets everything before a new reading; watchers must begin again.
+func (s *Store) reset(revision int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tree, s.snapshot, s.revision, s.floor = newTree(), nil, revision, revision
+	for f := range s.indexes {
+		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
+	}
+	s.expireLogs()
+}
+
+func (s *Store) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.expireLogs()
+}
+
+func (s *Store) expireLogs() {
+	s.main.expire()
+	for _, l := range s.sub {
+		l.expire()
+	}
+	s.main, s.sub = newLog(s.cache.cfg.Window), map[string]*log{}
+}
+
+// apply takes over one change.
+func (s *Store) apply(ev storage.Event) {
+	r := &record{revision: ev.ModRevision}
+	if !ev.Deleted {
+		r.entry = s.entry(ev.KeyValue)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.previous, _ = s.tree.Get(&Entry{key: ev.Key})
+	switch {
+	case r.entry != nil:
+		s.put(r.entry)
+	case r.previous == nil:
+		return
+	default:
+		s.remove(r.previous)
+	}
+	s.revision = ev.ModRevision
+	if dropped := s.main.add(r); dropped > 0 {
+		s.floor = max(s.floor, dropped)
+	}
+	for _, key := range s.subKeys(r) {
+		if l := s.sub[key]; l != nil {
+			l.add(r)
+		}
+	}
+}
+
+func (s *Store) put(e *Entry) {
+	s.snapshot = nil
+	old, had := s.tree.ReplaceOrInsert(e)
+	for f, index := range s.indexes {
+		if had && old.fields[f] != e.fields[f] {
+			unindex(index, f, old)
+		}
+		t := index[e.fields[f]]
+		if t == nil {
+			t = newTree()
+			index[e.fields[f]] = t
+		}
+		t.ReplaceOrInsert(e)
+	}
+}
+
+func (s *Store) remove(e *Entry) {
+	s.snapshot = nil
+	s.tree.Delete(e)
+	for f, index := range s.indexes {
+		unindex(index, f, e)
+	}
+}
+
+func unindex(index map[string]*btree.BTreeG[*Entry], field string, e *Entry) {
+	if t := index[e.fields[field]]; t != nil {
+		t.Delete(e)
+		if t.Len() == 0 {
+			delete(index, e.fields[field])
+		}
+	}
+}
+
+// publish wakes the watchers of what was applied.
+func (s *Store) publish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.main.wake()
+	for key, l := range s.sub {
+		l.wake()
+		if l.idle() {
+			delete(s.sub, key)
+		}
+	}
+}
+
+// Get finds an entry by its key.
+func (s *Store) Get(key string) (*Entry, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tree.Get(&Entry{key: key})
+}
+
+// Snapshot is the store as it is now.
+func (s *Store) Snapshot() *Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.snap()
+}
+
+func (s *Store) snap() *Snapshot {
+	if s.snapshot == nil {
+		s.snapshot = &Snapshot{tree: s.tree.Clone(), store: s, revision: s.revision}
+	}
+	return s.snapshot
+}
+
+// SnapshotAt is the store as it was at a revision: from the window of events undone, or, where that does
+// not reach so far, from etcd. ErrExpired where etcd has forgotten it too.
+func (s *Store) SnapshotAt(ctx context.Context, revision int64) (*Snapshot, error) {
+	s.mu.Lock()
+	now := s.snap()
+	if revision >= now.revision {
+		s.mu.Unlock()
+		return now, nil
+	}
+	if revision >= s.floor {
+		tree := now.tree.Clone()
+		s.main.undo(tree, revision)
+		s.mu.Unlock()
+		return &Snapshot{tree: tree, revision: revision}, nil
+	}
+	s.mu.Unlock()
+	page, err := s.cache.cfg.Store.List(ctx, s.kind.Prefix, revision, 0, "")
+	if err != nil {
+		return nil, expired(err)
+	}
+	tree := newTree()
+	for _, kv := range page.Items {
+		tree.ReplaceOrInsert(s.entry(kv))
+	}
+	return &Snapshot{tree: tree, revision: revision}, nil
+}
+
+// Snapshot is a resource at one moment. It never changes.
+type Snapshot struct {
+	tree     *btree.BTreeG[*Entry]
+	store    *Store // nil for an old moment
+	revision int64
+}
+
+// Revision is that of the resource's last event; the cache as a whole may be further.
+func (n *Snapshot) Revision() int64 { return n.revision }
+
+// Ascend calls f for each entry under prefix ("" for all) whose key is not before from, in order, until
+// it answers false.
+func (n *Snapshot) Ascend(prefix, from string, f func(*Entry) bool) {
+	ascend(n.tree, prefix, from, f)
+}
+
+func ascend(t *btree.BTreeG[*Entry], prefix, from string, f func(*Entry) bool) {
+	t.AscendGreaterOrEqual(&Entry{key: max(prefix, from)}, func(e *Entry) bool {
+		return strings.HasPrefix(e.key, prefix) && f(e)
+	})
+}
+
+// Len counts the entries under prefix, which costs a walk unless it is all.
+func (n *Snapshot) Len(prefix, from string) int {
+	if prefix == "" && from == "" {
+		return n.tree.Len()
+	}
+	count := 0
+	n.Ascend(prefix, from, func(*Entry) bool { count++; return true })
+	return count
+}
+
+// ByIndex is the part of the present store with a value in an indexed field. ok is false where there is
+// no such index, or the snapshot is of an old moment.
+func (n *Snapshot) ByIndex(field, value string) (part *Snapshot, ok bool) {
+	if n.store == nil {
+		return nil, false
+	}
+	n.store.mu.Lock()
+	defer n.store.mu.Unlock()
+	index := n.store.indexes[field]
+	if index == nil {
+		return nil, false
+	}
+	if n.store.snapshot != n { // a change came between: the index is of another moment
+		return nil, false
+	}
+	t := index[value]
+	if t == nil {
+		t = newTree()
+	}
+	return &Snapshot{tree: t.Clone(), revision: n.revision}, true
+}
