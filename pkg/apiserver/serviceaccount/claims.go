@@ -1,0 +1,61 @@
+// Package serviceaccount issues the tokens of service accounts, verifies them against the live objects
+// that they are bound to, and publishes the keys that let others verify them.
+package serviceaccount
+
+import (
+	"strings"
+
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// What the tokens of injected volumes ask for, and what they get while clients that never read their
+// token again are being found: the life of a year, and a mark of when it should have ended.
+const (
+	// ExtendableSeconds is the life that the ServiceAccount admission asks for. The odd seven seconds tell
+	// such a request from one that a person wrote.
+	ExtendableSeconds = 3607
+	extendedSeconds   = 365 * 24 * 3600
+)
+
+// The groups of every service account, and the form of their user names.
+const (
+	userPrefix     = "system:serviceaccount:"
+	allGroup       = "system:serviceaccounts"
+	namespaceGroup = "system:serviceaccounts:"
+)
+
+// Username is the user that a service account acts as.
+func Username(namespace, name string) string { return userPrefix + namespace + ":" + name }
+
+// SplitUsername is the inverse of Username.
+func SplitUsername(user string) (namespace, name string, ok bool) {
+	rest, ok := strings.CutPrefix(user, userPrefix)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, ":")
+}
+
+// Groups are the groups of every service account of a namespace.
+func Groups(namespace string) []string { return []string{allGroup, namespaceGroup + namespace} }
+
+// claims is the payload of a token.
+type claims struct {
+	jwt.Claims
+	Kubernetes *boundTo `json:"kubernetes.io,omitempty"`
+}
+
+// boundTo names the objects that a token dies with.
+type boundTo struct {
+	Namespace      string           `json:"namespace,omitempty"`
+	Node           *ref             `json:"node,omitempty"`
+	Pod            *ref             `json:"pod,omitempty"`
+	Secret         *ref             `json:"secret,omitempty"`
+	ServiceAccount ref              `json:"serviceaccount,omitempty"`
+	WarnAfter      *jwt.NumericDate `json:"warnafter,omitempty"`
+}
+
+type ref struct {
+	Name string `json:"name,omitempty"`
+	UID  string `json:"uid,omitempty"`
+}
