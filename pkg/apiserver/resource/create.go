@@ -1,0 +1,153 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
+)
+
+// nameTries is how often a generated name that exists is replaced by another.
+const nameTries = 8
+
+// Create stores a new object. obj is decoded and defaulted, and becomes what is stored.
+func (s *Store) Create(ctx context.Context, obj Object, w *Write) (Object, error) {
+	return s.create(ctx, obj, w, func(o Object) (Object, error) { return s.ownedAnew(o, w) })
+}
+
+// create runs the rules; own settles field ownership after admission.
+func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Object) (Object, error)) (Object, error) {
+	a := w.attributes(admission.Create, obj, nil)
+	if err := w.Admission.Admit(ctx, a); err != nil {
+		return nil, err
+	}
+	obj = a.Object.(Object)
+	if s.Default != nil {
+		s.Default(obj)
+	}
+	obj, err := own(obj)
+	if err != nil {
+		return nil, err
+	}
+	generated := obj.GetName() == "" && obj.GetGenerateName() != ""
+	for try := 1; ; try++ {
+		candidate := obj
+		if generated {
+			candidate = obj.DeepCopyObject().(Object)
+			candidate.SetName(generateName(obj.GetGenerateName()))
+		}
+		out, err := s.tryCreate(ctx, candidate, w)
+		if generated && apierrors.IsAlreadyExists(err) {
+			if try < nameTries {
+				continue
+			}
+			return nil, apierrors.NewGenerateNameConflict(s.GroupResource(), candidate.GetName(), 1)
+		}
+		return out, err
+	}
+}
+
+func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, err error) {
+	s.beginLife(obj, w.Namespace)
+	undo, release := func() {}, func() {}
+	if s.Allocate != nil {
+		u, r, err := s.Allocate(ctx, obj, nil, w.DryRun)
+		if err != nil {
+			return nil, err
+		}
+		undo, release = orNothing(u), orNothing(r)
+	}
+	stands := false
+	defer func() {
+		if !stands {
+			undo()
+		}
+	}()
+	if s.Prepare != nil {
+		s.Prepare(ctx, obj, nil)
+	}
+	if err := s.judge(ctx, obj, nil, s.Validate); err != nil {
+		return nil, err
+	}
+	if s.Warn != nil {
+		for _, text := range s.Warn(ctx, obj, nil) {
+			request.Warn(ctx, text)
+		}
+	}
+	a := w.attributes(admission.Create, obj, nil)
+	a.Name = obj.GetName()
+	if err := w.Admission.Validate(ctx, a); err != nil {
+		return nil, err
+	}
+	key, err := s.Key(obj.GetNamespace(), obj.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if w.DryRun {
+		if _, _, err := s.etcd.Get(ctx, key); !errors.Is(err, storage.ErrNotFound) {
+			if err == nil {
+				err = storage.ErrExists
+			}
+			return nil, s.apiError(err, obj.GetName())
+		}
+		return obj, nil
+	}
+	value, err := s.codec.Encode(obj)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	revision, err := s.etcd.Create(ctx, key, value, s.ttl(obj))
+	if err != nil {
+		if errors.Is(err, storage.ErrExists) {
+			return nil, s.exists(ctx, key, obj.GetName())
+		}
+		return nil, s.apiError(err, obj.GetName())
+	}
+	stands = true
+	release()
+	return s.stored(key, revision, obj), nil
+}
+
+// exists words the refusal of a name that is taken; one whose owner is on its way out says so.
+func (s *Store) exists(ctx context.Context, key, name string) error {
+	refusal := apierrors.NewAlreadyExists(s.GroupResource(), name)
+	kv, _, err := s.etcd.Get(ctx, key)
+	if err != nil {
+		return refusal
+	}
+	if o, err := s.decode(kv); err == nil && o.GetDeletionTimestamp() != nil {
+		refusal.ErrStatus.Message = fmt.Sprintf("object is being deleted: %s", refusal.ErrStatus.Message)
+	}
+	return refusal
+}
+
+// judge refuses an object with every fault at once.
+func (s *Store) judge(ctx context.Context, obj, old Object, own func(context.Context, Object, Object) field.ErrorList) error {
+	var errs field.ErrorList
+	if own != nil && s.MetadataLast {
+		errs = own(ctx, obj, old)
+	}
+	if len(errs) == 0 {
+		errs = s.judgeMetadata(obj, old)
+		if own != nil && !s.MetadataLast {
+			errs = append(errs, own(ctx, obj, old)...)
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(s.Kind.GroupKind(), obj.GetName(), errs)
+}
+
+func orNothing(f func()) func() {
+	if f == nil {
+		return func() {}
+	}
+	return f
+}

@@ -1,0 +1,188 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
+)
+
+// Delete removes an object, or begins its removal where finalizers, a grace period or its kind ask for
+// time. It answers the object's last or present state, and whether it is gone.
+func (s *Store) Delete(ctx context.Context, w *Write, options *metav1.DeleteOptions) (Object, bool, error) {
+	key, err := s.Key(w.Namespace, w.Name)
+	if err != nil {
+		return nil, false, err
+	}
+	for live := false; ; live = true {
+		old, err := s.current(ctx, key, w.Name, live)
+		if err != nil {
+			return nil, false, err
+		}
+		out, gone, err := s.tryDelete(ctx, key, w, old, options)
+		var conflict *storage.ConflictError
+		switch {
+		case err == nil:
+			return out, gone, nil
+		case errors.As(err, &conflict) && ctx.Err() == nil:
+			continue
+		case !live && !s.isCurrent(ctx, key, old):
+			continue
+		}
+		return nil, false, err
+	}
+}
+
+func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object, options *metav1.DeleteOptions) (Object, bool, error) {
+	if err := s.deletePreconditions(old, w.Name, options); err != nil {
+		return nil, false, err
+	}
+	a := w.attributes(admission.Delete, nil, old)
+	if err := w.Admission.Admit(ctx, a); err != nil {
+		return nil, false, err
+	}
+	if err := w.Admission.Validate(ctx, a); err != nil {
+		return nil, false, err
+	}
+	revision, err := strconv.ParseInt(old.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return nil, false, apierrors.NewInternalError(fmt.Errorf("the version of %s: %w", key, err))
+	}
+	obj := old.DeepCopyObject().(Object)
+	now, err := s.beginDeletion(ctx, obj, options)
+	if err != nil {
+		return nil, false, err
+	}
+	if w.DryRun {
+		return obj, now, nil
+	}
+	if !now {
+		if sameButTimes(obj, old) {
+			return obj, false, nil // on its way already
+		}
+		value, err := s.codec.Encode(obj)
+		if err != nil {
+			return nil, false, apierrors.NewInternalError(err)
+		}
+		written, err := s.etcd.Update(ctx, key, value, revision, s.ttl(obj))
+		if err != nil {
+			return nil, false, s.writeError(err, w.Name)
+		}
+		return s.stored(key, written, obj), false, nil
+	}
+	deleted, err := s.etcd.Delete(ctx, key, revision)
+	if err != nil {
+		return nil, false, s.writeError(err, w.Name)
+	}
+	s.gone(ctx, obj)
+	obj.SetResourceVersion(strconv.FormatInt(deleted, 10))
+	return obj, true, nil
+}
+
+func (s *Store) deletePreconditions(old Object, name string, options *metav1.DeleteOptions) error {
+	p := options.Preconditions
+	if p == nil {
+		return nil
+	}
+	conflict := func(what string, want, have any) error {
+		return apierrors.NewConflict(s.GroupResource(), name,
+			fmt.Errorf("Precondition failed: %s in precondition: %v, %s in object meta: %v", what, want, what, have))
+	}
+	if p.UID != nil && *p.UID != old.GetUID() {
+		return conflict("UID", *p.UID, old.GetUID())
+	}
+	if p.ResourceVersion != nil && *p.ResourceVersion != old.GetResourceVersion() {
+		return conflict("ResourceVersion", *p.ResourceVersion, old.GetResourceVersion())
+	}
+	return nil
+}
+
+// beginDeletion marks an object as on its way out; now says that nothing keeps it.
+func (s *Store) beginDeletion(ctx context.Context, obj Object, options *metav1.DeleteOptions) (now bool, err error) {
+	if s.BeforeDelete != nil {
+		finish, err := s.BeforeDelete(ctx, obj)
+		if err != nil || !finish {
+			return false, err
+		}
+	}
+	obj.SetFinalizers(s.propagationFinalizers(obj, options))
+	grace := int64(0)
+	graceful := false
+	if s.Grace != nil {
+		grace = s.Grace(obj, options.GracePeriodSeconds)
+		graceful = grace > 0
+	}
+	if has := obj.GetDeletionTimestamp(); has != nil {
+		// A second deletion may only shorten the time that the first one gave.
+		if s.Grace != nil && options.GracePeriodSeconds != nil {
+			if was := obj.GetDeletionGracePeriodSeconds(); was == nil || grace < *was {
+				s.markDeleted(obj, grace)
+			}
+		}
+	} else if graceful || len(obj.GetFinalizers()) > 0 {
+		s.markDeleted(obj, grace)
+		if obj.GetGeneration() > 0 {
+			obj.SetGeneration(obj.GetGeneration() + 1)
+		}
+	}
+	left := int64(0)
+	if g := obj.GetDeletionGracePeriodSeconds(); g != nil && s.Grace != nil {
+		left = *g
+	}
+	return len(obj.GetFinalizers()) == 0 && left == 0, nil
+}
+
+func (s *Store) markDeleted(obj Object, grace int64) {
+	t := metav1.NewTime(s.clock.Now().Add(time.Duration(grace) * time.Second)).Rfc3339Copy()
+	obj.SetDeletionTimestamp(&t)
+	obj.SetDeletionGracePeriodSeconds(&grace)
+}
+
+// propagationFinalizers keeps an object until the garbage collector has treated its dependents as the
+// request asks.
+func (s *Store) propagationFinalizers(obj Object, options *metav1.DeleteOptions) []string {
+	orphan, foreground := s.wantsOrphan(obj, options), s.wantsForeground(obj, options)
+	kept := slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), func(f string) bool {
+		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
+	})
+	if orphan {
+		kept = append(kept, metav1.FinalizerOrphanDependents)
+	}
+	if foreground {
+		kept = append(kept, metav1.FinalizerDeleteDependents)
+	}
+	return kept
+}
+
+func (s *Store) wantsOrphan(obj Object, o *metav1.DeleteOptions) bool {
+	switch {
+	case o.OrphanDependents != nil:
+		return *o.OrphanDependents
+	case o.PropagationPolicy != nil:
+		return *o.PropagationPolicy == metav1.DeletePropagationOrphan
+	case slices.Contains(obj.GetFinalizers(), metav1.FinalizerOrphanDependents):
+		return true
+	case slices.Contains(obj.GetFinalizers(), metav1.FinalizerDeleteDependents):
+		return false
+	}
+	return s.DefaultPropagation == metav1.DeletePropagationOrphan
+}
+
+func (s *Store) wantsForeground(obj Object, o *metav1.DeleteOptions) bool {
+	switch {
+	case o.OrphanDependents != nil:
+		return false
+	case o.PropagationPolicy != nil:
+		return *o.PropagationPolicy == metav1.DeletePropagationForeground
+	}
+	return slices.Contains(obj.GetFinalizers(), metav1.FinalizerDeleteDependents) &&
+		!slices.Contains(obj.GetFinalizers(), metav1.FinalizerOrphanDependents)
+}

@@ -1,0 +1,231 @@
+package resource
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
+	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
+)
+
+// Registry holds the stores of all resources, and is the Access to them in the process.
+type Registry struct {
+	etcd  storage.Interface
+	cache *watchcache.Cache
+	clock clock.PassiveClock
+
+	mu     sync.RWMutex
+	stores map[schema.GroupResource]*Store
+}
+
+var _ Access = (*Registry)(nil)
+
+// NewRegistry is empty; Add resources to it.
+func NewRegistry(etcd storage.Interface, cache *watchcache.Cache, c clock.PassiveClock) *Registry {
+	return &Registry{etcd: etcd, cache: cache, clock: c, stores: map[schema.GroupResource]*Store{}}
+}
+
+// Add makes a store for a resource. types knows the schemas for field ownership.
+func (g *Registry) Add(r *Resource, types managedfields.TypeConverter) *Store {
+	s := newStore(r, g.etcd, g.cache, g.clock)
+	s.managers.types = types
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stores[s.GroupResource()] = s
+	return s
+}
+
+// Store finds a resource's store, nil where there is none.
+func (g *Registry) Store(r schema.GroupResource) *Store {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.stores[r]
+}
+
+func (g *Registry) store(r schema.GroupResource) (*Store, error) {
+	if s := g.Store(r); s != nil {
+		return s, nil
+	}
+	return nil, apierrors.NewInternalError(fmt.Errorf("the resource %s is not served", r))
+}
+
+// Get implements Reader.
+func (g *Registry) Get(_ context.Context, r schema.GroupResource, namespace, name string) (Object, error) {
+	s, err := g.store(r)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.Key(namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	e, ok := s.Cached.Get(key)
+	if !ok {
+		return nil, apierrors.NewNotFound(r, name)
+	}
+	return e.Object()
+}
+
+// List implements Reader.
+func (g *Registry) List(_ context.Context, r schema.GroupResource, namespace string) ([]Object, error) {
+	s, err := g.store(r)
+	if err != nil {
+		return nil, err
+	}
+	var out []Object
+	s.Cached.Snapshot().Ascend(s.KeyPrefix(namespace), "", func(e *watchcache.Entry) bool {
+		if o, err := e.Object(); err == nil {
+			out = append(out, o)
+		}
+		return true
+	})
+	return out, nil
+}
+
+// Follow implements Reader.
+func (g *Registry) Follow(ctx context.Context, r schema.GroupResource, f func(obj, old Object)) (<-chan struct{}, error) {
+	s, err := g.store(r)
+	if err != nil {
+		return nil, err
+	}
+	synced := make(chan struct{})
+	go s.follow(ctx, f, synced)
+	return synced, nil
+}
+
+// follow calls f for what there is and what changes, and catches up where the log left it behind.
+func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan struct{}) {
+	select {
+	case <-s.Cache.Synced():
+	case <-ctx.Done():
+		return
+	}
+	known := map[string]Object{}
+	for ctx.Err() == nil {
+		snapshot, w, err := s.Cached.WatchFromNow(watchcache.Selection{})
+		if err != nil {
+			return // the resource is no longer served
+		}
+		there := map[string]bool{}
+		snapshot.Ascend("", "", func(e *watchcache.Entry) bool {
+			there[e.Key()] = true
+			tell(known, e, false, f)
+			return true
+		})
+		for key, old := range known {
+			if !there[key] {
+				delete(known, key)
+				f(nil, old)
+			}
+		}
+		if synced != nil {
+			close(synced)
+			synced = nil
+		}
+		for {
+			events, err := w.Next(ctx, nil)
+			if err != nil {
+				break
+			}
+			for _, e := range events {
+				tell(known, e.Entry, e.Type == watchcache.Deleted, f)
+			}
+		}
+		w.Close()
+	}
+}
+
+func tell(known map[string]Object, e *watchcache.Entry, deleted bool, f func(obj, old Object)) {
+	old := known[e.Key()]
+	if deleted {
+		delete(known, e.Key())
+		if old != nil {
+			f(nil, old)
+		}
+		return
+	}
+	o, err := e.Object()
+	if err != nil || old != nil && old.GetResourceVersion() == o.GetResourceVersion() {
+		return
+	}
+	known[e.Key()] = o
+	f(o, old)
+}
+
+// GetLive implements Access.
+func (g *Registry) GetLive(ctx context.Context, r schema.GroupResource, namespace, name string) (Object, error) {
+	s, err := g.store(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.GetLive(ctx, namespace, name)
+}
+
+// serverManager is the name under which the server's own writes own fields.
+const serverManager = "kube-apiserver"
+
+// Create implements Access.
+func (g *Registry) Create(ctx context.Context, r schema.GroupResource, obj Object) (Object, error) {
+	s, err := g.store(r)
+	if err != nil {
+		return nil, err
+	}
+	obj = obj.DeepCopyObject().(Object)
+	if s.Default != nil {
+		s.Default(obj)
+	}
+	return s.Create(ctx, obj, &Write{Namespace: obj.GetNamespace(), Name: obj.GetName(), Manager: serverManager, Options: &metav1.CreateOptions{}})
+}
+
+// Update implements Access.
+func (g *Registry) Update(ctx context.Context, r schema.GroupResource, subresource, namespace, name string, change func(obj Object) error) (Object, error) {
+	s, err := g.store(r)
+	if err != nil {
+		return nil, err
+	}
+	var part *UpdatePart[Object]
+	if subresource != "" {
+		sub := s.Subresource(subresource)
+		if sub == nil || sub.Update == nil {
+			return nil, apierrors.NewInternalError(fmt.Errorf("%s has no subresource %s to update", r, subresource))
+		}
+		part = sub.Update
+	}
+	w := &Write{Namespace: namespace, Name: name, Subresource: subresource, Manager: serverManager, Options: &metav1.UpdateOptions{}}
+	out, _, err := s.Update(ctx, w, part, false, func(_ context.Context, old Object) (Object, error) {
+		return old, change(old)
+	})
+	return out, err
+}
+
+// Delete implements Access.
+func (g *Registry) Delete(ctx context.Context, r schema.GroupResource, namespace, name string, uid types.UID) error {
+	s, err := g.store(r)
+	if err != nil {
+		return err
+	}
+	options := &metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
+	if uid != "" {
+		options.Preconditions = &metav1.Preconditions{UID: &uid}
+	}
+	_, _, err = s.Delete(ctx, &Write{Namespace: namespace, Name: name, Options: options}, options)
+	return err
+}
+
+// Subresource finds a subresource by its name, nil where there is none.
+func (s *Store) Subresource(name string) *Subresource[Object] {
+	for i := range s.Subresources {
+		if s.Subresources[i].Name == name {
+			return &s.Subresources[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
+	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
+)
+
+// Root is the prefix of all keys in etcd.
+const Root = "/registry/"
+
+// Store serves one resource: its rules, over etcd and the watch cache.
+type Store struct {
+	*Resource
+	Cached *watchcache.Store
+	Cache  *watchcache.Cache
+
+	codec    *Codec
+	etcd     storage.Interface
+	clock    clock.PassiveClock
+	prefix   string
+	managers managers
+}
+
+// newStore binds a resource to its keys.
+func newStore(r *Resource, etcd storage.Interface, cache *watchcache.Cache, c clock.PassiveClock) *Store {
+	codec := NewCodec(r)
+	prefix := Root + r.Prefix + "/"
+	return &Store{
+		Resource: r, codec: codec, etcd: etcd, clock: c, Cache: cache, prefix: prefix,
+		Cached: cache.Add(cacheKind(r, codec, prefix)),
+	}
+}
+
+// GroupResource names the resource in errors.
+func (s *Store) GroupResource() schema.GroupResource {
+	return schema.GroupResource{Group: s.Kind.Group, Resource: s.Plural}
+}
+
+// GVR names the resource in admission.
+func (s *Store) GVR() schema.GroupVersionResource {
+	return s.GroupResource().WithVersion(s.Kind.Version)
+}
+
+// KeyPrefix of the keys of a namespace, or of all where namespace is empty.
+func (s *Store) KeyPrefix(namespace string) string {
+	if namespace == "" || s.ClusterScoped {
+		return s.prefix
+	}
+	return s.prefix + namespace + "/"
+}
+
+// Key of an object. A name that would leave its place is refused.
+func (s *Store) Key(namespace, name string) (string, error) {
+	if !s.ClusterScoped && namespace == "" {
+		return "", apierrors.NewBadRequest("Namespace parameter required.")
+	}
+	if name == "" {
+		return "", apierrors.NewBadRequest("Name parameter required.")
+	}
+	if problems := path.IsValidPathSegmentName(name); len(problems) > 0 {
+		return "", apierrors.NewBadRequest(fmt.Sprintf("Name parameter invalid: %q: %s", name, problems[0]))
+	}
+	return s.KeyPrefix(namespace) + name, nil
+}
+
+// Write is what a writing request asks for beside its body.
+type Write struct {
+	Namespace, Name string
+	Subresource     string
+	DryRun          bool
+	Options         runtime.Object // *metav1.CreateOptions ...
+	Manager         string         // of fields; empty for none
+	Applied         bool           // field ownership was settled by server-side apply
+	Admission       admission.Chain
+	// Attributes is the start of what admission sees: user and the kind as the client named it.
+	Attributes admission.Attributes
+}
+
+// attributes fills in what this write does.
+func (w *Write) attributes(op admission.Operation, obj, old runtime.Object) *admission.Attributes {
+	a := w.Attributes
+	a.Operation, a.Object, a.OldObject = op, obj, old
+	a.Namespace, a.Name, a.Subresource, a.DryRun, a.Options = w.Namespace, w.Name, w.Subresource, w.DryRun, w.Options
+	return &a
+}
+
+// GetLive reads an object from etcd.
+func (s *Store) GetLive(ctx context.Context, namespace, name string) (Object, error) {
+	key, err := s.Key(namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	kv, _, err := s.etcd.Get(ctx, key)
+	if err != nil {
+		return nil, s.apiError(err, name)
+	}
+	return s.decode(kv)
+}
+
+func (s *Store) decode(kv storage.KeyValue) (Object, error) {
+	o, err := s.codec.Decode(kv.Value, kv.ModRevision)
+	if err != nil {
+		return nil, apierrors.NewInternalError(fmt.Errorf("decoding %s: %w", kv.Key, err))
+	}
+	return o, nil
+}
+
+// current is the object as a write's starting point: from the cache, or from etcd where live is asked for.
+func (s *Store) current(ctx context.Context, key, name string, live bool) (Object, error) {
+	if !live {
+		if e, ok := s.Cached.Get(key); ok {
+			o, err := e.Object()
+			if err == nil {
+				return o.DeepCopyObject().(Object), nil
+			}
+		}
+	}
+	kv, _, err := s.etcd.Get(ctx, key)
+	if err != nil {
+		return nil, s.apiError(err, name)
+	}
+	return s.decode(kv)
+}
+
+// stored hands what was just written to the cache and answers it with its resourceVersion.
+func (s *Store) stored(key string, revision int64, o Object) Object {
+	o.SetResourceVersion(strconv.FormatInt(revision, 10))
+	s.Cache.Wrote(key, revision, o)
+	return o
+}
+
+func (s *Store) ttl(o Object) time.Duration {
+	if s.TTL == nil {
+		return 0
+	}
+	return s.TTL(o)
+}
+
+// apiError words the storage's errors as the API does.
+func (s *Store) apiError(err error, name string) error {
+	var conflict *storage.ConflictError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, storage.ErrNotFound):
+		return apierrors.NewNotFound(s.GroupResource(), name)
+	case errors.Is(err, storage.ErrExists):
+		return apierrors.NewAlreadyExists(s.GroupResource(), name)
+	case errors.As(err, &conflict):
+		if conflict.Current == nil {
+			return apierrors.NewNotFound(s.GroupResource(), name)
+		}
+		return s.modified(name)
+	case errors.Is(err, storage.ErrTooLarge):
+		return apierrors.NewRequestEntityTooLargeError("etcdserver: request is too large")
+	case errors.Is(err, context.DeadlineExceeded):
+		return apierrors.NewTimeoutError("the request timed out in etcd; try again", 0)
+	}
+	return apierrors.NewInternalError(err)
+}
+
+func (s *Store) modified(name string) error {
+	return apierrors.NewConflict(s.GroupResource(), name,
+		errors.New("the object has been modified; please apply your changes to the latest version and try again"))
+}

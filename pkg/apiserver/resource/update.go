@@ -1,0 +1,228 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
+)
+
+// Change makes a new state from the old one. old is a copy that may be changed and given back; it is the
+// zero object with no resourceVersion where the object does not exist and may be created.
+type Change func(ctx context.Context, old Object) (Object, error)
+
+// Update writes a changed object, or only the part that a subresource may change. create lets an object
+// that is not there come into being. It answers whether it did.
+//
+// When another write comes between, the change is made anew on what that one left, unless the client named
+// the version it had seen: then it is refused.
+func (s *Store) Update(ctx context.Context, w *Write, part *UpdatePart[Object], create bool, change Change) (Object, bool, error) {
+	key, err := s.Key(w.Namespace, w.Name)
+	if err != nil {
+		return nil, false, err
+	}
+	for live := false; ; live = true {
+		old, err := s.current(ctx, key, w.Name, live)
+		if apierrors.IsNotFound(err) && create {
+			out, err := s.createByUpdate(ctx, w, change)
+			if apierrors.IsAlreadyExists(err) && ctx.Err() == nil {
+				continue // it came into being meanwhile
+			}
+			return out, true, err
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		out, err := s.tryUpdate(ctx, key, w, part, old, change)
+		var conflict *storage.ConflictError
+		switch {
+		case err == nil:
+			return out, false, nil
+		case errors.As(err, &conflict) && ctx.Err() == nil:
+			continue
+		case !live && !s.isCurrent(ctx, key, old):
+			continue // what was refused was judged by an old state
+		}
+		return nil, false, err
+	}
+}
+
+// isCurrent says whether what came from the cache is what etcd holds.
+func (s *Store) isCurrent(ctx context.Context, key string, o Object) bool {
+	kv, _, err := s.etcd.Get(ctx, key)
+	return err == nil && strconv.FormatInt(kv.ModRevision, 10) == o.GetResourceVersion()
+}
+
+func (s *Store) createByUpdate(ctx context.Context, w *Write, change Change) (Object, error) {
+	obj, err := change(ctx, s.New())
+	if err != nil {
+		return nil, err
+	}
+	if v := obj.GetResourceVersion(); v != "" && v != "0" {
+		return nil, apierrors.NewConflict(s.GroupResource(), w.Name,
+			fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: ", s.KeyPrefix(w.Namespace)+w.Name, obj.GetUID()))
+	}
+	if s.Default != nil {
+		s.Default(obj)
+	}
+	return s.create(ctx, obj, w, func(o Object) (Object, error) { return s.ownedAnew(o, w) })
+}
+
+// tryUpdate makes one attempt. A *storage.ConflictError asks for another.
+func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *UpdatePart[Object], old Object, change Change) (Object, error) {
+	revision, err := strconv.ParseInt(old.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return nil, apierrors.NewInternalError(fmt.Errorf("the version of %s: %w", key, err))
+	}
+	obj, err := change(ctx, old.DeepCopyObject().(Object))
+	if err != nil {
+		return nil, err
+	}
+	if err := s.precondition(obj, old, w.Name); err != nil {
+		return nil, err
+	}
+	if s.Default != nil {
+		s.Default(obj)
+	}
+	obj, err = s.settle(ctx, w, part, obj, old)
+	if err != nil {
+		return nil, err
+	}
+	undo, release := func() {}, func() {}
+	if s.Allocate != nil && part == nil {
+		u, r, err := s.Allocate(ctx, obj, old, w.DryRun)
+		if err != nil {
+			return nil, err
+		}
+		undo, release = orNothing(u), orNothing(r)
+	}
+	stands := false
+	defer func() {
+		if !stands {
+			undo()
+		}
+	}()
+	if err := s.prepareAndJudge(ctx, w, part, obj, old); err != nil {
+		return nil, err
+	}
+	if sameButTimes(obj, old) {
+		stands = !w.DryRun
+		return old, nil // nothing would change: the version stays
+	}
+	if w.DryRun {
+		return obj, nil
+	}
+	if part == nil && s.finished(obj) || part != nil && part.Deletes != nil && part.Deletes(obj) && s.finished(obj) {
+		if _, err := s.etcd.Delete(ctx, key, revision); err != nil {
+			return nil, s.writeError(err, w.Name)
+		}
+		stands = true
+		s.gone(ctx, obj)
+		return obj, nil
+	}
+	value, err := s.codec.Encode(obj)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	written, err := s.etcd.Update(ctx, key, value, revision, s.ttl(obj))
+	if err != nil {
+		return nil, s.writeError(err, w.Name)
+	}
+	stands = true
+	release()
+	return s.stored(key, written, obj), nil
+}
+
+// writeError lets conflicts through for another attempt.
+func (s *Store) writeError(err error, name string) error {
+	var conflict *storage.ConflictError
+	if errors.As(err, &conflict) && conflict.Current != nil {
+		return err
+	}
+	return s.apiError(err, name)
+}
+
+// precondition refuses a change that was made from another version, or of another object, than is stored.
+func (s *Store) precondition(obj, old Object, name string) error {
+	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
+		return apierrors.NewConflict(s.GroupResource(), name,
+			fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", uid, old.GetUID()))
+	}
+	switch v := obj.GetResourceVersion(); {
+	case (v == "" || v == "0") && s.StrictUpdate:
+		return apierrors.NewInvalid(s.Kind.GroupKind(), name, field.ErrorList{
+			field.Invalid(field.NewPath("metadata").Child("resourceVersion"), 0, "must be specified for an update"),
+		})
+	case v != "" && v != "0" && v != old.GetResourceVersion():
+		return s.modified(name)
+	}
+	obj.SetResourceVersion(old.GetResourceVersion())
+	return nil
+}
+
+// settle lets admission change the object and then settles who owns which fields.
+func (s *Store) settle(ctx context.Context, w *Write, part *UpdatePart[Object], obj, old Object) (Object, error) {
+	managed := obj.GetManagedFields()
+	a := w.attributes(admission.Update, obj, old)
+	if err := w.Admission.Admit(ctx, a); err != nil {
+		return nil, err
+	}
+	obj = a.Object.(Object)
+	if s.Default != nil {
+		s.Default(obj)
+	}
+	if w.Applied {
+		return obj, nil
+	}
+	obj.SetManagedFields(managed)
+	return s.owned(old, obj, w)
+}
+
+func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[Object], obj, old Object) error {
+	s.keepIdentity(obj, old)
+	validate, warn := s.Validate, s.Warn
+	if part != nil {
+		validate, warn = part.Validate, part.Warn
+		if part.Prepare != nil {
+			part.Prepare(ctx, obj, old)
+		}
+	} else if s.Prepare != nil {
+		s.Prepare(ctx, obj, old)
+	}
+	s.raiseGeneration(obj, old)
+	if err := s.judge(ctx, obj, old, validate); err != nil {
+		return err
+	}
+	if warn != nil {
+		for _, text := range warn(ctx, obj, old) {
+			request.Warn(ctx, text)
+		}
+	}
+	return w.Admission.Validate(ctx, w.attributes(admission.Update, obj, old))
+}
+
+// finished says that an object on its way out waits for nothing more.
+func (s *Store) finished(o Object) bool {
+	if o.GetDeletionTimestamp() == nil || len(o.GetFinalizers()) > 0 {
+		return false
+	}
+	grace := o.GetDeletionGracePeriodSeconds()
+	if s.Grace != nil && grace != nil && *grace > 0 {
+		return false
+	}
+	return true
+}
+
+// gone gives back what the object held outside of its key.
+func (s *Store) gone(ctx context.Context, o Object) {
+	if s.Deleted != nil {
+		s.Deleted(context.WithoutCancel(ctx), o)
+	}
+}
