@@ -3,8 +3,8 @@ package resource
 import (
 	"context"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // Reader reads objects in the process, from the watch cache: no copy, no permission check. What it
@@ -29,6 +29,7 @@ type Access interface {
 	// Update reads, lets change work on a copy, and writes, again on conflict. subresource "" is the main
 	// resource. Where change answers an error nothing is written.
 	Update(ctx context.Context, r schema.GroupResource, subresource, namespace, name string, change func(obj Object) error) (Object, error)
-	// Delete removes the object; uid, where not empty, must be its own.
-	Delete(ctx context.Context, r schema.GroupResource, namespace, name string, uid types.UID) error
+	// Delete removes the object as a client's delete would: grace, finalizers and propagation hold, and so
+	// do the preconditions and the dry run of opts, which may be nil.
+	Delete(ctx context.Context, r schema.GroupResource, namespace, name string, opts *metav1.DeleteOptions) error
 }

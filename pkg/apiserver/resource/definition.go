@@ -136,7 +136,8 @@ type View[T Object] struct {
 }
 
 // Subresource declares what stands under an object's path. Exactly one of Update, Scale, Create, Get and
-// Connect is set.
+// Connect is set; only a Create may have an Update beside it, which is not served: Do writes the parent
+// by it, through Access, where the rules of the main resource would refuse the change (a binding).
 type Subresource[T Object] struct {
 	Name  string
 	Kind  schema.GroupVersionKind // of the body, as discovery names it

@@ -8,7 +8,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/utils/clock"
 
@@ -207,16 +206,15 @@ func (g *Registry) Update(ctx context.Context, r schema.GroupResource, subresour
 }
 
 // Delete implements Access.
-func (g *Registry) Delete(ctx context.Context, r schema.GroupResource, namespace, name string, uid types.UID) error {
+func (g *Registry) Delete(ctx context.Context, r schema.GroupResource, namespace, name string, options *metav1.DeleteOptions) error {
 	s, err := g.store(r)
 	if err != nil {
 		return err
 	}
-	options := &metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
-	if uid != "" {
-		options.Preconditions = &metav1.Preconditions{UID: &uid}
+	if options == nil {
+		options = &metav1.DeleteOptions{}
 	}
-	_, _, err = s.Delete(ctx, &Write{Namespace: namespace, Name: name, Options: options}, options)
+	_, _, err = s.Delete(ctx, &Write{Namespace: namespace, Name: name, DryRun: len(options.DryRun) > 0, Options: options}, options)
 	return err
 }
 

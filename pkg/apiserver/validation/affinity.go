@@ -172,12 +172,10 @@ func labelKeys(path, twice *field.Path, keys []string, selector *metav1.LabelSel
 	}
 	found := map[string]int{}
 	for key := range selector.MatchLabels {
-		found[key] += 2
+		found[key]++
 	}
 	for _, e := range selector.MatchExpressions {
-		if found[e.Key]++; e.Operator != metav1.LabelSelectorOpIn || len(e.Values) != 1 {
-			found[e.Key]++
-		}
+		found[e.Key]++
 	}
 	for i, key := range keys {
 		if found[key] > 1 {
@@ -213,7 +211,9 @@ func spread(path *field.Path, list []corev1.TopologySpreadConstraint, options Po
 		if c.MaxSkew <= 0 {
 			faults = append(faults, field.Invalid(at.Child("maxSkew"), c.MaxSkew, "must be greater than zero"))
 		}
-		faults = append(faults, topologyKey(at.Child("topologyKey"), c.TopologyKey)...)
+		if c.TopologyKey == "" {
+			faults = append(faults, field.Required(at.Child("topologyKey"), "can not be empty"))
+		}
 		faults = append(faults, oneOfAny(at.Child("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
 		if slices.ContainsFunc(list[i+1:], func(o corev1.TopologySpreadConstraint) bool {
 			return pair{o.TopologyKey, o.WhenUnsatisfiable} == pair{c.TopologyKey, c.WhenUnsatisfiable}
@@ -229,13 +229,6 @@ func spread(path *field.Path, list []corev1.TopologySpreadConstraint, options Po
 		faults = append(faults, LabelSelector(at.Child("labelSelector"), c.LabelSelector, options.SelectorValues)...)
 	}
 	return faults
-}
-
-func topologyKey(path *field.Path, key string) field.ErrorList {
-	if key == "" {
-		return field.ErrorList{field.Required(path, "can not be empty")}
-	}
-	return qualifiedName(path, key)
 }
 
 func minDomains(path *field.Path, c *corev1.TopologySpreadConstraint) field.ErrorList {

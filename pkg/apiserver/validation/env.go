@@ -134,7 +134,8 @@ func fileSelector(path *field.Path, ref *corev1.FileKeySelector) field.ErrorList
 	if ref.Path == "" {
 		return append(faults, field.Required(path.Child("path"), ""))
 	}
-	return append(faults, localNonReservedPath(path.Child("path"), ref.Path)...)
+	// Below the volume's root: a leading slash changes nothing.
+	return append(faults, noBacksteps(path.Child("path"), ref.Path)...)
 }
 
 // fileVolumes judges the volumes that environment files are read from: init containers write them, so

@@ -8,10 +8,9 @@ import (
 
 func volumeMounts(path *field.Path, c *corev1.Container, volumes map[string]corev1.VolumeSource) field.ErrorList {
 	var faults field.ErrorList
-	deviceNames, devicePaths := sets.New[string](), sets.New[string]()
+	devices := map[string]string{}
 	for _, d := range c.VolumeDevices {
-		deviceNames.Insert(d.Name)
-		devicePaths.Insert(d.DevicePath)
+		devices[d.Name] = d.DevicePath
 	}
 	points := sets.New[string]()
 	for i, m := range c.VolumeMounts {
@@ -29,10 +28,10 @@ func volumeMounts(path *field.Path, c *corev1.Container, volumes map[string]core
 			faults = append(faults, field.Invalid(at.Child("mountPath"), m.MountPath, "must be unique"))
 		}
 		points.Insert(m.MountPath)
-		if deviceNames.Has(m.Name) {
+		if _, twice := devices[m.Name]; twice {
 			faults = append(faults, field.Invalid(at.Child("name"), m.Name, "must not already exist in volumeDevices"))
 		}
-		if devicePaths.Has(m.MountPath) {
+		if hasPath(devices, m.MountPath) {
 			faults = append(faults, field.Invalid(at.Child("mountPath"), m.MountPath, "must not already exist as a path in volumeDevices"))
 		}
 		// The paths of the rest leave the index out; clients have learnt them so.
@@ -89,10 +88,9 @@ func recursiveReadOnly(path *field.Path, m corev1.VolumeMount) field.ErrorList {
 
 func volumeDevices(path *field.Path, c *corev1.Container, volumes map[string]corev1.VolumeSource) field.ErrorList {
 	var faults field.ErrorList
-	mountNames, mountPaths := sets.New[string](), sets.New[string]()
+	mounts := map[string]string{}
 	for _, m := range c.VolumeMounts {
-		mountNames.Insert(m.Name)
-		mountPaths.Insert(m.MountPath)
+		mounts[m.Name] = m.MountPath
 	}
 	names, paths := sets.New[string](), sets.New[string]()
 	for i, d := range c.VolumeDevices {
@@ -119,10 +117,10 @@ func volumeDevices(path *field.Path, c *corev1.Container, volumes map[string]cor
 		} else {
 			paths.Insert(d.DevicePath)
 		}
-		if mountNames.Has(d.Name) {
+		if _, twice := mounts[d.Name]; twice {
 			faults = append(faults, field.Invalid(name, d.Name, "must not already exist in volumeMounts"))
 		}
-		if mountPaths.Has(d.DevicePath) {
+		if hasPath(mounts, d.DevicePath) {
 			faults = append(faults, field.Invalid(device, d.DevicePath, "must not already exist as a path in volumeMounts"))
 		}
 		if d.Name != "" {
@@ -130,6 +128,17 @@ func volumeDevices(path *field.Path, c *corev1.Container, volumes map[string]cor
 		}
 	}
 	return faults
+}
+
+// hasPath looks through the last path of each name: one that a fault elsewhere has displaced is not
+// reported twice.
+func hasPath(byName map[string]string, path string) bool {
+	for _, p := range byName {
+		if p == path {
+			return true
+		}
+	}
+	return false
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }

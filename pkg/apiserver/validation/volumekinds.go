@@ -71,7 +71,7 @@ func sharedKinds(s *corev1.VolumeSource, name string) []kindOfVolume {
 			}
 			return faults
 		}},
-		{"cephFS", s.CephFS != nil, func(at *field.Path) field.ErrorList { return monitors(at, s.CephFS.Monitors) }},
+		{"cephfs", s.CephFS != nil, func(at *field.Path) field.ErrorList { return monitors(at, s.CephFS.Monitors) }},
 		{"quobyte", s.Quobyte != nil, func(at *field.Path) field.ErrorList { return quobyte(at, s.Quobyte) }},
 	}
 }

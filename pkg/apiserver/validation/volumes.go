@@ -242,7 +242,7 @@ func projection(path, at *field.Path, p *corev1.VolumeProjection, use func(*fiel
 			return
 		}
 		if n++; n > 1 {
-			faults = append(faults, field.Forbidden(at.Child(name), oneVolumeType+" per source"))
+			faults = append(faults, field.Forbidden(at, oneVolumeType+" per source"))
 		}
 		judge(at.Child(name))
 	}
@@ -272,15 +272,10 @@ func projection(path, at *field.Path, p *corev1.VolumeProjection, use func(*fiel
 	})
 	take("serviceAccountToken", p.ServiceAccountToken != nil, func(at *field.Path) {
 		faults = append(faults, tokenProjection(path, at, p.ServiceAccountToken)...)
-		use(path, p.ServiceAccountToken.Path, p.ServiceAccountToken.Path)
 	})
 	take("clusterTrustBundle", p.ClusterTrustBundle != nil, func(at *field.Path) {
 		faults = append(faults, trustBundleProjection(at, p.ClusterTrustBundle)...)
-		use(path, p.ClusterTrustBundle.Path, p.ClusterTrustBundle.Path)
 	})
-	if n == 0 {
-		faults = append(faults, field.Required(at, "one of [secret configMap downwardAPI serviceAccountToken clusterTrustBundle podCertificate] is required"))
-	}
 	return faults
 }
 

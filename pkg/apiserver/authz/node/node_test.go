@@ -90,11 +90,11 @@ func TestPodOpensWhatItNamesToItsNodeUntilItIsGone(t *testing.T) {
 	if may(t, z, "here", "delete", secrets, "n", "s") || may(t, z, "here", "list", secrets, "n", "") {
 		t.Error("more than reading one object")
 	}
-	if err := a.Delete(context.Background(), pods, "n", "p", ""); err != nil {
+	if err := a.Delete(context.Background(), pods, "n", "p", nil); err != nil {
 		t.Fatal(err)
 	}
 	check("one of two pods gone", true)
-	if err := a.Delete(context.Background(), pods, "n", "q", ""); err != nil {
+	if err := a.Delete(context.Background(), pods, "n", "q", nil); err != nil {
 		t.Fatal(err)
 	}
 	check("both pods gone", false)

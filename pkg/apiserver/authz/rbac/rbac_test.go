@@ -121,7 +121,7 @@ func TestDecisionsFollowBindingsAsTheyComeChangeAndGo(t *testing.T) {
 	w.expect(jane, "get", "n", authz.NoOpinion, "")
 	john := &request.User{Name: "john"}
 	w.expect(john, "get", "n", authz.Allow, `RBAC: allowed by RoleBinding "b/n" of Role "r" to User "john"`)
-	if err := w.Delete(context.Background(), RoleBindings, "n", "b", ""); err != nil {
+	if err := w.Delete(context.Background(), RoleBindings, "n", "b", nil); err != nil {
 		t.Fatal(err)
 	}
 	w.expect(john, "get", "n", authz.NoOpinion, "")

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -136,15 +137,21 @@ func (a *Access) Update(_ context.Context, r schema.GroupResource, _, namespace,
 }
 
 // Delete implements resource.Access.
-func (a *Access) Delete(_ context.Context, r schema.GroupResource, namespace, name string, uid types.UID) error {
+func (a *Access) Delete(_ context.Context, r schema.GroupResource, namespace, name string, opts *metav1.DeleteOptions) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old, err := a.get(r, namespace, name)
 	if err != nil {
 		return err
 	}
-	if uid != "" && uid != old.GetUID() {
-		return apierrors.NewConflict(r, name, fmt.Errorf("the uid is %s", old.GetUID()))
+	if opts != nil && opts.Preconditions != nil {
+		uid, revision := opts.Preconditions.UID, opts.Preconditions.ResourceVersion
+		if uid != nil && *uid != old.GetUID() || revision != nil && *revision != old.GetResourceVersion() {
+			return apierrors.NewConflict(r, name, fmt.Errorf("it is %s at revision %s", old.GetUID(), old.GetResourceVersion()))
+		}
+	}
+	if opts != nil && len(opts.DryRun) > 0 {
+		return nil
 	}
 	a.revision++
 	delete(a.objects[r], key(namespace, name))

@@ -1,0 +1,29 @@
+// Package resources is the list of the built-in resources.
+package resources
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/core"
+)
+
+// Deps is what the definitions are built with.
+type Deps struct {
+	// Access reads and writes other objects. It may be bound to the store after the definitions are made:
+	// they use it only to answer requests.
+	Access resource.Access
+	Clock  clock.PassiveClock
+	// PodStreams are the subresources of pods that reach a kubelet: log, exec, attach, portforward, proxy.
+	PodStreams []resource.Subresource[*corev1.Pod]
+}
+
+// All is every built-in resource, by group.
+func All(d Deps) []*resource.Resource {
+	pods := core.PodDeps{Access: d.Access, Clock: d.Clock, Streams: d.PodStreams}
+	return []*resource.Resource{
+		core.Binding(pods),
+		core.Pod(pods),
+	}
+}

@@ -1,0 +1,205 @@
+// Package core declares the resources of the core group.
+package core
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+)
+
+// PodDeps is what pods need beside their own key.
+type PodDeps struct {
+	Access resource.Access
+	Clock  clock.PassiveClock
+	// Streams are the subresources that reach into the pod on its node: log, exec, attach, portforward, proxy.
+	Streams []resource.Subresource[*corev1.Pod]
+}
+
+// Pod declares pods.
+func Pod(d PodDeps) *resource.Resource {
+	return resource.Define(resource.Definition[*corev1.Pod]{
+		Kind:          corev1.SchemeGroupVersion.WithKind("Pod"),
+		Plural:        "pods",
+		Singular:      "pod",
+		ShortNames:    []string{"po"},
+		Categories:    []string{"all"},
+		New:           func() *corev1.Pod { return &corev1.Pod{} },
+		NewList:       func() runtime.Object { return &corev1.PodList{} },
+		Prefix:        "pods",
+		Default:       defaults.Pod,
+		Prepare:       preparePod,
+		Validate:      validatePod,
+		Warn:          warnPod,
+		Spec:          func(p *corev1.Pod) any { return &p.Spec },
+		Reset:         []string{"status"},
+		Grace:         podGrace,
+		ReturnDeleted: true,
+		Columns:       podColumns(),
+		Row:           podRow,
+		RowConditions: podRowConditions,
+		Fields:        podFields,
+		FieldNames: []string{"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
+			"status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"},
+		Indexed: []string{"spec.nodeName"},
+		Subresources: append([]resource.Subresource[*corev1.Pod]{
+			podStatus(),
+			podBinding(d),
+			podEviction(d),
+			podEphemeralContainers(),
+			podResize(),
+		}, d.Streams...),
+	})
+}
+
+func preparePod(_ context.Context, pod, old *corev1.Pod) {
+	if old != nil {
+		pod.Status = *old.Status.DeepCopy()
+		podvalidation.DropSwitchedOff(&pod.Spec, &old.Spec)
+		return
+	}
+	podvalidation.DropSwitchedOff(&pod.Spec, nil)
+	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podvalidation.QOS(&pod.Spec)}
+	if len(pod.Spec.SchedulingGates) > 0 {
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+			Reason: corev1.PodReasonSchedulingGated, Message: "Scheduling is blocked due to non-empty scheduling gates"}}
+	}
+	podvalidation.SelectByOwnLabels(pod)
+}
+
+func validatePod(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
+	if old == nil {
+		return podvalidation.Pod(pod)
+	}
+	return podvalidation.PodUpdate(pod, old)
+}
+
+// warnPod speaks at creation only: updates come from machines.
+func warnPod(_ context.Context, pod, old *corev1.Pod) []string {
+	if old != nil {
+		return nil
+	}
+	var warnings []string
+	if texts := validation.IsDNS1123Label(pod.Name); len(texts) > 0 {
+		warnings = append(warnings, fmt.Sprintf("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: %v", texts))
+	}
+	return append(warnings, podvalidation.PodWarnings(nil, &pod.ObjectMeta, &pod.Spec)...)
+}
+
+// podGrace is how long a pod may take to end: no time where nothing of it runs.
+func podGrace(pod *corev1.Pod, asked *int64) int64 {
+	var seconds int64
+	if asked != nil {
+		seconds = *asked
+	} else if pod.Spec.TerminationGracePeriodSeconds != nil {
+		seconds = *pod.Spec.TerminationGracePeriodSeconds
+	}
+	finished := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+	if pod.Spec.NodeName == "" || finished {
+		return 0
+	}
+	if seconds < 0 {
+		return 1
+	}
+	return seconds
+}
+
+func podFields(pod *corev1.Pod) map[string]string {
+	fields := map[string]string{
+		"spec.nodeName":            pod.Spec.NodeName,
+		"spec.restartPolicy":       string(pod.Spec.RestartPolicy),
+		"spec.schedulerName":       pod.Spec.SchedulerName,
+		"spec.serviceAccountName":  pod.Spec.ServiceAccountName,
+		"spec.hostNetwork":         strconv.FormatBool(pod.Spec.HostNetwork),
+		"status.phase":             string(pod.Status.Phase),
+		"status.podIP":             "",
+		"status.nominatedNodeName": pod.Status.NominatedNodeName,
+	}
+	if len(pod.Status.PodIPs) > 0 {
+		fields["status.podIP"] = pod.Status.PodIPs[0].IP
+	}
+	return fields
+}
+
+func podStatus() resource.Subresource[*corev1.Pod] {
+	return resource.Subresource[*corev1.Pod]{
+		Name:  "status",
+		Kind:  corev1.SchemeGroupVersion.WithKind("Pod"),
+		Verbs: []string{"get", "patch", "update"},
+		Update: &resource.UpdatePart[*corev1.Pod]{
+			Prepare: func(_ context.Context, pod, old *corev1.Pod) {
+				pod.Spec = *old.Spec.DeepCopy()
+				// Old kubelets send owners back wrong, and none may end a deletion by this way.
+				pod.OwnerReferences = old.OwnerReferences
+				pod.DeletionTimestamp = old.DeletionTimestamp
+				if pod.Status.QOSClass == "" {
+					pod.Status.QOSClass = old.Status.QOSClass
+				}
+			},
+			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
+				return podvalidation.PodStatusUpdate(pod, old)
+			},
+			Reset: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"},
+		},
+	}
+}
+
+func podEphemeralContainers() resource.Subresource[*corev1.Pod] {
+	return resource.Subresource[*corev1.Pod]{
+		Name:  "ephemeralcontainers",
+		Kind:  corev1.SchemeGroupVersion.WithKind("Pod"),
+		Verbs: []string{"get", "patch", "update"},
+		Update: &resource.UpdatePart[*corev1.Pod]{
+			Prepare: func(_ context.Context, pod, old *corev1.Pod) {
+				asked := pod.Spec.EphemeralContainers
+				keepAllOf(pod, old)
+				pod.Spec.EphemeralContainers = asked
+			},
+			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
+				return podvalidation.EphemeralContainersUpdate(pod, old)
+			},
+			Keep: []string{"spec.ephemeralContainers"},
+		},
+	}
+}
+
+func podResize() resource.Subresource[*corev1.Pod] {
+	return resource.Subresource[*corev1.Pod]{
+		Name:  "resize",
+		Kind:  corev1.SchemeGroupVersion.WithKind("Pod"),
+		Verbs: []string{"get", "patch", "update"},
+		Update: &resource.UpdatePart[*corev1.Pod]{
+			Prepare: func(_ context.Context, pod, old *corev1.Pod) {
+				asked := pod.Spec.DeepCopy()
+				keepAllOf(pod, old)
+				podvalidation.TakeResources(&pod.Spec, asked)
+			},
+			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
+				return podvalidation.Resize(pod, old)
+			},
+			Keep: []string{"spec.containers", "spec.initContainers", "spec.resources"},
+		},
+	}
+}
+
+// keepAllOf undoes every change but to what identifies the write.
+func keepAllOf(pod, old *corev1.Pod) {
+	revision, managed := pod.ResourceVersion, pod.ManagedFields
+	old.DeepCopyInto(pod)
+	pod.ResourceVersion, pod.ManagedFields = revision, managed
+}
+
+var (
+	podResource    = corev1.Resource("pods")
+	budgetResource = policyv1.Resource("poddisruptionbudgets")
+)

@@ -1,0 +1,149 @@
+package resources
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/kubernetes/scheme"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource/resourcetest"
+)
+
+// recorded is one request of a scenario with the answer that kube-apiserver gave.
+type recorded struct {
+	file string
+	step int
+	do   string
+	body []byte
+	code int
+	got  metav1.Status
+}
+
+// creates finds, in the recorded scenarios, what was to be created in a collection and judged invalid.
+func creates(t *testing.T, path string) []recorded {
+	t.Helper()
+	files, err := filepath.Glob("../../../test/oracle/scenarios/*/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	var found []recorded
+	for _, file := range files {
+		var scenario struct {
+			Steps []struct {
+				Do   string          `json:"do"`
+				Body json.RawMessage `json:"body"`
+			} `json:"steps"`
+		}
+		var golden []struct {
+			Code int             `json:"code"`
+			Body json.RawMessage `json:"body"`
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.Unmarshal(text, &scenario); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if text, err = os.ReadFile(strings.TrimSuffix(file, ".yaml") + ".golden.json"); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &golden); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for i, s := range scenario.Steps {
+			at, _, _ := strings.Cut(s.Do, "?")
+			if at != "POST "+path || !strings.HasPrefix(string(s.Body), "{") || i >= len(golden) || golden[i].Code != 422 {
+				continue
+			}
+			r := recorded{file: filepath.Base(file), step: i, do: s.Do, body: s.Body, code: golden[i].Code}
+			if err := json.Unmarshal(golden[i].Body, &r.got); err != nil || r.got.Details == nil || r.got.Details.Group == "meta.k8s.io" {
+				continue // what is wrong is in the query
+			}
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func pathOf(r *resource.Resource) string {
+	if r.Kind.Group == "" {
+		return "/api/v1/namespaces/$ns/" + r.Plural
+	}
+	return "/apis/" + r.Kind.Group + "/" + r.Kind.Version + "/namespaces/$ns/" + r.Plural
+}
+
+// causes gives faults as they stand in an answer, but those of metadata, which are not the kind's own. They
+// are sorted: where upstream ranges over maps the order differs from run to run.
+func causes(faults field.ErrorList) []string {
+	var out []string
+	for _, f := range faults {
+		out = append(out, f.Field+": "+f.ErrorBody())
+	}
+	return ownCauses(out)
+}
+
+func ownCauses(list []string) []string {
+	var out []string
+	for _, text := range list {
+		if !strings.HasPrefix(text, "metadata.") {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+func TestCreationsAreRefusedAsRecorded(t *testing.T) {
+	for _, r := range All(testDeps()) {
+		for _, want := range creates(t, pathOf(r)) {
+			t.Run(r.Plural+"/"+want.file, func(t *testing.T) {
+				obj := r.New()
+				if err := runtime.DecodeInto(scheme.Codecs.UniversalDeserializer(), want.body, obj); err != nil {
+					t.Fatal(err)
+				}
+				ctx := context.Background()
+				obj.SetNamespace("$ns")
+				if pod, is := obj.(*corev1.Pod); is && pod.Spec.ServiceAccountName == "" {
+					pod.Spec.ServiceAccountName = "default" // as admission does
+				}
+				r.Default(obj)
+				r.Prepare(ctx, obj, nil)
+				var recorded []string
+				for _, c := range want.got.Details.Causes {
+					recorded = append(recorded, c.Field+": "+c.Message)
+				}
+				got, expected := causes(r.Validate(ctx, obj, nil)), ownCauses(recorded)
+				if diff := cmp.Diff(expected, got); diff != "" {
+					if sort.Strings(got); cmp.Equal(sorted(expected), got) {
+						diff = "only the order differs\n" + diff
+					}
+					t.Errorf("step %d %s: recorded (-), here (+):\n%s", want.step, want.do, diff)
+				}
+			})
+		}
+	}
+}
+
+func sorted(list []string) []string {
+	out := append([]string(nil), list...)
+	sort.Strings(out)
+	return out
+}
+
+func testDeps() Deps {
+	return Deps{Access: resourcetest.New(), Clock: clocktesting.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
+}

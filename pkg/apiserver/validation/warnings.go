@@ -1,0 +1,255 @@
+package validation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// oldNodeLabels says since when a label of nodes has another name, and which.
+var oldNodeLabels = map[string][2]string{
+	"beta.kubernetes.io/arch":                  {"v1.14", "kubernetes.io/arch"},
+	"beta.kubernetes.io/os":                    {"v1.14", "kubernetes.io/os"},
+	"failure-domain.beta.kubernetes.io/region": {"v1.17", "topology.kubernetes.io/region"},
+	"failure-domain.beta.kubernetes.io/zone":   {"v1.17", "topology.kubernetes.io/zone"},
+	"beta.kubernetes.io/instance-type":         {"v1.17", "node.kubernetes.io/instance-type"},
+}
+
+// PodWarnings tells what of a pod, or of a template at path, does less than its author may think. path is
+// nil for a pod.
+func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec) []string {
+	w := &warner{}
+	metadata, at := field.NewPath("metadata"), field.NewPath("spec")
+	if path != nil {
+		metadata, at = path.Child("metadata"), path.Child("spec")
+	}
+	w.scheduling(at, spec)
+	w.annotations(metadata.Child("annotations"), meta.Annotations)
+	for i := range spec.Volumes {
+		w.volume(at.Child("volumes").Index(i), &spec.Volumes[i])
+	}
+	w.hostAliases(at.Child("hostAliases"), spec.HostAliases)
+	w.pullSecrets(at.Child("imagePullSecrets"), spec.ImagePullSecrets)
+	w.duplicateNames(at, spec)
+	eachOwnContainer(at, spec, w.container)
+	if spec.Resources != nil {
+		w.fractions(at.Child("resources"), spec.Resources)
+	}
+	w.fractionsOf(at.Child("overhead"), spec.Overhead)
+	if g := spec.TerminationGracePeriodSeconds; g != nil && *g < 0 {
+		w.say(at.Child("terminationGracePeriodSeconds"), "must be >= 0; negative values are invalid and will be treated as 1")
+	}
+	w.affinity(at.Child("affinity"), spec.Affinity)
+	w.addresses(at, spec)
+	return w.said
+}
+
+type warner struct{ said []string }
+
+func (w *warner) say(path *field.Path, format string, args ...any) {
+	w.said = append(w.said, path.String()+": "+fmt.Sprintf(format, args...))
+}
+
+func eachOwnContainer(path *field.Path, s *corev1.PodSpec, visit func(at *field.Path, c *corev1.Container)) {
+	for i := range s.InitContainers {
+		visit(path.Child("initContainers").Index(i), &s.InitContainers[i])
+	}
+	for i := range s.Containers {
+		visit(path.Child("containers").Index(i), &s.Containers[i])
+	}
+}
+
+func (w *warner) scheduling(path *field.Path, s *corev1.PodSpec) {
+	for _, key := range slices.Sorted(maps.Keys(s.NodeSelector)) {
+		if to, old := oldNodeLabels[key]; old {
+			w.say(path.Child("nodeSelector").Key(key), "deprecated since %s; use %q instead", to[0], to[1])
+		}
+	}
+	if s.Affinity != nil && s.Affinity.NodeAffinity != nil {
+		at := path.Child("affinity", "nodeAffinity")
+		if hard := s.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution; hard != nil {
+			for i, term := range hard.NodeSelectorTerms {
+				w.term(at.Child(required, "nodeSelectorTerms").Index(i), term)
+			}
+		}
+		for i, soft := range s.Affinity.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
+			w.term(at.Child(preferred).Index(i).Child("preference"), soft.Preference)
+		}
+	}
+	for i, c := range s.TopologySpreadConstraints {
+		at := path.Child("topologySpreadConstraints").Index(i)
+		w.oldLabel(at.Child("topologyKey"), c.TopologyKey)
+		if c.LabelSelector == nil {
+			w.say(at.Child("labelSelector"), "a null labelSelector results in matching no pod")
+		}
+	}
+}
+
+func (w *warner) term(path *field.Path, term corev1.NodeSelectorTerm) {
+	for i, e := range term.MatchExpressions {
+		w.oldLabel(path.Child("matchExpressions").Index(i).Child("key"), e.Key)
+		if e.Operator == corev1.NodeSelectorOpGt || e.Operator == corev1.NodeSelectorOpLt {
+			continue
+		}
+		for j, value := range e.Values {
+			if texts := utilvalidation.IsValidLabelValue(value); len(texts) > 0 {
+				w.say(path.Child("matchExpressions").Index(i).Child("values").Index(j), "%s is invalid, %s", value, strings.Join(texts, "; "))
+			}
+		}
+	}
+}
+
+func (w *warner) oldLabel(path *field.Path, key string) {
+	if to, old := oldNodeLabels[key]; old {
+		w.say(path, "%s is deprecated since %s; use %q instead", key, to[0], to[1])
+	}
+}
+
+func (w *warner) annotations(path *field.Path, annotations map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		switch {
+		case strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix):
+			w.say(path.Key(key), `deprecated since v1.30; use the "appArmorProfile" field instead`)
+		case key == "scheduler.alpha.kubernetes.io/critical-pod":
+			w.say(path.Key(key), `non-functional in v1.16+; use the "priorityClassName" field instead`)
+		case key == corev1.SeccompPodAnnotationKey, strings.HasPrefix(key, corev1.SeccompContainerAnnotationKeyPrefix):
+			w.say(path.Key(key), `non-functional in v1.27+; use the "seccompProfile" field instead`)
+		}
+	}
+}
+
+func (w *warner) hostAliases(path *field.Path, list []corev1.HostAlias) {
+	seen := map[string]bool{}
+	for i, a := range list {
+		if seen[a.IP] {
+			w.say(path.Index(i).Child("ip"), "duplicate ip %q", a.IP)
+		}
+		seen[a.IP] = true
+	}
+}
+
+func (w *warner) pullSecrets(path *field.Path, list []corev1.LocalObjectReference) {
+	seen := map[string]bool{}
+	for i, ref := range list {
+		if ref.Name == "" {
+			w.say(path.Index(i).Child("name"), "invalid empty name %q", ref.Name)
+		} else if seen[ref.Name] {
+			w.say(path.Index(i).Child("name"), "duplicate name %q", ref.Name)
+		}
+		seen[ref.Name] = true
+	}
+}
+
+func (w *warner) duplicateNames(path *field.Path, s *corev1.PodSpec) {
+	seen := map[corev1.PodConditionType]bool{}
+	for i, gate := range s.ReadinessGates {
+		if seen[gate.ConditionType] {
+			w.say(path.Child("readinessGates").Index(i).Child("conditionType"), "duplicate conditionType %q", gate.ConditionType)
+		}
+		seen[gate.ConditionType] = true
+	}
+}
+
+func (w *warner) container(path *field.Path, c *corev1.Container) {
+	w.fractions(path.Child("resources"), &c.Resources)
+	w.env(path.Child("env"), c.Env)
+	w.ports(path.Child("ports"), c.Ports)
+}
+
+func (w *warner) env(path *field.Path, vars []corev1.EnvVar) {
+	seen := map[string]bool{}
+	for i, v := range vars {
+		// A later value that refers to the earlier one builds on it and hides nothing.
+		if seen[v.Name] && !strings.Contains(v.Value, "$("+v.Name+")") {
+			w.say(path.Index(i), "hides previous definition of %q, which may be dropped when using apply", v.Name)
+		}
+		seen[v.Name] = true
+	}
+}
+
+func (w *warner) ports(path *field.Path, ports []corev1.ContainerPort) {
+	for i := range ports {
+		for j := range i {
+			p, q := ports[i], ports[j]
+			if p.Protocol != q.Protocol || p.ContainerPort != q.ContainerPort {
+				continue
+			}
+			switch {
+			case p.HostPort == q.HostPort && p.HostIP == q.HostIP:
+				w.say(path.Index(i), "duplicate port definition with %s", path.Index(j))
+			case p.HostPort == 0 || q.HostPort == 0:
+				w.say(path.Index(i), "overlapping port definition with %s", path.Index(j))
+			case p.HostPort == q.HostPort && (p.HostIP == "" || q.HostIP == ""):
+				w.say(path.Index(i), "dangerously ambiguous port definition with %s", path.Index(j))
+			default:
+				continue
+			}
+			break
+		}
+	}
+}
+
+func (w *warner) fractions(path *field.Path, r *corev1.ResourceRequirements) {
+	w.fractionsOf(path.Child("limits"), r.Limits)
+	w.fractionsOf(path.Child("requests"), r.Requests)
+}
+
+func (w *warner) fractionsOf(path *field.Path, list corev1.ResourceList) {
+	for _, name := range names(list) {
+		if name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage || name == corev1.ResourceStorage {
+			if text := FractionalBytes(list[name]); text != "" {
+				w.say(path.Key(string(name)), "%s", text)
+			}
+		}
+	}
+}
+
+// FractionalBytes warns of a part of a byte, and is empty where there is none.
+func FractionalBytes(q resource.Quantity) string {
+	if q.MilliValue()%1000 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("fractional byte value %q is invalid, must be an integer", q.String())
+}
+
+func (w *warner) affinity(path *field.Path, a *corev1.Affinity) {
+	if a == nil {
+		return
+	}
+	judge := func(at *field.Path, hard []corev1.PodAffinityTerm, soft []corev1.WeightedPodAffinityTerm) {
+		for i, t := range hard {
+			if t.LabelSelector == nil {
+				w.say(at.Child(required).Index(i).Child("labelSelector"), "a null labelSelector results in matching no pod")
+			}
+		}
+		for i, t := range soft {
+			if t.PodAffinityTerm.LabelSelector == nil {
+				w.say(at.Child(preferred).Index(i).Child("podAffinityTerm", "labelSelector"), "a null labelSelector results in matching no pod")
+			}
+		}
+	}
+	if a.PodAffinity != nil {
+		judge(path.Child("podAffinity"), a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution, a.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+	}
+	if a.PodAntiAffinity != nil {
+		judge(path.Child("podAntiAffinity"), a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution, a.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution)
+	}
+}
+
+func (w *warner) addresses(path *field.Path, s *corev1.PodSpec) {
+	if s.DNSConfig != nil {
+		for i, ip := range s.DNSConfig.Nameservers {
+			w.said = append(w.said, utilvalidation.GetWarningsForIP(path.Child("dnsConfig", "nameservers").Index(i), ip)...)
+		}
+	}
+	for i, a := range s.HostAliases {
+		w.said = append(w.said, utilvalidation.GetWarningsForIP(path.Child("hostAliases").Index(i).Child("ip"), a.IP)...)
+	}
+}
