@@ -1,0 +1,130 @@
+// Package plugins holds the admission rules that are built in: one file each, and order.go, the list.
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilrand "k8s.io/apimachinery/pkg/util/rand"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/authz"
+	"github.com/sampan-project/sampan/pkg/apiserver/authz/rbac"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// Config is what the rules need and which of them run.
+type Config struct {
+	Enable, Disable []string // --enable-admission-plugins, --disable-admission-plugins
+	Access          resource.Access
+	Authorizer      authz.Authorizer
+	Roles           *rbac.Index // nil where RBAC is off: nothing can be escalated then
+	// How long pods stay on a node that is not ready, or not reachable, in seconds; 0 stands for 300.
+	NotReadySeconds, UnreachableSeconds int64
+
+	Now func() time.Time   // nil: time.Now
+	Rnd func(n int) string // random part of a name; nil: upstream's alphabet
+}
+
+func (cfg *Config) complete() {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rnd == nil {
+		cfg.Rnd = utilrand.String
+	}
+	if cfg.NotReadySeconds == 0 {
+		cfg.NotReadySeconds = defaultTolerationSeconds
+	}
+	if cfg.UnreachableSeconds == 0 {
+		cfg.UnreachableSeconds = defaultTolerationSeconds
+	}
+}
+
+// New makes the chain of the rules that are on: those on by default, and those asked for, without those
+// that are switched off. The check against escalation through RBAC is no plugin that could be switched
+// off; it comes last, so that it sees what other rules have changed.
+func New(cfg Config) (admission.Chain, error) {
+	cfg.complete()
+	if err := cfg.known(); err != nil {
+		return nil, err
+	}
+	var chain admission.Chain
+	for _, e := range order {
+		on := e.on || slices.Contains(cfg.Enable, e.name)
+		if e.build == nil || !on || slices.Contains(cfg.Disable, e.name) {
+			continue
+		}
+		p := e.build(&cfg)
+		p.Name = e.name
+		chain = append(chain, p)
+	}
+	if cfg.Roles != nil {
+		chain = append(chain, rbacEscalation(&cfg))
+	}
+	return chain, nil
+}
+
+func (cfg *Config) known() error {
+	var errs []error
+	for _, name := range slices.Concat(cfg.Enable, cfg.Disable) {
+		i := slices.IndexFunc(order, func(e entry) bool { return e.name == name })
+		switch {
+		case i < 0:
+			errs = append(errs, fmt.Errorf("admission plugin %q is unknown; known are %s", name, strings.Join(names(), ", ")))
+		case order[i].build == nil && slices.Contains(cfg.Enable, name) && !order[i].on:
+			errs = append(errs, fmt.Errorf("admission plugin %q is not built into this server; take it out of --enable-admission-plugins", name))
+		case slices.Contains(cfg.Enable, name) && slices.Contains(cfg.Disable, name):
+			errs = append(errs, fmt.Errorf("admission plugin %q is both enabled and disabled", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func names() []string {
+	out := make([]string, 0, len(order))
+	for _, e := range order {
+		out = append(out, e.name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// find reads from the cache, and from etcd where the cache does not know the object: it may be a moment
+// behind a client that has just written it.
+func find[T resource.Object](ctx context.Context, access resource.Access, r schema.GroupResource, namespace, name string) (T, error) {
+	var none T
+	obj, err := access.Get(ctx, r, namespace, name)
+	if apierrors.IsNotFound(err) {
+		obj, err = access.GetLive(ctx, r, namespace, name)
+	}
+	if err != nil {
+		return none, err
+	}
+	t, ok := obj.(T)
+	if !ok {
+		return none, fmt.Errorf("%s %q is stored as %T", r, name, obj)
+	}
+	return t, nil
+}
+
+// list reads all objects of a kind from the cache.
+func list[T resource.Object](ctx context.Context, access resource.Access, r schema.GroupResource, namespace string) ([]T, error) {
+	objs, err := access.List(ctx, r, namespace)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]T, 0, len(objs))
+	for _, o := range objs {
+		if t, ok := o.(T); ok {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,56 @@
+package plugins
+
+import "github.com/sampan-project/sampan/pkg/apiserver/admission"
+
+// entry is a rule by upstream's name. on: it runs unless it is disabled. A rule without build is known by
+// name only, so that flags which other installers pass are understood.
+type entry struct {
+	name  string
+	on    bool
+	build func(*Config) admission.Plugin
+}
+
+// order is upstream's, in which rules run; mutating ones first by the nature of the chain.
+var order = []entry{
+	{"AlwaysAdmit", false, alwaysAdmit},
+	{"NamespaceAutoProvision", false, nil},
+	{"NamespaceLifecycle", true, namespaceLifecycle},
+	{"NamespaceExists", false, nil},
+	{"LimitPodHardAntiAffinityTopology", false, nil},
+	{"LimitRanger", true, limitRanger},
+	{"ServiceAccount", true, serviceAccount},
+	{"NodeRestriction", false, nodeRestriction},
+	{"TaintNodesByCondition", true, taintNodesByCondition},
+	{"AlwaysPullImages", false, alwaysPullImages},
+	{"ImagePolicyWebhook", false, nil},
+	{"PodSecurity", true, podSecurity},
+	{"PodNodeSelector", false, nil},
+	{"Priority", true, priority},
+	{"DefaultTolerationSeconds", true, tolerationSeconds},
+	{"PodTolerationRestriction", false, nil},
+	{"EventRateLimit", false, nil},
+	{"ExtendedResourceToleration", false, extendedResourceToleration},
+	{"DefaultStorageClass", true, defaultStorageClass},
+	{"StorageObjectInUseProtection", true, storageInUse},
+	{"PodGroupProtection", true, nil},
+	{"OwnerReferencesPermissionEnforcement", false, nil},
+	{"PersistentVolumeClaimResize", true, claimResize},
+	{"RuntimeClass", true, runtimeClass},
+	{"CertificateApproval", true, certificateApproval},
+	{"CertificateSigning", true, certificateSigning},
+	{"ClusterTrustBundleAttest", true, nil},
+	{"CertificateSubjectRestriction", true, certificateSubject},
+	{"DefaultIngressClass", true, defaultIngressClass},
+	{"DenyServiceExternalIPs", false, denyServiceExternalIPs},
+	{"PodTopologyLabels", true, podTopologyLabels},
+	{"PodGroupWorkloadExists", true, nil},
+	{"NodeDeclaredFeatureValidator", true, nil},
+	{"JobValidation", true, nil},
+	{"PodResizeValidator", true, nil},
+	{"MutatingAdmissionPolicy", true, nil},
+	{"MutatingAdmissionWebhook", true, nil},
+	{"ValidatingAdmissionPolicy", true, nil},
+	{"ValidatingAdmissionWebhook", true, nil},
+	{"ResourceQuota", true, nil},
+	{"AlwaysDeny", false, alwaysDeny},
+}
