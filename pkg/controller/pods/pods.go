@@ -120,3 +120,35 @@ func OfOwner(informer cache.SharedIndexInformer, owner metav1.Object) ([]*corev1
 	}
 	return list, nil
 }
+
+const nodeIndex = "sampan/node-name"
+
+// IndexByNode makes informer find pods by their node. Several controllers may ask.
+func IndexByNode(informer cache.SharedIndexInformer) error {
+	if _, ok := informer.GetIndexer().GetIndexers()[nodeIndex]; ok {
+		return nil
+	}
+	err := informer.AddIndexers(cache.Indexers{nodeIndex: func(obj any) ([]string, error) {
+		if p, ok := obj.(*corev1.Pod); ok && p.Spec.NodeName != "" {
+			return []string{p.Spec.NodeName}, nil
+		}
+		return nil, nil
+	}})
+	if err != nil {
+		return fmt.Errorf("indexing pods by node: %w", err)
+	}
+	return nil
+}
+
+// OnNode lists the pods of a node, given an informer that IndexByNode has seen.
+func OnNode(informer cache.SharedIndexInformer, node string) []*corev1.Pod {
+	items, err := informer.GetIndexer().ByIndex(nodeIndex, node)
+	if err != nil {
+		return nil // the index is there since New
+	}
+	list := make([]*corev1.Pod, 0, len(items))
+	for _, i := range items {
+		list = append(list, i.(*corev1.Pod))
+	}
+	return list
+}
