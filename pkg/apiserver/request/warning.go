@@ -40,3 +40,12 @@ func (w *Warnings) Texts() []string {
 	defer w.mu.Unlock()
 	return append([]string(nil), w.texts...)
 }
+
+// WarningsOf gives what ctx's collector holds so far.
+func WarningsOf(ctx context.Context) []string {
+	w, _ := ctx.Value(warningsKey).(*Warnings)
+	if w == nil {
+		return nil
+	}
+	return w.Texts()
+}

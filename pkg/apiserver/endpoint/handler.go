@@ -1,0 +1,200 @@
+package endpoint
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+)
+
+// Handler serves every resource. Resources may come and go while it serves.
+type Handler struct {
+	Admission admission.Chain
+
+	mu     sync.RWMutex
+	served map[schema.GroupVersionResource]*Served
+}
+
+// NewHandler serves nothing yet.
+func NewHandler() *Handler {
+	return &Handler{served: map[schema.GroupVersionResource]*Served{}}
+}
+
+// Add serves a resource.
+func (h *Handler) Add(s *Served) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.served[s.GVR()] = s
+}
+
+// Remove no longer serves a resource.
+func (h *Handler) Remove(r schema.GroupVersionResource) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.served, r)
+}
+
+// All gives what is served, in no order.
+func (h *Handler) All() []*Served {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]*Served, 0, len(h.served))
+	for _, s := range h.served {
+		out = append(out, s)
+	}
+	return out
+}
+
+func (h *Handler) find(info *request.Info) *Served {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.served[info.GroupVersionResource()]
+}
+
+// ServeHTTP answers a request for a resource; its Info stands in the context.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	info := request.InfoFrom(r.Context())
+	s := h.find(info)
+	if s == nil || s.ClusterScoped && info.Namespace != "" && s.Plural != "namespaces" || strings.HasSuffix(r.URL.Path, "//") {
+		NotFound(w, r)
+		return
+	}
+	if !s.ClusterScoped && info.Namespace == "" && pathName(r) != "" {
+		NotFound(w, r)
+		return
+	}
+	if s.Deprecated != "" {
+		request.Warn(r.Context(), s.Deprecated)
+	}
+	if info.Subresource != "" {
+		h.subresource(w, r, info, s)
+		return
+	}
+	verb := info.Verb
+	fromPath := ""
+	if strings.HasPrefix(trimGroup(r.URL.Path), "watch/") {
+		fromPath = pathName(r)
+	}
+	if !known(verb) || !s.can(permission(verb)) {
+		h.notAllowed(w, r)
+		return
+	}
+	named := *info
+	switch verb {
+	case "list", "watch", "deletecollection": // the name came from a selector
+		named.Name = ""
+	}
+	switch verb {
+	case "get":
+		s.get(w, r, info)
+	case "list":
+		s.list(w, r, &named)
+	case "watch":
+		s.watch(w, r, &named, fromPath)
+	case "create":
+		if info.Name != "" {
+			h.notAllowed(w, r)
+			return
+		}
+		s.create(w, r, info, h.Admission)
+	case "update":
+		if info.Name == "" {
+			h.notAllowed(w, r)
+			return
+		}
+		s.update(w, r, info, h.Admission, nil)
+	case "patch":
+		if info.Name == "" {
+			h.notAllowed(w, r)
+			return
+		}
+		s.patch(w, r, info, h.Admission, nil)
+	case "delete":
+		s.delete(w, r, info, h.Admission)
+	case "deletecollection":
+		s.deleteCollection(w, r, &named, h.Admission)
+	}
+}
+
+func known(verb string) bool { return slices.Contains(allVerbs, verb) }
+
+func permission(verb string) string { return verb }
+
+// trimGroup leaves what follows the group and version in a path.
+func trimGroup(path string) string {
+	parts := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 4)
+	switch {
+	case len(parts) >= 3 && parts[0] == "api":
+		return strings.Join(parts[2:], "/")
+	case len(parts) == 4:
+		return parts[3]
+	}
+	return ""
+}
+
+// pathName is the object that a path names, "" for a collection.
+func pathName(r *http.Request) string {
+	parts := strings.Split(strings.Trim(trimGroup(r.URL.Path), "/"), "/")
+	if parts[0] == "watch" {
+		parts = parts[1:]
+	}
+	if len(parts) > 2 && parts[0] == "namespaces" && parts[2] != "status" && parts[2] != "finalize" {
+		parts = parts[2:]
+	}
+	if len(parts) > 1 {
+		return parts[1]
+	}
+	return ""
+}
+
+func (h *Handler) subresource(w http.ResponseWriter, r *http.Request, info *request.Info, s *Served) {
+	sub := s.Subresource(info.Subresource)
+	if sub == nil || info.Rest != "" && sub.Connect == nil {
+		NotFound(w, r)
+		return
+	}
+	switch {
+	case sub.Connect != nil && slices.Contains(sub.Connect.Methods, r.Method):
+		s.connect(w, r, info, h.Admission, sub)
+	case !slices.Contains(sub.Verbs, info.Verb):
+		h.notAllowed(w, r)
+	case sub.Create != nil:
+		s.action(w, r, info, h.Admission, sub)
+	case sub.Scale != nil:
+		s.scale(w, r, info, h.Admission, sub)
+	case sub.Update != nil && info.Verb == "get":
+		s.get(w, r, info)
+	case sub.Update != nil && info.Verb == "update":
+		s.update(w, r, info, h.Admission, sub.Update)
+	case sub.Update != nil && info.Verb == "patch":
+		s.patch(w, r, info, h.Admission, sub.Update)
+	default:
+		h.notAllowed(w, r)
+	}
+}
+
+// NotFound answers a path that nothing serves.
+func NotFound(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = w.Write([]byte("404 page not found\n"))
+}
+
+// notAllowed answers a method that a path does not take.
+func (h *Handler) notAllowed(w http.ResponseWriter, r *http.Request) {
+	fail(w, r, &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
+		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
+	}})
+}
+
+// Fail answers with an error, for the parts of the server around this package.
+func Fail(w http.ResponseWriter, r *http.Request, err error) { fail(w, r, err) }

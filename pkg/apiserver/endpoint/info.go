@@ -1,0 +1,91 @@
+package endpoint
+
+import (
+	"net/http"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/fields"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+)
+
+// verbs gives the verb of a request for an object, or for a collection.
+func verbOf(method string, named bool) string {
+	switch method {
+	case http.MethodPost:
+		return "create"
+	case http.MethodGet, http.MethodHead:
+		return "get"
+	case http.MethodPut:
+		return "update"
+	case http.MethodPatch:
+		return "patch"
+	case http.MethodDelete:
+		if !named {
+			return "deletecollection"
+		}
+		return "delete"
+	}
+	return strings.ToLower(method)
+}
+
+// Parse reads what a request asks for from its method, path and query.
+func Parse(r *http.Request) *request.Info {
+	info := &request.Info{Path: r.URL.Path, Verb: strings.ToLower(r.Method)}
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch {
+	case len(parts) >= 3 && parts[0] == "api":
+		info.Version, parts = parts[1], parts[2:]
+	case len(parts) >= 4 && parts[0] == "apis":
+		info.Group, info.Version, parts = parts[1], parts[2], parts[3:]
+	default:
+		return info
+	}
+	info.IsResource = true
+	watching := false
+	if parts[0] == "watch" && len(parts) > 1 { // the form of old: /api/v1/watch/...
+		watching, parts = true, parts[1:]
+	}
+	if parts[0] == "namespaces" && len(parts) > 1 {
+		info.Namespace = parts[1]
+		// Below a namespace stand other resources, unless what follows is the namespace's own subresource.
+		if len(parts) > 2 && parts[2] != "status" && parts[2] != "finalize" {
+			parts = parts[2:]
+		}
+	}
+	info.Resource = parts[0]
+	if len(parts) > 1 {
+		info.Name = parts[1]
+	}
+	if len(parts) > 2 {
+		info.Subresource = parts[2]
+		info.Rest = strings.Join(parts[3:], "/")
+	}
+	info.Verb = verbOf(r.Method, info.Name != "")
+	query := r.URL.Query()
+	if info.Verb == "get" && (info.Name == "" || watching) {
+		info.Verb = "list"
+		if watching || truth(query.Get("watch")) {
+			info.Verb = "watch"
+		}
+	}
+	switch info.Verb {
+	case "list", "watch", "deletecollection":
+		info.LabelSelector, info.FieldSelector = query.Get("labelSelector"), query.Get("fieldSelector")
+		if s, err := fields.ParseSelector(info.FieldSelector); err == nil && info.Name == "" {
+			if name, ok := s.RequiresExactMatch("metadata.name"); ok {
+				info.Name = name
+			}
+		}
+	}
+	return info
+}
+
+// truth reads a boolean query parameter as kube-apiserver does: anything but a word of denial is true.
+func truth(s string) bool {
+	switch strings.ToLower(s) {
+	case "", "0", "false", "f", "no", "n":
+		return false
+	}
+	return true
+}

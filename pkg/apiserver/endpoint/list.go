@@ -1,0 +1,462 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	internalscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
+	internalvalidation "k8s.io/apimachinery/pkg/apis/meta/internalversion/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
+)
+
+// freshWait is how long a read waits for a revision that the cache has not reached.
+const freshWait = 3 * time.Second
+
+// listOptions reads and checks the query of a list or a watch.
+func (s *Served) listOptions(r *http.Request, info *request.Info) (*internalversion.ListOptions, error) {
+	opts := &internalversion.ListOptions{}
+	if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), schema.GroupVersion{Version: "v1"}, opts); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if info.Verb == "watch" {
+		opts.Watch = true
+	}
+	if errs := internalvalidation.ValidateListOptions(opts, true); len(errs) > 0 {
+		return nil, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: "ListOptions"}, "", errs)
+	}
+	return opts, nil
+}
+
+// selection says which objects a list or a watch wants.
+func (s *Served) selection(opts *internalversion.ListOptions, info *request.Info, fromPath string) (watchcache.Selection, error) {
+	w := watchcache.Selection{Prefix: s.KeyPrefix(info.Namespace), Labels: opts.LabelSelector, Fields: opts.FieldSelector}
+	if w.Prefix == s.KeyPrefix("") {
+		w.Prefix = ""
+	}
+	if fromPath != "" { // /api/v1/watch/.../name
+		name := fields.OneTermEqualSelector("metadata.name", fromPath)
+		if w.Fields == nil || w.Fields.Empty() {
+			w.Fields = name
+		} else if n, ok := w.Fields.RequiresExactMatch("metadata.name"); !ok || n != fromPath {
+			return w, apierrors.NewBadRequest(fmt.Sprintf("field selector metadata.name=%q conflicts with requested name %q", n, fromPath))
+		}
+	}
+	if w.Fields == nil || w.Fields.Empty() {
+		return w, nil
+	}
+	if err := s.checkFields(w.Fields); err != nil {
+		return w, err
+	}
+	namespace := info.Namespace
+	if n, ok := w.Fields.RequiresExactMatch("metadata.namespace"); ok && namespace == "" && !s.ClusterScoped {
+		namespace = n
+		w.Prefix = s.KeyPrefix(n)
+	}
+	if n, ok := w.Fields.RequiresExactMatch("metadata.name"); ok && (namespace != "" || s.ClusterScoped) {
+		if key, err := s.Key(namespace, n); err == nil {
+			w.Prefix, w.Exact = key, true
+			return w, nil
+		}
+	}
+	for _, f := range s.Indexed {
+		if value, ok := w.Fields.RequiresExactMatch(f); ok {
+			w.IndexField, w.IndexValue = f, value
+			break
+		}
+	}
+	return w, nil
+}
+
+// checkFields refuses selectors by fields that the kind does not select by.
+func (s *Served) checkFields(sel fields.Selector) error {
+	known := map[string]bool{"metadata.name": true, "metadata.namespace": !s.ClusterScoped || true}
+	names := s.FieldNames
+	if s.View != nil && s.View.FieldNames != nil {
+		names = s.View.FieldNames
+	}
+	for _, n := range names {
+		known[n] = true
+	}
+	for _, r := range sel.Requirements() {
+		if !known[r.Field] {
+			return apierrors.NewBadRequest(fmt.Sprintf("Unable to find %q that match label selector %q, field selector %q: field label not supported: %s",
+				s.GVR().String(), "", sel.String(), r.Field))
+		}
+	}
+	return nil
+}
+
+// token is where a list goes on.
+type token struct {
+	Version  string `json:"v"`
+	Revision int64  `json:"rv"`
+	Start    string `json:"start"`
+}
+
+const tokenVersion = "meta.k8s.io/v1"
+
+func encodeToken(t token) string {
+	t.Version = tokenVersion
+	b, _ := json.Marshal(t) // plain fields
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func decodeToken(s string) (t token, err error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return t, fmt.Errorf("continue key is not valid: %w", err)
+	}
+	if err := json.Unmarshal(b, &t); err != nil {
+		return t, fmt.Errorf("continue key is not valid: %w", err)
+	}
+	if t.Version != tokenVersion || t.Start == "" || t.Revision == 0 {
+		return t, fmt.Errorf("continue key is not valid: server does not recognize this encoded version %q", t.Version)
+	}
+	if strings.HasPrefix(t.Start, "/") || strings.Contains("/"+t.Start+"/", "/../") || strings.Contains(t.Start, "/./") {
+		return t, fmt.Errorf("invalid continue token: %s", t.Start)
+	}
+	return t, nil
+}
+
+// moment finds the snapshot that a list asks for, the revision that its answer names, and where it begins.
+func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions) (n *watchcache.Snapshot, revision int64, from string, err error) {
+	if opts.Continue != "" {
+		t, err := decodeToken(opts.Continue)
+		if err != nil {
+			return nil, 0, "", apierrors.NewBadRequest(fmt.Sprintf("unable to transform continue token: %v", err))
+		}
+		from = s.KeyPrefix("") + t.Start
+		if t.Revision < 0 { // an inconsistent continuation: from now
+			revision, err = s.Cache.Fresh(ctx)
+			return s.Cached.Snapshot(), revision, from, err
+		}
+		n, err = s.Cached.SnapshotAt(ctx, t.Revision)
+		if errors.Is(err, watchcache.ErrExpired) {
+			return nil, 0, "", expiredContinue(t)
+		}
+		return n, t.Revision, from, err
+	}
+	match := opts.ResourceVersionMatch
+	switch version := opts.ResourceVersion; {
+	case version == "" && match == "":
+		revision, err = s.Cache.Fresh(ctx)
+		return s.Cached.Snapshot(), revision, "", err
+	case version == "" || version == "0":
+		return s.Cached.Snapshot(), s.Cache.Revision(), "", nil
+	default:
+		want, err := parseVersion(version)
+		if err != nil {
+			return nil, 0, "", err
+		}
+		if err := s.reach(ctx, want); err != nil {
+			return nil, 0, "", err
+		}
+		if match == metav1.ResourceVersionMatchExact || match == "" && opts.Limit > 0 {
+			n, err = s.Cached.SnapshotAt(ctx, want)
+			if errors.Is(err, watchcache.ErrExpired) {
+				return nil, 0, "", apierrors.NewResourceExpired("The resourceVersion for the provided list is too old.")
+			}
+			return n, want, "", err
+		}
+		revision = s.Cache.Revision()
+		return s.Cached.Snapshot(), revision, "", nil
+	}
+}
+
+// expiredContinue is the 410 to a token that is too old; it carries one with which a client that does not
+// mind a gap between pages may go on.
+func expiredContinue(t token) error {
+	err := apierrors.NewResourceExpired("The provided continue parameter is too old " +
+		"to display a consistent list result. You can start a new list without " +
+		"the continue parameter, or use the continue token in this response to " +
+		"retrieve the remainder of the results. Continuing with the provided " +
+		"token results in an inconsistent list - objects that were created, " +
+		"modified, or deleted between the time the first chunk was returned " +
+		"and now may show up in the list.")
+	err.ErrStatus.ListMeta.Continue = encodeToken(token{Revision: -1, Start: t.Start})
+	return err
+}
+
+func parseVersion(s string) (int64, error) {
+	v, err := strconv.ParseUint(s, 10, 63)
+	if err != nil {
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("Invalid value: %q: strconv.ParseUint: parsing %q: invalid syntax", s, s))
+	}
+	return int64(v), nil
+}
+
+// reach waits a moment for a revision that the client has seen elsewhere.
+func (s *Served) reach(ctx context.Context, revision int64) error {
+	if s.Cache.Revision() >= revision {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, freshWait)
+	defer cancel()
+	if err := s.Cache.WaitFor(ctx, revision); err == nil {
+		return nil
+	}
+	current := s.Cache.Revision()
+	err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", revision, current), 1)
+	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
+	return err
+}
+
+// page is what a list answers.
+type page struct {
+	entries []*watchcache.Entry
+	meta    metav1.ListMeta
+}
+
+// collect gathers the selected entries of a moment, at most limit of them.
+func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions, w watchcache.Selection) (*page, error) {
+	n, revision, from, err := s.moment(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{meta: metav1.ListMeta{ResourceVersion: strconv.FormatInt(revision, 10)}}
+	part := n
+	if w.IndexField != "" {
+		if indexed, ok := n.ByIndex(w.IndexField, w.IndexValue); ok {
+			part = indexed
+		}
+	}
+	more := false
+	part.Ascend(w.Prefix, from, func(e *watchcache.Entry) bool {
+		if !w.Matches(e) {
+			return true
+		}
+		if opts.Limit > 0 && int64(len(p.entries)) == opts.Limit {
+			more = true
+			return false
+		}
+		p.entries = append(p.entries, e)
+		return true
+	})
+	if more {
+		last := p.entries[len(p.entries)-1].Key()
+		p.meta.Continue = encodeToken(token{Revision: revision, Start: strings.TrimPrefix(last, s.KeyPrefix("")) + "\x00"})
+		if (w.Labels == nil || w.Labels.Empty()) && (w.Fields == nil || w.Fields.Empty()) {
+			left := int64(n.Len(w.Prefix, last+"\x00"))
+			p.meta.RemainingItemCount = &left
+		}
+	}
+	return p, nil
+}
+
+// list answers a GET of a collection.
+func (s *Served) list(w http.ResponseWriter, r *http.Request, info *request.Info) {
+	f, err := negotiate(r, s.protobuf(), asTable, asPartialList)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	opts, err := s.listOptions(r, info)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	sel, err := s.selection(opts, info, "")
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	p, err := s.collect(r.Context(), opts, sel)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	switch {
+	case f.as == asTable:
+		s.writeTable(w, r, f, p)
+	case f.as == asPartialList:
+		s.writePartialList(w, r, f, p)
+	default:
+		s.writeList(w, r, f, p)
+	}
+}
+
+func (s *Served) listKind() schema.GroupVersionKind {
+	return s.Kind.GroupVersion().WithKind(s.Kind.Kind + "List")
+}
+
+// listBytes puts a list together from its entries' shared bytes.
+func (s *Served) listBytes(f format, p *page) ([]byte, error) {
+	if f.media == mediaProtobuf {
+		return s.protobufList(p)
+	}
+	meta, err := json.Marshal(p.meta)
+	if err != nil {
+		return nil, err
+	}
+	parts := make([][]byte, len(p.entries))
+	size := 200 + len(meta)
+	for i, e := range p.entries {
+		if parts[i], err = s.bytesOf(e, watchcache.JSON); err != nil {
+			return nil, err
+		}
+		size += len(parts[i]) + 1
+	}
+	out := make([]byte, 0, size)
+	out = fmt.Appendf(out, `{"kind":%q,"apiVersion":%q,"metadata":%s,"items":[`, s.listKind().Kind, s.Kind.GroupVersion().String(), meta)
+	for i, b := range parts {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, b...)
+	}
+	out = append(out, ']', '}')
+	return dressed(out, f)
+}
+
+func (s *Served) protobufList(p *page) ([]byte, error) {
+	meta, err := p.meta.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	size := 1 + uvarintLen(len(meta)) + len(meta)
+	parts := make([][]byte, len(p.entries))
+	for i, e := range p.entries {
+		if parts[i], err = s.bytesOf(e, watchcache.Protobuf); err != nil {
+			return nil, err
+		}
+		size += 1 + uvarintLen(len(parts[i])) + len(parts[i])
+	}
+	head := envelopeHead(s.listKind(), size)
+	out := make([]byte, 0, len(head)+size+len(envelopeTail))
+	out = pbField(append(out, head...), 1, meta)
+	for _, b := range parts {
+		out = binary.AppendUvarint(out, 2<<3|2)
+		out = binary.AppendUvarint(out, uint64(len(b)))
+		out = append(out, b...)
+	}
+	return append(out, envelopeTail...), nil
+}
+
+func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p *page) {
+	include, err := includeOf(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	t := &metav1.Table{TypeMeta: tableType, ListMeta: p.meta, ColumnDefinitions: s.columns(), Rows: make([]metav1.TableRow, 0, len(p.entries))}
+	for _, e := range p.entries {
+		row, err := s.row(e, include)
+		if err != nil {
+			fail(w, r, apierrors.NewInternalError(err))
+			return
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	write(w, r, f, http.StatusOK, t)
+}
+
+func (s *Served) writePartialList(w http.ResponseWriter, r *http.Request, f format, p *page) {
+	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{Kind: asPartialList, APIVersion: "meta.k8s.io/v1"}, ListMeta: p.meta, Items: []metav1.PartialObjectMetadata{}}
+	for _, e := range p.entries {
+		o, err := e.Object()
+		if err != nil {
+			fail(w, r, apierrors.NewInternalError(err))
+			return
+		}
+		list.Items = append(list.Items, *s.partial(o))
+	}
+	write(w, r, f, http.StatusOK, list)
+}
+
+// get answers a GET of one object.
+func (s *Served) get(w http.ResponseWriter, r *http.Request, info *request.Info) {
+	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	e, live, err := s.find(r.Context(), info, r.URL.Query().Get("resourceVersion"))
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	if e != nil && f.as == "" {
+		b, err := s.single(e, f)
+		if err != nil {
+			fail(w, r, apierrors.NewInternalError(err))
+			return
+		}
+		writeBytes(w, r, f, http.StatusOK, b)
+		return
+	}
+	if e != nil {
+		if live, err = e.Object(); err != nil {
+			fail(w, r, apierrors.NewInternalError(err))
+			return
+		}
+	}
+	s.answer(w, r, f, http.StatusOK, live)
+}
+
+// find looks an object up: in the cache where the client allows that, or where the cache holds what etcd
+// holds. One of the two answers is set.
+func (s *Served) find(ctx context.Context, info *request.Info, version string) (*watchcache.Entry, resource.Object, error) {
+	key, err := s.Key(info.Namespace, info.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if version != "" {
+		want, err := parseVersion(version)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := s.reach(ctx, want); err != nil {
+			return nil, nil, err
+		}
+	} else if _, err := s.Cache.Fresh(ctx); err != nil {
+		return nil, nil, apierrors.NewInternalError(err)
+	}
+	e, ok := s.Cached.Get(key)
+	if !ok {
+		return nil, nil, apierrors.NewNotFound(s.GroupResource(), info.Name)
+	}
+	return e, nil, nil
+}
+
+// answer writes an object that is no entry of the cache (the result of a write) in the form asked for.
+func (s *Served) answer(w http.ResponseWriter, r *http.Request, f format, code int, o resource.Object) {
+	switch f.as {
+	case asPartial:
+		write(w, r, f, code, s.partial(o))
+		return
+	case asTable:
+		include, err := includeOf(r)
+		if err == nil {
+			var t *metav1.Table
+			if t, err = s.table([]resource.Object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}, include); err == nil {
+				write(w, r, f, code, t)
+				return
+			}
+		}
+		fail(w, r, err)
+		return
+	}
+	served, err := s.fromStored(o)
+	if err != nil {
+		fail(w, r, apierrors.NewInternalError(err))
+		return
+	}
+	served.GetObjectKind().SetGroupVersionKind(s.Kind)
+	write(w, r, f, code, served)
+}

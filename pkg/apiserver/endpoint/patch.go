@@ -1,0 +1,295 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/mergepatch"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// maxOperations is how many operations a JSON patch may hold.
+const maxOperations = 10000
+
+// patchType reads the kind of a patch from the Content-Type.
+func (s *Served) patchType(r *http.Request) (types.PatchType, error) {
+	can := []string{string(types.JSONPatchType), string(types.MergePatchType)}
+	if s.protobuf() {
+		can = append(can, string(types.StrategicMergePatchType))
+	}
+	can = append(can, string(types.ApplyYAMLPatchType))
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	for _, c := range can {
+		if media == c {
+			return types.PatchType(media), nil
+		}
+	}
+	return "", unsupported(media, can...)
+}
+
+// patch answers a PATCH of an object, or of the part of it that a subresource may change.
+func (s *Served) patch(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, part *resource.UpdatePart[resource.Object]) {
+	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	kind, err := s.patchType(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	opts, err := options(r, &metav1.PatchOptions{}, "PatchOptions", func(o *metav1.PatchOptions) field.ErrorList {
+		return metav1validation.ValidatePatchOptions(o, kind)
+	})
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	body, err := readBody(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	if err := checkDepth(body, mediaJSON); err != nil && kind != types.ApplyYAMLPatchType {
+		fail(w, r, err)
+		return
+	}
+	write := s.writeOf(r, info, chain, opts.DryRun, managerOf(opts.FieldManager, r), opts)
+	p := &patcher{s: s, r: r, kind: kind, body: body, strict: validationOf(opts.FieldValidation), info: info}
+	create := false
+	change := p.change
+	if kind == types.ApplyYAMLPatchType {
+		write.Applied = true
+		create = part == nil
+		if p.wanted, err = p.parseApply(); err != nil {
+			fail(w, r, err)
+			return
+		}
+		change = func(ctx context.Context, old resource.Object) (resource.Object, error) {
+			return p.apply(ctx, old, opts)
+		}
+	}
+	out, created, err := s.Update(r.Context(), write, part, create, change)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	s.answer(w, r, f, codeOf(created), out)
+}
+
+// patcher applies one request's patch, as often as it takes.
+type patcher struct {
+	s      *Served
+	r      *http.Request
+	info   *request.Info
+	kind   types.PatchType
+	body   []byte
+	strict validation
+	wanted *unstructured.Unstructured // of an apply
+}
+
+// change makes a patched object of the old one.
+func (p *patcher) change(_ context.Context, old resource.Object) (resource.Object, error) {
+	served, err := p.s.fromStored(old)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	served.GetObjectKind().SetGroupVersionKind(p.s.Kind)
+	before, err := json.Marshal(served)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	var after []byte
+	switch p.kind {
+	case types.JSONPatchType:
+		after, err = p.jsonPatch(before)
+	case types.MergePatchType:
+		after, err = p.mergePatch(before)
+	case types.StrategicMergePatchType:
+		after, err = p.strategic(before, served)
+	}
+	if err != nil {
+		return nil, err
+	}
+	into := p.s.newObject()
+	if err := p.decode(after, into); err != nil {
+		return nil, err
+	}
+	obj, err := p.s.stored(into)
+	if err != nil {
+		return nil, err
+	}
+	if obj.GetName() == "" {
+		obj.SetName(old.GetName())
+	}
+	return obj, p.agrees(obj, old)
+}
+
+// agrees refuses a patch that moves the object elsewhere.
+func (p *patcher) agrees(obj, old resource.Object) error {
+	if obj.GetName() != old.GetName() {
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), p.info.Name))
+	}
+	if obj.GetNamespace() == "" {
+		obj.SetNamespace(old.GetNamespace())
+	}
+	if obj.GetNamespace() != old.GetNamespace() {
+		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", obj.GetNamespace(), p.info.Namespace))
+	}
+	return nil
+}
+
+// decode reads a patched object. Its faults are the patch's: 422 with the whole as the field.
+func (p *patcher) decode(b []byte, into runtime.Object) error {
+	_, gvk, err := serializers(p.strict != validationIgnore)[mediaJSON].Decode(b, &p.s.Kind, into)
+	if err != nil && runtime.IsStrictDecodingError(err) {
+		if p.strict == validationStrict {
+			return apierrors.NewBadRequest(err.Error())
+		}
+		err = tellStrict(p.r, err, p.strict)
+	}
+	if err != nil {
+		return apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{
+			field.Invalid(field.NewPath("patch"), string(p.body), err.Error()),
+		})
+	}
+	if *gvk != p.s.Kind {
+		return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %s", p.s.Kind.Kind, gvk))
+	}
+	return nil
+}
+
+func (p *patcher) jsonPatch(before []byte) ([]byte, error) {
+	patch, err := jsonpatch.DecodePatch(p.body)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if len(patch) > maxOperations {
+		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(patch)))
+	}
+	after, err := patch.Apply(before)
+	if err != nil {
+		return nil, apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+	}
+	return after, nil
+}
+
+func (p *patcher) mergePatch(before []byte) ([]byte, error) {
+	var object map[string]any
+	if err := json.Unmarshal(p.body, &object); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+	}
+	after, err := jsonpatch.MergePatch(before, p.body)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	return after, nil
+}
+
+func (p *patcher) strategic(before []byte, of runtime.Object) ([]byte, error) {
+	meta, err := strategicpatch.NewPatchMetaFromStruct(of)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	var original, patch map[string]any
+	if err := json.Unmarshal(before, &original); err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	if err := json.Unmarshal(p.body, &patch); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+	}
+	after, err := strategicpatch.StrategicMergeMapPatchUsingLookupPatchMeta(original, patch, meta)
+	switch {
+	case errors.Is(err, mergepatch.ErrBadJSONDoc), errors.Is(err, mergepatch.ErrBadPatchFormatForPrimitiveList),
+		errors.Is(err, mergepatch.ErrBadPatchFormatForRetainKeys), errors.Is(err, mergepatch.ErrBadPatchFormatForSetElementOrderList),
+		errors.Is(err, mergepatch.ErrUnsupportedStrategicMergePatchFormat):
+		return nil, apierrors.NewBadRequest(err.Error())
+	case errors.Is(err, mergepatch.ErrNoListOfLists), mergepatch.IsPreconditionFailed(err):
+		return nil, apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+	case err != nil:
+		return nil, apierrors.NewInternalError(err)
+	}
+	return json.Marshal(after)
+}
+
+// parseApply reads what a manager wants.
+func (p *patcher) parseApply() (*unstructured.Unstructured, error) {
+	wanted := map[string]any{}
+	if err := checkDepth(p.body, mediaYAML); err != nil {
+		return nil, err
+	}
+	unmarshal := yaml.Unmarshal
+	strictErr := yaml.UnmarshalStrict(p.body, &map[string]any{})
+	if err := unmarshal(p.body, &wanted); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	if strictErr != nil && p.strict != validationIgnore {
+		if p.strict == validationStrict {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("error strict decoding YAML: %v", strictErr))
+		}
+		request.Warn(p.r.Context(), fmt.Sprintf("%v", strictErr))
+	}
+	u := &unstructured.Unstructured{Object: wanted}
+	if err := p.unknownFields(u); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// unknownFields refuses or warns of what the kind does not have.
+func (p *patcher) unknownFields(u *unstructured.Unstructured) error {
+	if p.strict == validationIgnore || !p.s.protobuf() {
+		return nil
+	}
+	b, err := json.Marshal(u.Object)
+	if err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	_, _, err = serializers(true)[mediaJSON].Decode(b, &p.s.Kind, p.s.newObject())
+	if err != nil && runtime.IsStrictDecodingError(err) {
+		return tellStrict(p.r, err, p.strict)
+	}
+	return nil // what is wrong otherwise, apply says in its own words
+}
+
+// apply merges what is wanted into the live object.
+func (p *patcher) apply(ctx context.Context, old resource.Object, opts *metav1.PatchOptions) (resource.Object, error) {
+	force := opts.Force != nil && *opts.Force
+	wanted := p.wanted.DeepCopy()
+	if name := wanted.GetName(); name != "" && name != p.info.Name {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, p.info.Name))
+	}
+	if n := wanted.GetNamespace(); n != "" && n != p.info.Namespace {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", n, p.info.Namespace))
+	}
+	obj, err := p.s.Apply(ctx, old, wanted, opts.FieldManager, p.info.Subresource, force)
+	if err != nil {
+		return nil, err
+	}
+	if obj.GetName() == "" {
+		obj.SetName(p.info.Name)
+	}
+	if obj.GetNamespace() == "" && !p.s.ClusterScoped {
+		obj.SetNamespace(p.info.Namespace)
+	}
+	return obj, nil
+}

@@ -1,0 +1,144 @@
+package endpoint
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+)
+
+// compressFrom is the size in bytes from which answers are compressed for clients that take gzip, as in
+// kube-apiserver: below, the time is worth more than the bytes.
+const compressFrom = 128 << 10
+
+// marshal gives an object in a media type. The object must name its apiVersion and kind.
+func marshal(o runtime.Object, f format) ([]byte, error) {
+	switch f.media {
+	case mediaProtobuf:
+		var b bytes.Buffer
+		if err := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(o, &b); err != nil {
+			return nil, err
+		}
+		return b.Bytes(), nil
+	case mediaYAML:
+		return yaml.Marshal(o)
+	}
+	if f.pretty {
+		return json.MarshalIndent(o, "", "  ")
+	}
+	b, err := json.Marshal(o)
+	return append(b, '\n'), err
+}
+
+// write answers with an object.
+func write(w http.ResponseWriter, r *http.Request, f format, code int, o runtime.Object) {
+	body, err := marshal(o, f)
+	if err != nil {
+		fail(w, r, apierrors.NewInternalError(fmt.Errorf("encoding the answer: %w", err)))
+		return
+	}
+	writeBytes(w, r, f, code, body)
+}
+
+func writeBytes(w http.ResponseWriter, r *http.Request, f format, code int, body []byte) {
+	header(w, r, f)
+	if len(body) >= compressFrom && takesGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Add("Vary", "Accept-Encoding")
+		w.WriteHeader(code)
+		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is valid
+		_, _ = z.Write(body)
+		_ = z.Close()
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}
+
+func takesGzip(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
+}
+
+// header sets what every answer carries, the warnings collected so far among it.
+func header(w http.ResponseWriter, r *http.Request, f format) {
+	h := w.Header()
+	h.Set("Content-Type", f.contentType())
+	h.Set("Cache-Control", "no-cache, private")
+	addWarnings(w, r)
+}
+
+func addWarnings(w http.ResponseWriter, r *http.Request) {
+	for _, text := range request.WarningsOf(r.Context()) {
+		w.Header().Add("Warning", "299 - "+quoted(text))
+	}
+}
+
+// quoted is a text as RFC 7234 wants it in a Warning header.
+func quoted(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(c)
+		case c == '\n' || c == '\r' || c == '\t':
+			b.WriteByte(' ')
+		case c < 0x20 || c == 0x7f:
+		default:
+			b.WriteRune(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// asStatus gives any error its Status.
+func asStatus(err error) *metav1.Status {
+	var s apierrors.APIStatus
+	if errors.As(err, &s) {
+		status := s.Status()
+		if status.Status == "" {
+			status.Status = metav1.StatusFailure
+		}
+		status.Kind, status.APIVersion = "Status", "v1"
+		return &status
+	}
+	status := apierrors.NewInternalError(err).Status()
+	status.Kind, status.APIVersion = "Status", "v1"
+	status.Reason, status.Details = metav1.StatusReasonInternalError, nil
+	status.Message = err.Error()
+	status.Code = http.StatusInternalServerError
+	return &status
+}
+
+// fail answers with an error.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := asStatus(err)
+	f, negotiated := negotiate(r, true)
+	if negotiated != nil {
+		f = format{media: mediaJSON}
+	}
+	f.as = ""
+	if d := status.Details; d != nil && d.RetryAfterSeconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(d.RetryAfterSeconds)))
+	}
+	if status.Code == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="kubernetes-master"`)
+	}
+	write(w, r, f, int(status.Code), status)
+}

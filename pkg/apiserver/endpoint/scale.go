@@ -1,0 +1,173 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// scaleOf gives an object's Scale.
+func scaleOf(part *resource.ScalePart[resource.Object], o resource.Object) *autoscalingv1.Scale {
+	return &autoscalingv1.Scale{
+		TypeMeta: metav1.TypeMeta{Kind: "Scale", APIVersion: "autoscaling/v1"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: o.GetName(), Namespace: o.GetNamespace(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion(), CreationTimestamp: o.GetCreationTimestamp(),
+		},
+		Spec:   autoscalingv1.ScaleSpec{Replicas: part.Replicas(o)},
+		Status: autoscalingv1.ScaleStatus{Replicas: part.StatusReplicas(o), Selector: part.Selector(o)},
+	}
+}
+
+// scale answers GET, PUT and PATCH of a scale subresource.
+func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, sub *resource.Subresource[resource.Object]) {
+	f, err := negotiate(r, true, asPartial)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	part := sub.Scale
+	if info.Verb == "get" {
+		e, _, err := s.find(r.Context(), info, r.URL.Query().Get("resourceVersion"))
+		if err != nil {
+			fail(w, r, err)
+			return
+		}
+		o, err := e.Object()
+		if err != nil {
+			fail(w, r, apierrors.NewInternalError(err))
+			return
+		}
+		write(w, r, f, http.StatusOK, scaleOf(part, o))
+		return
+	}
+	opts, change, err := s.scaleChange(r, info, part)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	wr := s.writeOf(r, info, nil, opts.DryRun, managerOf(opts.FieldManager, r), opts)
+	up := &resource.UpdatePart[resource.Object]{Validate: s.Validate}
+	out, _, err := s.Update(r.Context(), wr, up, false, func(ctx context.Context, old resource.Object) (resource.Object, error) {
+		before := scaleOf(part, old)
+		after, err := change(before.DeepCopy())
+		if err != nil {
+			return nil, err
+		}
+		if after.Name != old.GetName() {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", after.Name, info.Name))
+		}
+		if after.Spec.Replicas < 0 {
+			return nil, apierrors.NewInvalid(sub.Kind.GroupKind(), info.Name, field.ErrorList{
+				field.Invalid(field.NewPath("spec", "replicas"), after.Spec.Replicas, "must be greater than or equal to 0").WithOrigin("minimum"),
+			})
+		}
+		a := &admission.Attributes{
+			Operation: admission.Update, Kind: sub.Kind, Resource: s.GVR(), Subresource: sub.Name, Namespace: info.Namespace, Name: info.Name,
+			Object: after, OldObject: before, Options: opts, DryRun: len(opts.DryRun) > 0, User: request.UserFrom(ctx),
+		}
+		if err := chain.Admit(ctx, a); err != nil {
+			return nil, err
+		}
+		if err := chain.Validate(ctx, a); err != nil {
+			return nil, err
+		}
+		part.SetReplicas(old, after.Spec.Replicas)
+		old.SetResourceVersion(after.ResourceVersion)
+		old.SetUID(after.UID)
+		return old, nil
+	})
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	write(w, r, f, http.StatusOK, scaleOf(part, out))
+}
+
+// scaleChange reads what the client wants the Scale to be.
+func (s *Served) scaleChange(r *http.Request, info *request.Info, _ *resource.ScalePart[resource.Object]) (*metav1.PatchOptions, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error), error) {
+	kind := autoscalingv1.SchemeGroupVersion.WithKind("Scale")
+	if info.Verb == "update" {
+		opts, err := options(r, &metav1.UpdateOptions{}, "UpdateOptions", metav1validation.ValidateUpdateOptions)
+		if err != nil {
+			return nil, nil, err
+		}
+		media, err := mediaOf(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		body, err := readBody(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		wanted := &autoscalingv1.Scale{}
+		if err := decode(r, media, body, kind, wanted, validationOf(opts.FieldValidation)); err != nil {
+			return nil, nil, err
+		}
+		return &metav1.PatchOptions{DryRun: opts.DryRun, FieldManager: opts.FieldManager},
+			func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted.DeepCopy(), nil }, nil
+	}
+	patchKind, err := s.patchType(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts, err := options(r, &metav1.PatchOptions{}, "PatchOptions", func(o *metav1.PatchOptions) field.ErrorList {
+		return metav1validation.ValidatePatchOptions(o, patchKind)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return opts, func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+		p := &patcher{s: s, r: r, info: info, kind: patchKind, body: body, strict: validationOf(opts.FieldValidation)}
+		return p.scale(old)
+	}, nil
+}
+
+// scale patches a Scale.
+func (p *patcher) scale(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+	before, err := json.Marshal(old)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	var after []byte
+	switch p.kind {
+	case types.JSONPatchType:
+		after, err = p.jsonPatch(before)
+	case types.StrategicMergePatchType:
+		after, err = p.strategic(before, old)
+	case types.ApplyYAMLPatchType:
+		wanted, perr := yaml.YAMLToJSON(p.body)
+		if perr != nil {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", perr))
+		}
+		p.body = wanted
+		after, err = p.mergePatch(before)
+	default:
+		after, err = p.mergePatch(before)
+	}
+	if err != nil {
+		return nil, err
+	}
+	into := &autoscalingv1.Scale{}
+	kind := autoscalingv1.SchemeGroupVersion.WithKind("Scale")
+	if _, _, err := serializers(false)[mediaJSON].Decode(after, &kind, into); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	return into, nil
+}

@@ -1,0 +1,181 @@
+// Package endpoint serves resources over HTTP: the verbs, the encodings, lists and watches. The rules of
+// writes are package resource's.
+package endpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
+)
+
+// allVerbs are what a resource serves that says nothing else, in discovery's order.
+var allVerbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
+
+// Served is a resource in one group version.
+type Served struct {
+	*resource.Store
+	View  *resource.View[resource.Object] // nil: the stored version
+	Kind  schema.GroupVersionKind
+	clock clock.PassiveClock
+}
+
+// NewServed serves a store's own version, or a view of it.
+func NewServed(s *resource.Store, view *resource.View[resource.Object], c clock.PassiveClock) *Served {
+	v := &Served{Store: s, View: view, Kind: s.Kind, clock: c}
+	if view != nil {
+		v.Kind = view.Kind
+	}
+	return v
+}
+
+// VerbList gives the verbs in discovery's order.
+func (s *Served) VerbList() []string {
+	verbs := s.Verbs
+	if s.View != nil && s.View.Verbs != nil {
+		verbs = s.View.Verbs
+	}
+	if s.Answer != nil {
+		return []string{"create"}
+	}
+	if verbs == nil {
+		return allVerbs
+	}
+	return verbs
+}
+
+func (s *Served) can(verb string) bool { return slices.Contains(s.VerbList(), verb) }
+
+// GVR names the resource in the version served.
+func (s *Served) GVR() schema.GroupVersionResource {
+	return s.Kind.GroupVersion().WithResource(s.Plural)
+}
+
+// newObject makes an empty object of the version served.
+func (s *Served) newObject() runtime.Object {
+	if s.View != nil {
+		return s.View.New()
+	}
+	return s.New()
+}
+
+// fromStored gives a stored object in the version served.
+func (s *Served) fromStored(o resource.Object) (runtime.Object, error) {
+	if s.View == nil {
+		return o, nil
+	}
+	out, err := s.View.From(o)
+	if err != nil {
+		return nil, err
+	}
+	out.GetObjectKind().SetGroupVersionKind(s.Kind)
+	return out, nil
+}
+
+// toStored gives a served object in the stored version.
+func (s *Served) toStored(o runtime.Object) (resource.Object, error) {
+	if s.View == nil {
+		return o.(resource.Object), nil
+	}
+	return s.View.To(o)
+}
+
+// protobuf says whether the objects have that encoding.
+func (s *Served) protobuf() bool {
+	_, custom := s.New().(*unstructured.Unstructured)
+	return !custom
+}
+
+// bytesOf gives an entry's encoding in the version served: see watchcache.Encoding.
+func (s *Served) bytesOf(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
+	if s.View == nil {
+		return e.Bytes(enc)
+	}
+	type viewKey struct {
+		kind schema.GroupVersionKind
+		enc  watchcache.Encoding
+	}
+	b, err := e.Derived(viewKey{s.Kind, enc}, func() (any, error) {
+		o, err := e.Object()
+		if err != nil {
+			return nil, err
+		}
+		v, err := s.fromStored(o)
+		if err != nil {
+			return nil, err
+		}
+		return resource.Wire(v, enc)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b.([]byte), nil
+}
+
+// head is what stands before an object's own fields in JSON: its kind and version.
+func (s *Served) head() string {
+	return fmt.Sprintf(`{"kind":%q,"apiVersion":%q,`, s.Kind.Kind, s.Kind.GroupVersion().String())
+}
+
+// single gives an entry as an answer of its own.
+func (s *Served) single(e *watchcache.Entry, f format) ([]byte, error) {
+	b, err := s.bytesOf(e, f.encoding())
+	if err != nil {
+		return nil, err
+	}
+	if f.media == mediaProtobuf {
+		return inEnvelope(s.Kind, b), nil
+	}
+	if s.protobuf() { // built-in: the type is not among the shared bytes
+		b = slices.Concat([]byte(s.head()), b[1:])
+	}
+	return dressed(b, f)
+}
+
+// dressed gives compact JSON in the form that a client asked for.
+func dressed(b []byte, f format) ([]byte, error) {
+	switch {
+	case f.media == mediaYAML:
+		return jsonToYAML(b)
+	case f.pretty:
+		var out bytes.Buffer
+		if err := json.Indent(&out, b, "", "  "); err != nil {
+			return nil, err
+		}
+		return out.Bytes(), nil
+	}
+	return append(slices.Clip(b), '\n'), nil
+}
+
+// partial is an object's metadata alone.
+func (s *Served) partial(o metav1.Object) *metav1.PartialObjectMetadata {
+	p := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: asPartial, APIVersion: "meta.k8s.io/v1"}}
+	copyMeta(&p.ObjectMeta, o)
+	return p
+}
+
+func copyMeta(to *metav1.ObjectMeta, o metav1.Object) {
+	if from, ok := o.(interface{ GetObjectMeta() metav1.Object }); ok {
+		if m, ok := from.GetObjectMeta().(*metav1.ObjectMeta); ok {
+			m.DeepCopyInto(to)
+			return
+		}
+	}
+	to.Name, to.GenerateName, to.Namespace, to.UID = o.GetName(), o.GetGenerateName(), o.GetNamespace(), o.GetUID()
+	to.ResourceVersion, to.Generation = o.GetResourceVersion(), o.GetGeneration()
+	to.CreationTimestamp, to.DeletionTimestamp = o.GetCreationTimestamp(), o.GetDeletionTimestamp()
+	to.DeletionGracePeriodSeconds, to.Labels, to.Annotations = o.GetDeletionGracePeriodSeconds(), o.GetLabels(), o.GetAnnotations()
+	to.OwnerReferences, to.Finalizers, to.ManagedFields = o.GetOwnerReferences(), o.GetFinalizers(), o.GetManagedFields()
+}
+
+func (s *Served) now() time.Time { return s.clock.Now() }

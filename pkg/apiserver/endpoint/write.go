@@ -1,0 +1,431 @@
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// options decodes a request's query into its kind of options and checks them.
+func options[T runtime.Object](r *http.Request, into T, kind string, validate func(T) field.ErrorList) (T, error) {
+	if err := metav1.ParameterCodec.DecodeParameters(r.URL.Query(), schema.GroupVersion{Version: "v1"}, into); err != nil {
+		return into, apierrors.NewBadRequest(err.Error())
+	}
+	if errs := validate(into); len(errs) > 0 {
+		return into, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: kind}, "", errs)
+	}
+	return into, nil
+}
+
+// managerOf names who owns the fields of a write: as given, or from the client's own name.
+func managerOf(given string, r *http.Request) string {
+	if given != "" {
+		return given
+	}
+	name, _, _ := strings.Cut(r.UserAgent(), "/")
+	const longest = 128
+	clean := strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return -1
+	}, name)
+	if clean == "" {
+		return "unknown"
+	}
+	return clean[:min(len(clean), longest)]
+}
+
+// writeOf begins a write.
+func (s *Served) writeOf(r *http.Request, info *request.Info, chain admission.Chain, dryRun []string, manager string, opts runtime.Object) *resource.Write {
+	return &resource.Write{
+		Namespace: info.Namespace, Name: info.Name, Subresource: info.Subresource, DryRun: len(dryRun) > 0, Options: opts,
+		Manager: manager, Admission: chain,
+		Attributes: admission.Attributes{Kind: s.Kind, Resource: s.GVR(), User: request.UserFrom(r.Context())},
+	}
+}
+
+// body reads and decodes a request's object into the stored version.
+func (s *Served) body(r *http.Request, strict string) (resource.Object, error) {
+	media, err := mediaOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if media == mediaProtobuf && !s.protobuf() {
+		return nil, unsupported(media, mediaJSON, mediaYAML)
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	into := s.newObject()
+	if err := decode(r, media, body, s.Kind, into, validationOf(strict)); err != nil {
+		return nil, err
+	}
+	return s.stored(into)
+}
+
+// stored brings a decoded object into the stored version, with defaults.
+func (s *Served) stored(o runtime.Object) (resource.Object, error) {
+	obj, err := s.toStored(o)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	obj.GetObjectKind().SetGroupVersionKind(s.Store.Kind)
+	if s.Default != nil {
+		s.Default(obj)
+	}
+	return obj, nil
+}
+
+// place makes an object agree with the namespace in the path, or refuses it.
+func (s *Served) place(o metav1.Object, info *request.Info) error {
+	if s.ClusterScoped {
+		if o.GetNamespace() != "" && info.Namespace == "" {
+			return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+		}
+		return nil
+	}
+	if info.Namespace == "" {
+		return apierrors.NewBadRequest("an empty namespace may not be set during creation")
+	}
+	if n := o.GetNamespace(); n != "" && n != info.Namespace {
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	o.SetNamespace(info.Namespace)
+	return nil
+}
+
+// create answers a POST.
+func (s *Served) create(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain) {
+	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	opts, err := options(r, &metav1.CreateOptions{}, "CreateOptions", metav1validation.ValidateCreateOptions)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	obj, err := s.body(r, opts.FieldValidation)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	if s.Answer != nil {
+		if !s.ClusterScoped && obj.GetNamespace() == "" {
+			obj.SetNamespace(info.Namespace)
+		}
+		answer, err := s.Answer(r.Context(), obj, opts)
+		if err != nil {
+			fail(w, r, err)
+			return
+		}
+		answer.GetObjectKind().SetGroupVersionKind(s.Kind)
+		write(w, r, f, http.StatusCreated, answer)
+		return
+	}
+	if err := s.place(obj, info); err != nil {
+		fail(w, r, err)
+		return
+	}
+	write := s.writeOf(r, info, chain, opts.DryRun, managerOf(opts.FieldManager, r), opts)
+	write.Name = obj.GetName()
+	out, err := s.Create(r.Context(), obj, write)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	s.answer(w, r, f, http.StatusCreated, out)
+}
+
+// update answers a PUT of an object, or of the part of it that a subresource may change.
+func (s *Served) update(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, part *resource.UpdatePart[resource.Object]) {
+	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	opts, err := options(r, &metav1.UpdateOptions{}, "UpdateOptions", metav1validation.ValidateUpdateOptions)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	obj, err := s.body(r, opts.FieldValidation)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	if err := s.agrees(obj, info); err != nil {
+		fail(w, r, err)
+		return
+	}
+	write := s.writeOf(r, info, chain, opts.DryRun, managerOf(opts.FieldManager, r), opts)
+	out, created, err := s.Update(r.Context(), write, part, s.CreateOnUpdate && part == nil, func(context.Context, resource.Object) (resource.Object, error) {
+		return obj.DeepCopyObject().(resource.Object), nil
+	})
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	s.answer(w, r, f, codeOf(created), out)
+}
+
+func codeOf(created bool) int {
+	if created {
+		return http.StatusCreated
+	}
+	return http.StatusOK
+}
+
+// agrees refuses a body whose name or namespace is not that of the path.
+func (s *Served) agrees(o metav1.Object, info *request.Info) error {
+	if o.GetName() == "" {
+		return apierrors.NewBadRequest("the name of the object (" + info.Name + " based on URL) was undeterminable: name must be provided")
+	}
+	if o.GetName() != info.Name {
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", o.GetName(), info.Name))
+	}
+	if !s.ClusterScoped {
+		if n := o.GetNamespace(); n != "" && n != info.Namespace {
+			return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", n, info.Namespace))
+		}
+		o.SetNamespace(info.Namespace)
+	}
+	return nil
+}
+
+// deleteOptions come as a body or in the query.
+func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
+	opts := &metav1.DeleteOptions{}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		media, err := mediaOf(r)
+		if err != nil {
+			return nil, err
+		}
+		kind := schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}
+		obj, gvk, err := serializers(false)[media].Decode(body, &kind, opts)
+		if err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+		if obj != runtime.Object(opts) {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("decoded object cannot be converted to DeleteOptions: %v", gvk))
+		}
+	} else if err := metav1.ParameterCodec.DecodeParameters(r.URL.Query(), schema.GroupVersion{Version: "v1"}, opts); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if errs := metav1validation.ValidateDeleteOptions(opts); len(errs) > 0 {
+		return nil, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: "DeleteOptions"}, "", errs)
+	}
+	opts.TypeMeta = metav1.TypeMeta{Kind: "DeleteOptions", APIVersion: "meta.k8s.io/v1"}
+	return opts, nil
+}
+
+// delete answers a DELETE of one object.
+func (s *Served) delete(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain) {
+	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	opts, err := s.deleteOptions(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	write_ := s.writeOf(r, info, chain, opts.DryRun, "", opts)
+	obj, gone, err := s.Delete(r.Context(), write_, opts)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	if gone && !s.ReturnDeleted && s.Grace == nil {
+		write(w, r, format{media: f.media, pretty: f.pretty}, http.StatusOK, s.deletedStatus(obj))
+		return
+	}
+	s.answer(w, r, f, http.StatusOK, obj)
+}
+
+func (s *Served) deletedStatus(o resource.Object) *metav1.Status {
+	return &metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess,
+		Details: &metav1.StatusDetails{Name: o.GetName(), Group: s.Kind.Group, Kind: s.Plural, UID: o.GetUID()},
+	}
+}
+
+// deleteCollection answers a DELETE of a collection: each object as if deleted alone, the list as it was.
+func (s *Served) deleteCollection(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain) {
+	f, err := negotiate(r, s.protobuf(), asTable, asPartialList)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	listOpts, err := s.listOptions(r, info)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	opts, err := s.deleteOptions(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	sel, err := s.selection(listOpts, info, "")
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	p, err := s.collect(r.Context(), listOpts, sel)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	deleted := *info
+	for _, e := range p.entries {
+		o, err := e.Object()
+		if err != nil {
+			fail(w, r, apierrors.NewInternalError(err))
+			return
+		}
+		deleted.Namespace, deleted.Name = o.GetNamespace(), o.GetName()
+		_, _, err = s.Delete(r.Context(), s.writeOf(r, &deleted, chain, opts.DryRun, "", opts), opts)
+		if err != nil && !apierrors.IsNotFound(err) {
+			fail(w, r, err)
+			return
+		}
+	}
+	switch f.as {
+	case asTable:
+		s.writeTable(w, r, f, p)
+	case asPartialList:
+		s.writePartialList(w, r, f, p)
+	default:
+		s.writeList(w, r, f, p)
+	}
+}
+
+// action answers a POST to a subresource that acts on the object.
+func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, sub *resource.Subresource[resource.Object]) {
+	f, err := negotiate(r, true)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	opts, err := options(r, &metav1.CreateOptions{}, "CreateOptions", metav1validation.ValidateCreateOptions)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	media, err := mediaOf(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	raw, err := readBody(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	body := sub.Create.New()
+	if err := decode(r, media, raw, sub.Kind, body, validationOf(opts.FieldValidation)); err != nil {
+		fail(w, r, err)
+		return
+	}
+	if m, ok := body.(metav1.Object); ok {
+		if n := m.GetName(); n != "" && n != info.Name {
+			fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", n, info.Name)))
+			return
+		}
+		if n := m.GetNamespace(); n != "" && n != info.Namespace {
+			fail(w, r, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request"))
+			return
+		}
+		m.SetNamespace(info.Namespace)
+	}
+	if sub.Create.Default != nil {
+		sub.Create.Default(body)
+	}
+	a := &admission.Attributes{
+		Operation: admission.Create, Kind: sub.Kind, Resource: s.GVR(), Subresource: sub.Name, Namespace: info.Namespace, Name: info.Name,
+		Object: body, Options: opts, DryRun: len(opts.DryRun) > 0, User: request.UserFrom(r.Context()),
+	}
+	if err := chain.Admit(r.Context(), a); err != nil {
+		fail(w, r, err)
+		return
+	}
+	if sub.Create.Validate != nil {
+		if errs := sub.Create.Validate(r.Context(), info.Name, body); len(errs) > 0 {
+			fail(w, r, apierrors.NewInvalid(sub.Kind.GroupKind(), info.Name, errs))
+			return
+		}
+	}
+	if err := chain.Validate(r.Context(), a); err != nil {
+		fail(w, r, err)
+		return
+	}
+	out, err := sub.Create.Do(r.Context(), info.Namespace, info.Name, body, opts)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	code := http.StatusCreated
+	if sub.Create.Status != 0 {
+		code = sub.Create.Status
+	}
+	if kinds, _, err := scheme.Scheme.ObjectKinds(out); err == nil {
+		gvk := kinds[0]
+		for _, k := range kinds {
+			if k == sub.Kind {
+				gvk = k
+			}
+		}
+		out.GetObjectKind().SetGroupVersionKind(gvk)
+	}
+	write(w, r, f, code, out)
+}
+
+// connect hands the connection over.
+func (s *Served) connect(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, sub *resource.Subresource[resource.Object]) {
+	opts := sub.Connect.NewOptions()
+	if err := scheme.ParameterCodec.DecodeParameters(r.URL.Query(), schema.GroupVersion{Version: "v1"}, opts); err != nil {
+		fail(w, r, apierrors.NewBadRequest(err.Error()))
+		return
+	}
+	a := &admission.Attributes{
+		Operation: admission.Connect, Kind: sub.Kind, Resource: s.GVR(), Subresource: sub.Name, Namespace: info.Namespace, Name: info.Name,
+		Object: opts, User: request.UserFrom(r.Context()),
+	}
+	if err := chain.Admit(r.Context(), a); err != nil {
+		fail(w, r, err)
+		return
+	}
+	if err := chain.Validate(r.Context(), a); err != nil {
+		fail(w, r, err)
+		return
+	}
+	h, err := sub.Connect.Handler(r.Context(), info.Namespace, info.Name, info.Rest, opts)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	h.ServeHTTP(w, r)
+}
