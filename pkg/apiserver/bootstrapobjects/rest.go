@@ -34,41 +34,34 @@ const (
 	trackingName = "kube-apiserver-legacy-service-account-token-tracking"
 )
 
-func (e *ensurer) namespaces() ([]job, error) {
-	if !e.served(namespaces) {
-		return nil, fmt.Errorf("no server without namespaces: %s is not served", namespaces)
-	}
+func (e *ensurer) namespaces() []job {
 	var jobs []job
 	for _, name := range []string{metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease, metav1.NamespaceDefault} {
 		jobs = append(jobs, e.missing(namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}))
 	}
-	return jobs, nil
+	return jobs
 }
 
 func (e *ensurer) rest() ([]job, error) {
 	var jobs []job
-	if e.served(priorityClasses) {
-		classes, err := read[*schedulingv1.PriorityClass]("priorityclasses.yaml")
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range classes {
-			jobs = append(jobs, e.missing(priorityClasses, c))
-		}
+	classes, err := read[*schedulingv1.PriorityClass]("priorityclasses.yaml")
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range classes {
+		jobs = append(jobs, e.missing(priorityClasses, c))
 	}
 	flow, err := e.flowControl()
 	if err != nil {
 		return nil, err
 	}
 	jobs = append(jobs, flow...)
-	if e.served(configMaps) {
-		jobs = append(jobs, e.missing(configMaps, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: trackingName},
-			Data:       map[string]string{"since": e.cfg.Now().UTC().Format(time.DateOnly)},
-		}))
-		if e.cfg.Trust != nil {
-			jobs = append(jobs, e.trust)
-		}
+	jobs = append(jobs, e.missing(configMaps, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: trackingName},
+		Data:       map[string]string{"since": e.cfg.Now().UTC().Format(time.DateOnly)},
+	}))
+	if e.cfg.Trust != nil {
+		jobs = append(jobs, e.trust)
 	}
 	return jobs, nil
 }
@@ -76,31 +69,27 @@ func (e *ensurer) rest() ([]job, error) {
 // flowControl restores the specs that nobody has taken into their own hands.
 func (e *ensurer) flowControl() ([]job, error) {
 	var jobs []job
-	if e.served(priorityLevels) {
-		levels, err := read[*flowcontrolv1.PriorityLevelConfiguration]("prioritylevels.yaml")
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range levels {
-			l.Annotations = map[string]string{autoUpdateSpec: "true"}
-			jobs = append(jobs, e.spec(priorityLevels, l, func(o resource.Object) bool {
-				have := o.(*flowcontrolv1.PriorityLevelConfiguration)
-				return !restore(&have.Spec, l.Spec)
-			}))
-		}
+	levels, err := read[*flowcontrolv1.PriorityLevelConfiguration]("prioritylevels.yaml")
+	if err != nil {
+		return nil, err
 	}
-	if e.served(flowSchemas) {
-		schemas, err := read[*flowcontrolv1.FlowSchema]("flowschemas.yaml")
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range schemas {
-			s.Annotations = map[string]string{autoUpdateSpec: "true"}
-			jobs = append(jobs, e.spec(flowSchemas, s, func(o resource.Object) bool {
-				have := o.(*flowcontrolv1.FlowSchema)
-				return !restore(&have.Spec, s.Spec)
-			}))
-		}
+	for _, l := range levels {
+		l.Annotations = map[string]string{autoUpdateSpec: "true"}
+		jobs = append(jobs, e.spec(priorityLevels, l, func(o resource.Object) bool {
+			have := o.(*flowcontrolv1.PriorityLevelConfiguration)
+			return !restore(&have.Spec, l.Spec)
+		}))
+	}
+	schemas, err := read[*flowcontrolv1.FlowSchema]("flowschemas.yaml")
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range schemas {
+		s.Annotations = map[string]string{autoUpdateSpec: "true"}
+		jobs = append(jobs, e.spec(flowSchemas, s, func(o resource.Object) bool {
+			have := o.(*flowcontrolv1.FlowSchema)
+			return !restore(&have.Spec, s.Spec)
+		}))
 	}
 	return jobs, nil
 }

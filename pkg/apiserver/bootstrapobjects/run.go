@@ -20,8 +20,6 @@ const writers = 32
 // Config says what is made.
 type Config struct {
 	Access resource.Access
-	// Served says which resources exist; of others nothing is made. nil stands for all.
-	Served func(schema.GroupResource) bool
 	// RBAC: roles and bindings are made, as the RBAC mode needs them.
 	RBAC bool
 	// Trust is published for those who extend the API; nil where the server accepts no certificates.
@@ -38,12 +36,8 @@ func Ensure(ctx context.Context, cfg Config) error {
 		cfg.Now = time.Now
 	}
 	e := &ensurer{cfg}
-	first, err := e.namespaces()
-	if err != nil {
-		return err
-	}
 	// Namespaces come first, then roles, then their bindings: nobody must find a binding to nothing.
-	stages := [][]job{first}
+	stages := [][]job{e.namespaces()}
 	if cfg.RBAC {
 		rbac, err := ReadRBAC()
 		if err != nil {
@@ -68,14 +62,18 @@ func run(ctx context.Context, jobs []job) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(writers)
 	for _, j := range jobs {
-		g.Go(func() error { return j(ctx) })
+		g.Go(func() error {
+			err := j(ctx)
+			if errors.Is(err, resource.ErrNotServed) {
+				return nil // of what this server does not have, nothing is made
+			}
+			return err
+		})
 	}
 	return g.Wait()
 }
 
 type ensurer struct{ cfg Config }
-
-func (e *ensurer) served(r schema.GroupResource) bool { return e.cfg.Served == nil || e.cfg.Served(r) }
 
 // missing makes an object where there is none of its name, and leaves one that there is alone.
 func (e *ensurer) missing(r schema.GroupResource, obj resource.Object) job {

@@ -2,10 +2,15 @@ package resource
 
 import (
 	"context"
+	"errors"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
+
+// ErrNotServed is what every method of Reader and Access answers, wrapped, for a resource that this server
+// does not have.
+var ErrNotServed = errors.New("the resource is not served")
 
 // Reader reads objects in the process, from the watch cache: no copy, no permission check. What it
 // answers is shared and must not be changed. It may be a moment behind etcd.

@@ -53,7 +53,7 @@ func (g *Registry) store(r schema.GroupResource) (*Store, error) {
 	if s := g.Store(r); s != nil {
 		return s, nil
 	}
-	return nil, apierrors.NewInternalError(fmt.Errorf("the resource %s is not served", r))
+	return nil, fmt.Errorf("%s: %w", r, ErrNotServed)
 }
 
 // Get implements Reader.

@@ -104,6 +104,9 @@ func find[T resource.Object](ctx context.Context, access resource.Access, r sche
 	if apierrors.IsNotFound(err) {
 		obj, err = access.GetLive(ctx, r, namespace, name)
 	}
+	if errors.Is(err, resource.ErrNotServed) {
+		err = apierrors.NewNotFound(r, name)
+	}
 	if err != nil {
 		return none, err
 	}
@@ -117,6 +120,9 @@ func find[T resource.Object](ctx context.Context, access resource.Access, r sche
 // list reads all objects of a kind from the cache.
 func list[T resource.Object](ctx context.Context, access resource.Access, r schema.GroupResource, namespace string) ([]T, error) {
 	objs, err := access.List(ctx, r, namespace)
+	if errors.Is(err, resource.ErrNotServed) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,13 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/podrefs"
@@ -64,8 +64,8 @@ func NewGraph(ctx context.Context, reader resource.Reader) (g *Graph, synced <-c
 	var each []<-chan struct{}
 	for _, r := range []schema.GroupResource{pods, volumes, attachments, deviceSlices} {
 		s, err := reader.Follow(ctx, r, g.see)
-		if apierrors.IsNotFound(err) {
-			continue // not served here, so nothing of it relates to a node
+		if errors.Is(err, resource.ErrNotServed) {
+			continue // so nothing of it relates to a node
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("following %s: %w", r, err)
