@@ -6,6 +6,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/core"
 )
 
@@ -25,5 +26,13 @@ func All(d Deps) []*resource.Resource {
 	return []*resource.Resource{
 		core.Binding(pods),
 		core.Pod(pods),
+		core.PodTemplate(),
+		core.ReplicationController(),
+
+		apps.ControllerRevision(),
+		apps.DaemonSet(),
+		apps.Deployment(),
+		apps.ReplicaSet(),
+		apps.StatefulSet(),
 	}
 }

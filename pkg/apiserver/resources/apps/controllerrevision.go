@@ -1,0 +1,83 @@
+package apps
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+)
+
+// ControllerRevision declares the history that daemon sets and stateful sets keep of their templates.
+func ControllerRevision() *resource.Resource {
+	doc := appsv1.ControllerRevision{}.SwaggerDoc()
+	return resource.Define(resource.Definition[*appsv1.ControllerRevision]{
+		Kind:     appsv1.SchemeGroupVersion.WithKind("ControllerRevision"),
+		Plural:   "controllerrevisions",
+		Singular: "controllerrevision",
+		New:      func() *appsv1.ControllerRevision { return &appsv1.ControllerRevision{} },
+		NewList:  func() runtime.Object { return &appsv1.ControllerRevisionList{} },
+		Prefix:   "controllerrevisions",
+		Validate: validateRevision,
+		Columns: []metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("Controller", "Controller of the object"),
+			column.Text("Revision", doc["revision"]),
+			column.Age(),
+		},
+		Row: func(r *appsv1.ControllerRevision, now time.Time) []any {
+			return []any{r.Name, controllerOf(r), r.Revision, column.Since(r.CreationTimestamp, now)}
+		},
+	})
+}
+
+// controllerOf names the owner that acts: "statefulset.apps/web".
+func controllerOf(obj metav1.Object) string {
+	owner := metav1.GetControllerOf(obj)
+	if owner == nil {
+		return column.None
+	}
+	group := schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).GroupKind().Group
+	kind := strings.ToLower(owner.Kind)
+	if group != "" {
+		kind += "." + group
+	}
+	return fmt.Sprintf("%s/%s", kind, owner.Name)
+}
+
+func validateRevision(_ context.Context, r, old *appsv1.ControllerRevision) field.ErrorList {
+	path := field.NewPath("data")
+	var faults field.ErrorList
+	missing := r.Data.Raw == nil && r.Data.Object == nil
+	if missing {
+		faults = append(faults, field.Required(path, "data is mandatory"))
+	}
+	faults = append(faults, validation.NotNegative(field.NewPath("revision"), r.Revision)...)
+	var object map[string]any
+	if !missing && r.Data.Object == nil && (json.Unmarshal(r.Data.Raw, &object) != nil || object == nil) {
+		faults = append(faults, field.Required(path, "data must be a valid JSON object"))
+	}
+	if old != nil && !sameData(r.Data, old.Data) {
+		faults = append(faults, field.Invalid(path, r.Data, validation.Immutable))
+	}
+	return faults
+}
+
+func sameData(a, b runtime.RawExtension) bool {
+	var x, y bytes.Buffer
+	if json.Compact(&x, a.Raw) != nil || json.Compact(&y, b.Raw) != nil {
+		return bytes.Equal(a.Raw, b.Raw)
+	}
+	return bytes.Equal(x.Bytes(), y.Bytes())
+}

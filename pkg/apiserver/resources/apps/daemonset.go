@@ -1,0 +1,174 @@
+package apps
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/workload"
+)
+
+// DaemonSet declares daemon sets.
+func DaemonSet() *resource.Resource {
+	doc, status := appsv1.DaemonSetSpec{}.SwaggerDoc(), appsv1.DaemonSetStatus{}.SwaggerDoc()
+	return resource.Define(resource.Definition[*appsv1.DaemonSet]{
+		Kind:       appsv1.SchemeGroupVersion.WithKind("DaemonSet"),
+		Plural:     "daemonsets",
+		Singular:   "daemonset",
+		ShortNames: []string{"ds"},
+		Categories: []string{"all"},
+		New:        func() *appsv1.DaemonSet { return &appsv1.DaemonSet{} },
+		NewList:    func() runtime.Object { return &appsv1.DaemonSetList{} },
+		Prefix:     "daemonsets",
+		Default:    defaultDaemonSet,
+		Prepare:    prepareDaemonSet,
+		Validate:   validateDaemonSet,
+		Warn: func(_ context.Context, d, old *appsv1.DaemonSet) []string {
+			return workload.TemplateWarnings(field.NewPath("spec", "template"), &d.Spec.Template, d, asObject(old))
+		},
+		Spec:  func(d *appsv1.DaemonSet) any { return &d.Spec },
+		Reset: []string{"status"},
+		Columns: append([]metav1.TableColumnDefinition{
+			column.Name(),
+			column.Integer("Desired", status["desiredNumberScheduled"]),
+			column.Integer("Current", status["currentNumberScheduled"]),
+			column.Integer("Ready", status["numberReady"]),
+			column.Integer("Up-to-date", status["updatedNumberScheduled"]),
+			column.Integer("Available", status["numberAvailable"]),
+			column.Text("Node Selector", podSpecDoc["nodeSelector"]),
+			column.Age(),
+		}, append(workload.ContainerColumns(1), column.Wide("Selector", doc["selector"]))...),
+		Row: func(d *appsv1.DaemonSet, now time.Time) []any {
+			names, images := workload.Containers(d.Spec.Template.Spec.Containers)
+			return []any{d.Name, int64(d.Status.DesiredNumberScheduled), int64(d.Status.CurrentNumberScheduled), int64(d.Status.NumberReady),
+				int64(d.Status.UpdatedNumberScheduled), int64(d.Status.NumberAvailable), labels.FormatLabels(d.Spec.Template.Spec.NodeSelector),
+				column.Since(d.CreationTimestamp, now), names, images, workload.SelectorText(d.Spec.Selector)}
+		},
+		Subresources: []resource.Subresource[*appsv1.DaemonSet]{
+			workload.Status(appsv1.SchemeGroupVersion.WithKind("DaemonSet"), resource.UpdatePart[*appsv1.DaemonSet]{
+				Prepare:  workload.Keep(func(d, old *appsv1.DaemonSet) { d.Spec = old.Spec }),
+				Validate: validateDaemonSetStatus,
+			}),
+		},
+	})
+}
+
+func defaultDaemonSet(d *appsv1.DaemonSet) {
+	defaults.PodTemplate(&d.Spec.Template)
+	s := &d.Spec.UpdateStrategy
+	if s.Type == "" {
+		s.Type = appsv1.RollingUpdateDaemonSetStrategyType
+	}
+	if s.Type == appsv1.RollingUpdateDaemonSetStrategyType {
+		set(&s.RollingUpdate, appsv1.RollingUpdateDaemonSet{})
+		set(&s.RollingUpdate.MaxUnavailable, intstr.FromInt32(1))
+		set(&s.RollingUpdate.MaxSurge, intstr.FromInt32(0))
+	}
+	set(&d.Spec.RevisionHistoryLimit, 10)
+}
+
+// prepareDaemonSet also counts the changes of the template in the annotation that stands for what was once
+// a field.
+func prepareDaemonSet(_ context.Context, d, old *appsv1.DaemonSet) {
+	validation.DropSwitchedOff(&d.Spec.Template.Spec, nil)
+	d.Status = appsv1.DaemonSetStatus{}
+	generation := templateGeneration(d)
+	if old != nil {
+		d.Status = *old.Status.DeepCopy()
+		generation = templateGeneration(old)
+		if !equality.Semantic.DeepEqual(d.Spec.Template, old.Spec.Template) {
+			generation++
+		}
+	}
+	if d.Annotations == nil {
+		d.Annotations = map[string]string{}
+	}
+	d.Annotations[appsv1.DeprecatedTemplateGeneration] = strconv.FormatInt(max(generation, 1), 10)
+}
+
+func templateGeneration(d *appsv1.DaemonSet) int64 {
+	n, err := strconv.ParseInt(d.Annotations[appsv1.DeprecatedTemplateGeneration], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func validateDaemonSet(_ context.Context, d, old *appsv1.DaemonSet) field.ErrorList {
+	path, s := field.NewPath("spec"), &d.Spec
+	template := path.Child("template")
+	options := validation.PodOptions{}
+	var faults field.ErrorList
+	if old != nil {
+		options = workload.Options(&old.Spec.Template)
+		faults = validation.Unchanged(path.Child("selector"), s.Selector, old.Spec.Selector)
+	}
+	faults = append(faults, validation.LabelSelector(path.Child("selector"), s.Selector, old != nil)...)
+	if selector, err := metav1.LabelSelectorAsSelector(s.Selector); err == nil {
+		faults = append(faults, workload.Matches(template, &s.Template, selector)...)
+	}
+	if s.Selector != nil && len(s.Selector.MatchLabels)+len(s.Selector.MatchExpressions) == 0 {
+		faults = append(faults, field.Invalid(path.Child("selector"), s.Selector, "empty selector is invalid for daemonset"))
+	}
+	faults = append(faults, validation.PodTemplate(template, &s.Template, options)...)
+	faults = append(faults, workload.RunsForEver(template, &s.Template, "DaemonSet")...)
+	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)...)
+	faults = append(faults, daemonSetStrategy(path.Child("updateStrategy"), &s.UpdateStrategy)...)
+	if s.RevisionHistoryLimit != nil {
+		faults = append(faults, validation.NotNegative(path.Child("revisionHistoryLimit"), *s.RevisionHistoryLimit)...)
+	}
+	return faults
+}
+
+func daemonSetStrategy(path *field.Path, s *appsv1.DaemonSetUpdateStrategy) field.ErrorList {
+	switch s.Type {
+	case appsv1.OnDeleteDaemonSetStrategyType:
+		return nil
+	case appsv1.RollingUpdateDaemonSetStrategyType:
+	default:
+		return field.ErrorList{field.NotSupported(path, validation.GoNames(*s),
+			[]appsv1.DaemonSetUpdateStrategyType{appsv1.RollingUpdateDaemonSetStrategyType, appsv1.OnDeleteDaemonSetStrategyType})}
+	}
+	at := path.Child("rollingUpdate")
+	unavailable, surge := *s.RollingUpdate.MaxUnavailable, *s.RollingUpdate.MaxSurge
+	faults := validation.IntOrPercent(at.Child("maxUnavailable"), unavailable)
+	faults = append(faults, validation.IntOrPercent(at.Child("maxSurge"), surge)...)
+	faults = append(faults, validation.AtMostHundredPercent(at.Child("maxUnavailable"), unavailable)...)
+	faults = append(faults, validation.AtMostHundredPercent(at.Child("maxSurge"), surge)...)
+	switch u, m := amount(unavailable) != 0, amount(surge) != 0; {
+	case u && m:
+		faults = append(faults, field.Invalid(at.Child("maxSurge"), surge, "may not be set when maxUnavailable is non-zero"))
+	case !u && !m:
+		faults = append(faults, field.Required(at.Child("maxUnavailable"), "cannot be 0 when maxSurge is 0"))
+	}
+	return faults
+}
+
+func validateDaemonSetStatus(_ context.Context, d, old *appsv1.DaemonSet) field.ErrorList {
+	path, s := field.NewPath("status"), &d.Status
+	faults := workload.NotNegative(path,
+		workload.Count{Name: "currentNumberScheduled", Value: int64(s.CurrentNumberScheduled)},
+		workload.Count{Name: "numberMisscheduled", Value: int64(s.NumberMisscheduled)},
+		workload.Count{Name: "desiredNumberScheduled", Value: int64(s.DesiredNumberScheduled)},
+		workload.Count{Name: "numberReady", Value: int64(s.NumberReady)},
+		workload.Count{Name: "observedGeneration", Value: s.ObservedGeneration},
+		workload.Count{Name: "updatedNumberScheduled", Value: int64(s.UpdatedNumberScheduled)},
+		workload.Count{Name: "numberAvailable", Value: int64(s.NumberAvailable)},
+		workload.Count{Name: "numberUnavailable", Value: int64(s.NumberUnavailable)})
+	if s.CollisionCount != nil {
+		faults = append(faults, validation.NotNegative(path.Child("collisionCount"), *s.CollisionCount)...)
+	}
+	return append(faults, workload.NotDecremented(path.Child("collisionCount"), s.CollisionCount, old.Status.CollisionCount)...)
+}

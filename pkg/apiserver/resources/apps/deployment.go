@@ -1,0 +1,215 @@
+// Package apps declares the resources of the apps group.
+package apps
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/workload"
+)
+
+// Deployment declares deployments.
+func Deployment() *resource.Resource {
+	doc, status := appsv1.DeploymentSpec{}.SwaggerDoc(), appsv1.DeploymentStatus{}.SwaggerDoc()
+	return resource.Define(resource.Definition[*appsv1.Deployment]{
+		Kind:       appsv1.SchemeGroupVersion.WithKind("Deployment"),
+		Plural:     "deployments",
+		Singular:   "deployment",
+		ShortNames: []string{"deploy"},
+		Categories: []string{"all"},
+		New:        func() *appsv1.Deployment { return &appsv1.Deployment{} },
+		NewList:    func() runtime.Object { return &appsv1.DeploymentList{} },
+		Prefix:     "deployments",
+		Default:    defaultDeployment,
+		Prepare: func(_ context.Context, d, old *appsv1.Deployment) {
+			d.Status = appsv1.DeploymentStatus{}
+			validation.DropSwitchedOff(&d.Spec.Template.Spec, nil)
+			if old != nil {
+				d.Status = *old.Status.DeepCopy()
+			}
+		},
+		Validate: validateDeployment,
+		Warn: func(_ context.Context, d, old *appsv1.Deployment) []string {
+			return workload.TemplateWarnings(field.NewPath("spec", "template"), &d.Spec.Template, d, asObject(old))
+		},
+		// Annotations count: the controller copies them to replica sets.
+		Spec: func(d *appsv1.Deployment) any {
+			return struct {
+				Spec        *appsv1.DeploymentSpec
+				Annotations map[string]string
+			}{&d.Spec, d.Annotations}
+		},
+		Reset: []string{"status"},
+		Columns: append([]metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("Ready", "Number of the pod with ready state"),
+			column.Text("Up-to-date", status["updatedReplicas"]),
+			column.Text("Available", status["availableReplicas"]),
+			column.Age(),
+		}, append(workload.ContainerColumns(1), column.Wide("Selector", doc["selector"]))...),
+		Row: func(d *appsv1.Deployment, now time.Time) []any {
+			names, images := workload.Containers(d.Spec.Template.Spec.Containers)
+			return []any{d.Name, fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, desired(d.Spec.Replicas)), int64(d.Status.UpdatedReplicas),
+				int64(d.Status.AvailableReplicas), column.Since(d.CreationTimestamp, now), names, images, workload.SelectorText(d.Spec.Selector)}
+		},
+		Subresources: []resource.Subresource[*appsv1.Deployment]{
+			workload.Status(appsv1.SchemeGroupVersion.WithKind("Deployment"), resource.UpdatePart[*appsv1.Deployment]{
+				Prepare: workload.Keep(func(d, old *appsv1.Deployment) {
+					d.Spec, d.Labels = old.Spec, old.Labels
+				}),
+				Validate: validateDeploymentStatus,
+				Reset:    []string{"spec", "metadata.labels"},
+			}),
+			workload.Scale(
+				func(d *appsv1.Deployment) **int32 { return &d.Spec.Replicas },
+				func(d *appsv1.Deployment) int32 { return d.Status.Replicas },
+				func(d *appsv1.Deployment) string { return selectorOf(d.Spec.Selector) },
+			),
+		},
+	})
+}
+
+// desired is how many replicas are asked for; stored objects of old may leave it out.
+func desired(replicas *int32) int32 {
+	if replicas == nil {
+		return 0
+	}
+	return *replicas
+}
+
+func selectorOf(s *metav1.LabelSelector) string {
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		return ""
+	}
+	return selector.String()
+}
+
+// asObject keeps a nil pointer a nil interface.
+func asObject[T interface {
+	*E
+	metav1.Object
+}, E any](obj T) metav1.Object {
+	if obj == nil {
+		return nil
+	}
+	return obj
+}
+
+func defaultDeployment(d *appsv1.Deployment) {
+	defaults.PodTemplate(&d.Spec.Template)
+	s := &d.Spec
+	set(&s.Replicas, 1)
+	if s.Strategy.Type == "" {
+		s.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
+	}
+	if s.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType {
+		set(&s.Strategy.RollingUpdate, appsv1.RollingUpdateDeployment{})
+		set(&s.Strategy.RollingUpdate.MaxUnavailable, intstr.FromString("25%"))
+		set(&s.Strategy.RollingUpdate.MaxSurge, intstr.FromString("25%"))
+	}
+	set(&s.RevisionHistoryLimit, 10)
+	set(&s.ProgressDeadlineSeconds, 600)
+}
+
+// set points field at value where it points at nothing.
+func set[T any](field **T, value T) {
+	if *field == nil {
+		*field = &value
+	}
+}
+
+func validateDeployment(_ context.Context, d, old *appsv1.Deployment) field.ErrorList {
+	path, s := field.NewPath("spec"), &d.Spec
+	options := validation.PodOptions{}
+	if old != nil {
+		options = workload.Options(&old.Spec.Template)
+	}
+	faults := validation.NotNegative(path.Child("replicas"), *s.Replicas)
+	faults = append(faults, workload.Selector(path.Child("selector"), s.Selector, "deployment", old != nil)...)
+	if selector, err := metav1.LabelSelectorAsSelector(s.Selector); err != nil {
+		faults = append(faults, field.Invalid(path.Child("selector"), s.Selector, "invalid label selector"))
+	} else {
+		faults = append(faults, workload.Template(path.Child("template"), &s.Template, selector, "ReplicaSet", options)...)
+	}
+	faults = append(faults, deploymentStrategy(path.Child("strategy"), &s.Strategy)...)
+	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)...)
+	if s.RevisionHistoryLimit != nil {
+		faults = append(faults, validation.NotNegative(path.Child("revisionHistoryLimit"), *s.RevisionHistoryLimit)...)
+	}
+	if deadline := s.ProgressDeadlineSeconds; deadline != nil {
+		at := path.Child("progressDeadlineSeconds")
+		faults = append(faults, validation.NotNegative(at, *deadline)...)
+		if *deadline <= s.MinReadySeconds {
+			faults = append(faults, field.Invalid(at, *deadline, "must be greater than minReadySeconds"))
+		}
+	}
+	if old != nil {
+		faults = append(faults, validation.Unchanged(path.Child("selector"), s.Selector, old.Spec.Selector)...)
+	}
+	return faults
+}
+
+func deploymentStrategy(path *field.Path, s *appsv1.DeploymentStrategy) field.ErrorList {
+	rolling := path.Child("rollingUpdate")
+	switch s.Type {
+	case appsv1.RecreateDeploymentStrategyType:
+		if s.RollingUpdate != nil {
+			return field.ErrorList{field.Forbidden(rolling, "may not be specified when strategy `type` is '"+string(appsv1.RecreateDeploymentStrategyType)+"'")}
+		}
+		return nil
+	case appsv1.RollingUpdateDeploymentStrategyType:
+		unavailable, surge := *s.RollingUpdate.MaxUnavailable, *s.RollingUpdate.MaxSurge
+		faults := validation.IntOrPercent(rolling.Child("maxUnavailable"), unavailable)
+		faults = append(faults, validation.IntOrPercent(rolling.Child("maxSurge"), surge)...)
+		if amount(unavailable) == 0 && amount(surge) == 0 {
+			faults = append(faults, field.Invalid(rolling.Child("maxUnavailable"), unavailable, "may not be 0 when `maxSurge` is 0"))
+		}
+		return append(faults, validation.AtMostHundredPercent(rolling.Child("maxUnavailable"), unavailable)...)
+	default:
+		return field.ErrorList{field.NotSupported(path, validation.GoNames(*s),
+			[]appsv1.DeploymentStrategyType{appsv1.RecreateDeploymentStrategyType, appsv1.RollingUpdateDeploymentStrategyType})}
+	}
+}
+
+// amount is the number of a value, of pods or of percent.
+func amount(v intstr.IntOrString) int {
+	if percent, is := validation.Percent(v); is {
+		return percent
+	}
+	return v.IntValue()
+}
+
+func validateDeploymentStatus(_ context.Context, d, old *appsv1.Deployment) field.ErrorList {
+	path, s := field.NewPath("status"), &d.Status
+	faults := workload.NotNegative(path,
+		workload.Count{Name: "observedGeneration", Value: s.ObservedGeneration},
+		workload.Count{Name: "replicas", Value: int64(s.Replicas)},
+		workload.Count{Name: "updatedReplicas", Value: int64(s.UpdatedReplicas)},
+		workload.Count{Name: "readyReplicas", Value: int64(s.ReadyReplicas)},
+		workload.Count{Name: "availableReplicas", Value: int64(s.AvailableReplicas)},
+		workload.Count{Name: "unavailableReplicas", Value: int64(s.UnavailableReplicas)})
+	if s.TerminatingReplicas != nil {
+		faults = append(faults, validation.NotNegative(path.Child("terminatingReplicas"), *s.TerminatingReplicas)...)
+	}
+	if s.CollisionCount != nil {
+		faults = append(faults, validation.NotNegative(path.Child("collisionCount"), *s.CollisionCount)...)
+	}
+	available := workload.Count{Name: "availableReplicas", Value: int64(s.AvailableReplicas)}
+	faults = append(faults, workload.AtMost(path, s.Replicas, "status.replicas",
+		workload.Count{Name: "updatedReplicas", Value: int64(s.UpdatedReplicas)},
+		workload.Count{Name: "readyReplicas", Value: int64(s.ReadyReplicas)}, available)...)
+	faults = append(faults, workload.AtMost(path, s.ReadyReplicas, "readyReplicas", available)...)
+	return append(faults, workload.NotDecremented(path.Child("collisionCount"), s.CollisionCount, old.Status.CollisionCount)...)
+}

@@ -1,0 +1,104 @@
+package apps
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/workload"
+)
+
+// ReplicaSet declares replica sets.
+func ReplicaSet() *resource.Resource {
+	doc, status := appsv1.ReplicaSetSpec{}.SwaggerDoc(), appsv1.ReplicaSetStatus{}.SwaggerDoc()
+	return resource.Define(resource.Definition[*appsv1.ReplicaSet]{
+		Kind:       appsv1.SchemeGroupVersion.WithKind("ReplicaSet"),
+		Plural:     "replicasets",
+		Singular:   "replicaset",
+		ShortNames: []string{"rs"},
+		Categories: []string{"all"},
+		New:        func() *appsv1.ReplicaSet { return &appsv1.ReplicaSet{} },
+		NewList:    func() runtime.Object { return &appsv1.ReplicaSetList{} },
+		Prefix:     "replicasets",
+		Default: func(r *appsv1.ReplicaSet) {
+			defaults.PodTemplate(&r.Spec.Template)
+			set(&r.Spec.Replicas, 1)
+		},
+		Prepare: func(_ context.Context, r, old *appsv1.ReplicaSet) {
+			r.Status = appsv1.ReplicaSetStatus{}
+			validation.DropSwitchedOff(&r.Spec.Template.Spec, nil)
+			if old != nil {
+				r.Status = *old.Status.DeepCopy()
+			}
+		},
+		Validate: validateReplicaSet,
+		Warn: func(_ context.Context, r, old *appsv1.ReplicaSet) []string {
+			return workload.TemplateWarnings(field.NewPath("spec", "template"), &r.Spec.Template, r, asObject(old))
+		},
+		Spec:  func(r *appsv1.ReplicaSet) any { return &r.Spec },
+		Reset: []string{"status"},
+		Columns: append([]metav1.TableColumnDefinition{
+			column.Name(),
+			column.Integer("Desired", doc["replicas"]),
+			column.Integer("Current", status["replicas"]),
+			column.Integer("Ready", status["readyReplicas"]),
+			column.Age(),
+		}, append(workload.ContainerColumns(1), column.Wide("Selector", doc["selector"]))...),
+		Row: func(r *appsv1.ReplicaSet, now time.Time) []any {
+			names, images := workload.Containers(r.Spec.Template.Spec.Containers)
+			return []any{r.Name, int64(desired(r.Spec.Replicas)), int64(r.Status.Replicas), int64(r.Status.ReadyReplicas),
+				column.Since(r.CreationTimestamp, now), names, images, workload.SelectorText(r.Spec.Selector)}
+		},
+		Fields: func(r *appsv1.ReplicaSet) map[string]string {
+			return map[string]string{"status.replicas": strconv.Itoa(int(r.Status.Replicas))}
+		},
+		FieldNames: []string{"status.replicas"},
+		Subresources: []resource.Subresource[*appsv1.ReplicaSet]{
+			workload.Status(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), resource.UpdatePart[*appsv1.ReplicaSet]{
+				Prepare:  workload.Keep(func(r, old *appsv1.ReplicaSet) { r.Spec = old.Spec }),
+				Validate: validateReplicaSetStatus,
+			}),
+			workload.Scale(
+				func(r *appsv1.ReplicaSet) **int32 { return &r.Spec.Replicas },
+				func(r *appsv1.ReplicaSet) int32 { return r.Status.Replicas },
+				func(r *appsv1.ReplicaSet) string { return selectorOf(r.Spec.Selector) },
+			),
+		},
+	})
+}
+
+func validateReplicaSet(_ context.Context, r, old *appsv1.ReplicaSet) field.ErrorList {
+	path, s := field.NewPath("spec"), &r.Spec
+	options := validation.PodOptions{}
+	if old != nil {
+		options = workload.Options(&old.Spec.Template)
+	}
+	faults := validation.NotNegative(path.Child("replicas"), *s.Replicas)
+	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)...)
+	// The words name deployments: clients know them so.
+	faults = append(faults, workload.Selector(path.Child("selector"), s.Selector, "deployment", old != nil)...)
+	if selector, err := metav1.LabelSelectorAsSelector(s.Selector); err != nil {
+		faults = append(faults, field.Invalid(path.Child("selector"), s.Selector, "invalid label selector"))
+	} else {
+		faults = append(faults, workload.Template(path.Child("template"), &s.Template, selector, "ReplicaSet", options)...)
+	}
+	if old != nil {
+		faults = append(faults, validation.Unchanged(path.Child("selector"), s.Selector, old.Spec.Selector)...)
+	}
+	return faults
+}
+
+func validateReplicaSetStatus(_ context.Context, r, _ *appsv1.ReplicaSet) field.ErrorList {
+	s := &r.Status
+	return workload.ReplicaStatus(field.NewPath("status"), workload.Replicas{Replicas: s.Replicas, FullyLabeled: s.FullyLabeledReplicas,
+		Ready: s.ReadyReplicas, Available: s.AvailableReplicas, Terminating: s.TerminatingReplicas, ObservedGeneration: s.ObservedGeneration})
+}

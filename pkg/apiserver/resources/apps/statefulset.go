@@ -1,0 +1,254 @@
+package apps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/workload"
+)
+
+const statefulSetFrozen = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', " +
+	"'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+
+var podSpecDoc = corev1.PodSpec{}.SwaggerDoc()
+
+// StatefulSet declares stateful sets.
+func StatefulSet() *resource.Resource {
+	return resource.Define(resource.Definition[*appsv1.StatefulSet]{
+		Kind:         appsv1.SchemeGroupVersion.WithKind("StatefulSet"),
+		Plural:       "statefulsets",
+		Singular:     "statefulset",
+		ShortNames:   []string{"sts"},
+		Categories:   []string{"all"},
+		New:          func() *appsv1.StatefulSet { return &appsv1.StatefulSet{} },
+		NewList:      func() runtime.Object { return &appsv1.StatefulSetList{} },
+		Prefix:       "statefulsets",
+		ValidateName: apivalidation.NameIsDNSLabel,
+		Default:      defaultStatefulSet,
+		Prepare: func(_ context.Context, s, old *appsv1.StatefulSet) {
+			validation.DropSwitchedOff(&s.Spec.Template.Spec, nil)
+			if r := s.Spec.UpdateStrategy.RollingUpdate; r != nil && !usesMaxUnavailable(old) {
+				r.MaxUnavailable = nil
+			}
+			s.Status = appsv1.StatefulSetStatus{}
+			if old != nil {
+				s.Status = *old.Status.DeepCopy()
+			}
+		},
+		Validate: validateStatefulSet,
+		Warn:     warnStatefulSet,
+		Spec:     func(s *appsv1.StatefulSet) any { return &s.Spec },
+		Reset:    []string{"status"},
+		Columns: append([]metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("Ready", "Number of the pod with ready state"),
+			column.Age(),
+		}, workload.ContainerColumns(1)...),
+		Row: func(s *appsv1.StatefulSet, now time.Time) []any {
+			names, images := workload.Containers(s.Spec.Template.Spec.Containers)
+			return []any{s.Name, fmt.Sprintf("%d/%d", s.Status.ReadyReplicas, desired(s.Spec.Replicas)), column.Since(s.CreationTimestamp, now), names, images}
+		},
+		Subresources: []resource.Subresource[*appsv1.StatefulSet]{
+			workload.Status(appsv1.SchemeGroupVersion.WithKind("StatefulSet"), resource.UpdatePart[*appsv1.StatefulSet]{
+				Prepare:  workload.Keep(func(s, old *appsv1.StatefulSet) { s.Spec = old.Spec }),
+				Validate: validateStatefulSetStatus,
+			}),
+			workload.Scale(
+				func(s *appsv1.StatefulSet) **int32 { return &s.Spec.Replicas },
+				func(s *appsv1.StatefulSet) int32 { return s.Status.Replicas },
+				func(s *appsv1.StatefulSet) string { return selectorOf(s.Spec.Selector) },
+			),
+		},
+	})
+}
+
+func usesMaxUnavailable(s *appsv1.StatefulSet) bool {
+	return s != nil && s.Spec.UpdateStrategy.RollingUpdate != nil && s.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable != nil
+}
+
+func defaultStatefulSet(s *appsv1.StatefulSet) {
+	defaults.PodTemplate(&s.Spec.Template)
+	spec := &s.Spec
+	if spec.PodManagementPolicy == "" {
+		spec.PodManagementPolicy = appsv1.OrderedReadyPodManagement
+	}
+	if spec.UpdateStrategy.Type == "" {
+		spec.UpdateStrategy.Type = appsv1.RollingUpdateStatefulSetStrategyType
+		// A partition alone means a rolling update.
+		set(&spec.UpdateStrategy.RollingUpdate, appsv1.RollingUpdateStatefulSetStrategy{})
+	}
+	if spec.UpdateStrategy.Type == appsv1.RollingUpdateStatefulSetStrategyType && spec.UpdateStrategy.RollingUpdate != nil {
+		set(&spec.UpdateStrategy.RollingUpdate.Partition, 0)
+	}
+	set(&spec.PersistentVolumeClaimRetentionPolicy, appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{})
+	for _, policy := range []*appsv1.PersistentVolumeClaimRetentionPolicyType{
+		&spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted, &spec.PersistentVolumeClaimRetentionPolicy.WhenScaled} {
+		if *policy == "" {
+			*policy = appsv1.RetainPersistentVolumeClaimRetentionPolicyType
+		}
+	}
+	set(&spec.Replicas, 1)
+	set(&spec.RevisionHistoryLimit, 10)
+	for i := range spec.VolumeClaimTemplates {
+		claim := &spec.VolumeClaimTemplates[i]
+		claim.APIVersion, claim.Kind = "v1", "PersistentVolumeClaim"
+		defaults.Claim(&claim.Spec)
+		if claim.Status.Phase == "" {
+			claim.Status.Phase = corev1.ClaimPending
+		}
+	}
+}
+
+func validateStatefulSet(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
+	path, spec := field.NewPath("spec"), &s.Spec
+	options := validation.PodOptions{}
+	if old != nil {
+		options = workload.Options(&old.Spec.Template)
+	}
+	faults := statefulSetPolicies(path, spec)
+	faults = append(faults, validation.NotNegative(path.Child("replicas"), *spec.Replicas)...)
+	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), spec.MinReadySeconds)...)
+	if spec.Ordinals != nil {
+		faults = append(faults, validation.NotNegative(path.Child("ordinals", "start"), spec.Ordinals.Start)...)
+	}
+	faults = append(faults, claimTemplates(path.Child("volumeClaimTemplates"), spec, old)...)
+	if spec.ServiceName != "" && (old == nil || old.Spec.ServiceName != spec.ServiceName) {
+		faults = append(faults, validation.DNSLabel(path.Child("serviceName"), spec.ServiceName)...)
+	}
+	faults = append(faults, workload.Selector(path.Child("selector"), spec.Selector, "statefulset", old != nil)...)
+	if selector, err := metav1.LabelSelectorAsSelector(spec.Selector); err != nil {
+		faults = append(faults, field.Invalid(path.Child("selector"), spec.Selector, ""))
+	} else {
+		faults = append(faults, workload.Template(path.Child("template"), withClaims(spec), selector, "StatefulSet", options)...)
+	}
+	if old != nil && !equality.Semantic.DeepEqual(frozen(spec), frozen(&old.Spec)) {
+		faults = append(faults, field.Forbidden(path, statefulSetFrozen))
+	}
+	return faults
+}
+
+func statefulSetPolicies(path *field.Path, spec *appsv1.StatefulSetSpec) field.ErrorList {
+	var faults field.ErrorList
+	if p := spec.PodManagementPolicy; p != appsv1.OrderedReadyPodManagement && p != appsv1.ParallelPodManagement {
+		faults = append(faults, field.Invalid(path.Child("podManagementPolicy"), p,
+			fmt.Sprintf("must be '%s' or '%s'", appsv1.OrderedReadyPodManagement, appsv1.ParallelPodManagement)))
+	}
+	strategy, at := &spec.UpdateStrategy, path.Child("updateStrategy")
+	switch strategy.Type {
+	case appsv1.OnDeleteStatefulSetStrategyType:
+		if strategy.RollingUpdate != nil {
+			faults = append(faults, field.Invalid(at.Child("rollingUpdate"), validation.GoNames(strategy.RollingUpdate),
+				fmt.Sprintf("only allowed for updateStrategy '%s'", appsv1.RollingUpdateStatefulSetStrategyType)))
+		}
+	case appsv1.RollingUpdateStatefulSetStrategyType:
+		if r := strategy.RollingUpdate; r != nil && r.Partition != nil {
+			faults = append(faults, validation.NotNegative(at.Child("rollingUpdate", "partition"), *r.Partition)...)
+		}
+	default:
+		faults = append(faults, field.Invalid(at, validation.GoNames(*strategy),
+			fmt.Sprintf("must be '%s' or '%s'", appsv1.RollingUpdateStatefulSetStrategyType, appsv1.OnDeleteStatefulSetStrategyType)))
+	}
+	policies := []appsv1.PersistentVolumeClaimRetentionPolicyType{appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType}
+	judge := func(name string, p appsv1.PersistentVolumeClaimRetentionPolicyType) {
+		if !slices.Contains(policies, p) {
+			faults = append(faults, field.NotSupported(path.Child("persistentVolumeClaimRetentionPolicy", name), p, policies))
+		}
+	}
+	judge("whenDeleted", spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted)
+	judge("whenScaled", spec.PersistentVolumeClaimRetentionPolicy.WhenScaled)
+	return faults
+}
+
+func claimTemplates(path *field.Path, spec *appsv1.StatefulSetSpec, old *appsv1.StatefulSet) field.ErrorList {
+	if old != nil && equality.Semantic.DeepEqual(spec.VolumeClaimTemplates, old.Spec.VolumeClaimTemplates) {
+		return nil
+	}
+	var faults field.ErrorList
+	for i := range spec.VolumeClaimTemplates {
+		faults = append(faults, validation.ClaimSpec(path.Index(i).Child("spec"), &spec.VolumeClaimTemplates[i].Spec)...)
+	}
+	return faults
+}
+
+// withClaims is the template as its pods will be: each claim template stands as a volume, in the place of
+// one of the same name.
+func withClaims(spec *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
+	if len(spec.VolumeClaimTemplates) == 0 {
+		return &spec.Template
+	}
+	t := spec.Template.DeepCopy()
+	claims := make([]corev1.Volume, 0, len(spec.VolumeClaimTemplates)+len(t.Spec.Volumes))
+	for _, claim := range spec.VolumeClaimTemplates {
+		claims = append(claims, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name}}})
+	}
+	for _, v := range t.Spec.Volumes {
+		if !slices.ContainsFunc(claims, func(c corev1.Volume) bool { return c.Name == v.Name }) {
+			claims = append(claims, v)
+		}
+	}
+	t.Spec.Volumes = claims
+	return t
+}
+
+// frozen copies a spec without what may change.
+func frozen(spec *appsv1.StatefulSetSpec) *appsv1.StatefulSetSpec {
+	rest := spec.DeepCopy()
+	rest.Replicas = nil
+	rest.Template = corev1.PodTemplateSpec{}
+	rest.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{}
+	rest.MinReadySeconds = 0
+	rest.Ordinals = nil
+	rest.RevisionHistoryLimit = nil
+	rest.PersistentVolumeClaimRetentionPolicy = nil
+	return rest
+}
+
+func validateStatefulSetStatus(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
+	path, status := field.NewPath("status"), &s.Status
+	ready := workload.Count{Name: "readyReplicas", Value: int64(status.ReadyReplicas)}
+	current := workload.Count{Name: "currentReplicas", Value: int64(status.CurrentReplicas)}
+	updated := workload.Count{Name: "updatedReplicas", Value: int64(status.UpdatedReplicas)}
+	available := workload.Count{Name: "availableReplicas", Value: int64(status.AvailableReplicas)}
+	faults := workload.NotNegative(path, workload.Count{Name: "replicas", Value: int64(status.Replicas)}, ready, current, updated, available,
+		workload.Count{Name: "observedGeneration", Value: status.ObservedGeneration})
+	if status.CollisionCount != nil {
+		faults = append(faults, validation.NotNegative(path.Child("collisionCount"), *status.CollisionCount)...)
+	}
+	faults = append(faults, workload.AtMost(path, status.Replicas, "status.replicas", ready, current, updated, available)...)
+	faults = append(faults, workload.AtMost(path, status.ReadyReplicas, "status.readyReplicas", available)...)
+	return append(faults, workload.NotDecremented(path.Child("collisionCount"), status.CollisionCount, old.Status.CollisionCount)...)
+}
+
+func warnStatefulSet(_ context.Context, s, old *appsv1.StatefulSet) []string {
+	warnings := workload.TemplateWarnings(field.NewPath("spec", "template"), &s.Spec.Template, s, asObject(old))
+	if old != nil && old.Generation == s.Generation {
+		return warnings
+	}
+	for i, claim := range s.Spec.VolumeClaimTemplates {
+		if size, set := claim.Spec.Resources.Requests[corev1.ResourceStorage]; set {
+			if text := validation.FractionalBytes(size); text != "" {
+				at := field.NewPath("spec", "volumeClaimTemplates").Index(i).Child("resources", "requests").Key("storage")
+				warnings = append(warnings, at.String()+": "+text)
+			}
+		}
+	}
+	if r := s.Spec.RevisionHistoryLimit; r != nil && *r < 0 {
+		warnings = append(warnings, "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
+	}
+	return warnings
+}

@@ -1,0 +1,54 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/workload"
+)
+
+// PodTemplate declares templates that stand alone.
+func PodTemplate() *resource.Resource {
+	return resource.Define(resource.Definition[*corev1.PodTemplate]{
+		Kind:     corev1.SchemeGroupVersion.WithKind("PodTemplate"),
+		Plural:   "podtemplates",
+		Singular: "podtemplate",
+		New:      func() *corev1.PodTemplate { return &corev1.PodTemplate{} },
+		NewList:  func() runtime.Object { return &corev1.PodTemplateList{} },
+		Prefix:   "podtemplates",
+		Default:  func(t *corev1.PodTemplate) { defaults.PodTemplate(&t.Template) },
+		Prepare: func(_ context.Context, t, _ *corev1.PodTemplate) {
+			podvalidation.DropSwitchedOff(&t.Template.Spec, nil)
+		},
+		Validate: func(_ context.Context, t, old *corev1.PodTemplate) field.ErrorList {
+			var options podvalidation.PodOptions
+			if old != nil {
+				options = workload.Options(&old.Template)
+			}
+			return podvalidation.PodTemplate(field.NewPath("template"), &t.Template, options)
+		},
+		Warn: func(_ context.Context, t, old *corev1.PodTemplate) []string {
+			if old != nil && old.Generation == t.Generation {
+				return nil
+			}
+			return podvalidation.PodWarnings(field.NewPath("template"), &t.Template.ObjectMeta, &t.Template.Spec)
+		},
+		Spec: func(t *corev1.PodTemplate) any { return &t.Template },
+		Columns: append(append([]metav1.TableColumnDefinition{column.Name()}, workload.ContainerColumns(0)...),
+			column.Text("Pod Labels", "The labels for the pod template.")),
+		Row: func(t *corev1.PodTemplate, _ time.Time) []any {
+			names, images := workload.Containers(t.Template.Spec.Containers)
+			return []any{t.Name, names, images, labels.FormatLabels(t.Template.Labels)}
+		},
+	})
+}

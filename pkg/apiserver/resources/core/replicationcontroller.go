@@ -1,0 +1,126 @@
+package core
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/workload"
+)
+
+// ReplicationController declares replication controllers, which replica sets have replaced.
+func ReplicationController() *resource.Resource {
+	doc, status := corev1.ReplicationControllerSpec{}.SwaggerDoc(), corev1.ReplicationControllerStatus{}.SwaggerDoc()
+	return resource.Define(resource.Definition[*corev1.ReplicationController]{
+		Kind:       corev1.SchemeGroupVersion.WithKind("ReplicationController"),
+		Plural:     "replicationcontrollers",
+		Singular:   "replicationcontroller",
+		ShortNames: []string{"rc"},
+		Categories: []string{"all"},
+		New:        func() *corev1.ReplicationController { return &corev1.ReplicationController{} },
+		NewList:    func() runtime.Object { return &corev1.ReplicationControllerList{} },
+		Prefix:     "controllers",
+		Default:    defaultReplicationController,
+		Prepare: func(_ context.Context, rc, old *corev1.ReplicationController) {
+			if rc.Spec.Template != nil {
+				podvalidation.DropSwitchedOff(&rc.Spec.Template.Spec, nil)
+			}
+			rc.Status = corev1.ReplicationControllerStatus{}
+			if old != nil {
+				rc.Status = *old.Status.DeepCopy()
+			}
+		},
+		Validate: validateReplicationController,
+		Warn: func(_ context.Context, rc, old *corev1.ReplicationController) []string {
+			if rc.Spec.Template == nil || old != nil && old.Generation == rc.Generation {
+				return nil
+			}
+			return podvalidation.PodWarnings(field.NewPath("spec", "template"), &rc.Spec.Template.ObjectMeta, &rc.Spec.Template.Spec)
+		},
+		Spec:               func(rc *corev1.ReplicationController) any { return &rc.Spec },
+		Reset:              []string{"status"},
+		DefaultPropagation: metav1.DeletePropagationOrphan,
+		Columns: append([]metav1.TableColumnDefinition{
+			column.Name(),
+			column.Integer("Desired", doc["replicas"]),
+			column.Integer("Current", status["replicas"]),
+			column.Integer("Ready", status["readyReplicas"]),
+			column.Age(),
+		}, append(workload.ContainerColumns(1), column.Wide("Selector", doc["selector"]))...),
+		Row: func(rc *corev1.ReplicationController, now time.Time) []any {
+			var containers []corev1.Container
+			if rc.Spec.Template != nil {
+				containers = rc.Spec.Template.Spec.Containers
+			}
+			names, images := workload.Containers(containers)
+			return []any{rc.Name, int64(*rc.Spec.Replicas), int64(rc.Status.Replicas), int64(rc.Status.ReadyReplicas),
+				column.Since(rc.CreationTimestamp, now), names, images, labels.FormatLabels(rc.Spec.Selector)}
+		},
+		Fields: func(rc *corev1.ReplicationController) map[string]string {
+			return map[string]string{"status.replicas": strconv.Itoa(int(rc.Status.Replicas))}
+		},
+		FieldNames: []string{"status.replicas"},
+		Subresources: []resource.Subresource[*corev1.ReplicationController]{
+			workload.Status(corev1.SchemeGroupVersion.WithKind("ReplicationController"), resource.UpdatePart[*corev1.ReplicationController]{
+				Prepare: workload.Keep(func(rc, old *corev1.ReplicationController) { rc.Spec = old.Spec }),
+				Validate: func(_ context.Context, rc, _ *corev1.ReplicationController) field.ErrorList {
+					s := &rc.Status
+					return workload.ReplicaStatus(field.NewPath("status"), workload.Replicas{Replicas: s.Replicas, FullyLabeled: s.FullyLabeledReplicas,
+						Ready: s.ReadyReplicas, Available: s.AvailableReplicas, ObservedGeneration: s.ObservedGeneration})
+				},
+			}),
+			workload.Scale(
+				func(rc *corev1.ReplicationController) **int32 { return &rc.Spec.Replicas },
+				func(rc *corev1.ReplicationController) int32 { return rc.Status.Replicas },
+				func(rc *corev1.ReplicationController) string {
+					return labels.SelectorFromSet(rc.Spec.Selector).String()
+				},
+			),
+		},
+	})
+}
+
+// defaultReplicationController takes from the template's labels what selector and labels leave out.
+func defaultReplicationController(rc *corev1.ReplicationController) {
+	if t := rc.Spec.Template; t != nil {
+		defaults.PodTemplate(t)
+		if len(t.Labels) > 0 && len(rc.Spec.Selector) == 0 {
+			rc.Spec.Selector = t.Labels
+		}
+		if len(t.Labels) > 0 && len(rc.Labels) == 0 {
+			rc.Labels = t.Labels
+		}
+	}
+	if rc.Spec.Replicas == nil {
+		one := int32(1)
+		rc.Spec.Replicas = &one
+	}
+}
+
+func validateReplicationController(_ context.Context, rc, old *corev1.ReplicationController) field.ErrorList {
+	path, s := field.NewPath("spec"), &rc.Spec
+	faults := podvalidation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)
+	if len(s.Selector) == 0 {
+		faults = append(faults, field.Required(path.Child("selector"), ""))
+	}
+	faults = append(faults, podvalidation.NotNegative(path.Child("replicas"), *s.Replicas)...)
+	if s.Template == nil {
+		return append(faults, field.Required(path.Child("template"), ""))
+	}
+	var options podvalidation.PodOptions
+	if old != nil {
+		options = workload.Options(old.Spec.Template)
+	}
+	selector := labels.Set(s.Selector).AsSelectorPreValidated()
+	return append(faults, workload.Template(path.Child("template"), s.Template, selector, "ReplicationController", options)...)
+}
