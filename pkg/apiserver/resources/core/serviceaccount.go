@@ -1,0 +1,52 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// mountableSecretsAnnotation once limited a service account's pods to its own secrets.
+const mountableSecretsAnnotation = "kubernetes.io/enforce-mountable-secrets"
+
+// ServiceAccount declares serviceaccounts. subresources are those that need more than the object: token.
+func ServiceAccount(subresources ...resource.Subresource[*corev1.ServiceAccount]) *resource.Resource {
+	return resource.Define(resource.Definition[*corev1.ServiceAccount]{
+		Kind:          corev1.SchemeGroupVersion.WithKind("ServiceAccount"),
+		Plural:        "serviceaccounts",
+		Singular:      "serviceaccount",
+		ShortNames:    []string{"sa"},
+		New:           func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} },
+		NewList:       func() runtime.Object { return &corev1.ServiceAccountList{} },
+		Prefix:        "serviceaccounts",
+		ReturnDeleted: true,
+		Prepare: func(_ context.Context, obj, _ *corev1.ServiceAccount) {
+			for i := range obj.Secrets {
+				obj.Secrets[i] = corev1.ObjectReference{Name: obj.Secrets[i].Name}
+			}
+		},
+		Warn: func(_ context.Context, obj, old *corev1.ServiceAccount) []string {
+			_, now := obj.Annotations[mountableSecretsAnnotation]
+			before := false
+			if old != nil {
+				_, before = old.Annotations[mountableSecretsAnnotation]
+			}
+			if now && !before {
+				return []string{"metadata.annotations[" + mountableSecretsAnnotation +
+					"]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"}
+			}
+			return nil
+		},
+		Columns: []metav1.TableColumnDefinition{column.Name(), column.Age()},
+		Row: func(obj *corev1.ServiceAccount, now time.Time) []any {
+			return []any{obj.Name, column.Since(obj.CreationTimestamp, now)}
+		},
+		Subresources: subresources,
+	})
+}
