@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
@@ -58,6 +60,12 @@ func (h *Handler) find(info *request.Info) *Served {
 	return h.served[info.GroupVersionResource()]
 }
 
+// Serves says whether there is the resource, and the subresource, that a request is for.
+func (h *Handler) Serves(info *request.Info) bool {
+	s := h.find(info)
+	return s != nil && (info.Subresource == "" || s.Subresource(info.Subresource) != nil)
+}
+
 // ServeHTTP answers a request for a resource; its Info stands in the context.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	info := request.InfoFrom(r.Context())
@@ -83,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fromPath = pathName(r)
 	}
 	if !known(verb) || !s.can(permission(verb)) {
-		h.notAllowed(w, r)
+		NotAllowed(w, r)
 		return
 	}
 	named := *info
@@ -100,19 +108,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.watch(w, r, &named, fromPath)
 	case "create":
 		if info.Name != "" {
-			h.notAllowed(w, r)
+			NotAllowed(w, r)
 			return
 		}
 		s.create(w, r, info, h.Admission)
 	case "update":
 		if info.Name == "" {
-			h.notAllowed(w, r)
+			NotAllowed(w, r)
 			return
 		}
 		s.update(w, r, info, h.Admission, nil)
 	case "patch":
 		if info.Name == "" {
-			h.notAllowed(w, r)
+			NotAllowed(w, r)
 			return
 		}
 		s.patch(w, r, info, h.Admission, nil)
@@ -164,7 +172,7 @@ func (h *Handler) subresource(w http.ResponseWriter, r *http.Request, info *requ
 	case sub.Connect != nil && slices.Contains(sub.Connect.Methods, r.Method):
 		s.connect(w, r, info, h.Admission, sub)
 	case !slices.Contains(sub.Verbs, info.Verb):
-		h.notAllowed(w, r)
+		NotAllowed(w, r)
 	case sub.Create != nil:
 		s.action(w, r, info, h.Admission, sub)
 	case sub.Scale != nil:
@@ -176,7 +184,7 @@ func (h *Handler) subresource(w http.ResponseWriter, r *http.Request, info *requ
 	case sub.Update != nil && info.Verb == "patch":
 		s.patch(w, r, info, h.Admission, sub.Update)
 	default:
-		h.notAllowed(w, r)
+		NotAllowed(w, r)
 	}
 }
 
@@ -188,8 +196,8 @@ func NotFound(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("404 page not found\n"))
 }
 
-// notAllowed answers a method that a path does not take.
-func (h *Handler) notAllowed(w http.ResponseWriter, r *http.Request) {
+// NotAllowed answers a method that a path does not take.
+func NotAllowed(w http.ResponseWriter, r *http.Request) {
 	fail(w, r, &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
 		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
@@ -198,3 +206,25 @@ func (h *Handler) notAllowed(w http.ResponseWriter, r *http.Request) {
 
 // Fail answers with an error, for the parts of the server around this package.
 func Fail(w http.ResponseWriter, r *http.Request, err error) { fail(w, r, err) }
+
+// Write answers with an object in the encoding asked for.
+func Write(w http.ResponseWriter, r *http.Request, code int, o runtime.Object) {
+	f, err := negotiate(r, true)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	write(w, r, f, code, o)
+}
+
+// WriteJSON answers with a value that has no other encoding.
+func WriteJSON(w http.ResponseWriter, code int, v any) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", mediaJSON)
+	w.WriteHeader(code)
+	_, _ = w.Write(b)
+}

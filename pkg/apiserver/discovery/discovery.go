@@ -1,0 +1,321 @@
+// Package discovery tells clients which groups, versions and resources are served: one aggregated document
+// for each of /api and /apis, and the older documents for each group.
+package discovery
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// Handler answers discovery from what an endpoint serves now.
+type Handler struct {
+	served func() []*endpoint.Served
+	rank   func(group string) int // of a group among the others, highest first
+	addr   string                 // of the server, for clients that ask the oldest document
+
+	mu   sync.Mutex
+	docs *documents
+}
+
+// New describes what served gives. Call Changed when that changes.
+func New(served func() []*endpoint.Served, rank func(group string) int, addr string) *Handler {
+	return &Handler{served: served, rank: rank, addr: addr}
+}
+
+// Changed makes the documents anew when they are next asked for.
+func (h *Handler) Changed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.docs = nil
+}
+
+type documents struct {
+	core, groups apidiscoveryv2.APIGroupDiscoveryList
+	list         metav1.APIGroupList
+	byGroup      map[string]metav1.APIGroup
+	byVersion    map[schema.GroupVersion]metav1.APIResourceList
+}
+
+func (h *Handler) documents() *documents {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.docs == nil {
+		h.docs = build(h.served(), h.rank)
+	}
+	return h.docs
+}
+
+func build(served []*endpoint.Served, rank func(string) int) *documents {
+	byGroup := map[string]map[string][]*endpoint.Served{}
+	for _, s := range served {
+		if byGroup[s.Kind.Group] == nil {
+			byGroup[s.Kind.Group] = map[string][]*endpoint.Served{}
+		}
+		byGroup[s.Kind.Group][s.Kind.Version] = append(byGroup[s.Kind.Group][s.Kind.Version], s)
+	}
+	names := make([]string, 0, len(byGroup))
+	for g := range byGroup {
+		names = append(names, g)
+	}
+	sort.Slice(names, func(i, j int) bool {
+		a, b := rank(names[i]), rank(names[j])
+		return a > b || a == b && names[i] < names[j]
+	})
+	d := &documents{byGroup: map[string]metav1.APIGroup{}, byVersion: map[schema.GroupVersion]metav1.APIResourceList{}}
+	d.list = metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{}}
+	for _, g := range names {
+		d.group(g, byGroup[g])
+	}
+	for _, l := range []*apidiscoveryv2.APIGroupDiscoveryList{&d.core, &d.groups} {
+		l.TypeMeta = metav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"}
+		if l.Items == nil {
+			l.Items = []apidiscoveryv2.APIGroupDiscovery{}
+		}
+	}
+	return d
+}
+
+func (d *documents) group(name string, versions map[string][]*endpoint.Served) {
+	order := make([]string, 0, len(versions))
+	for v := range versions {
+		order = append(order, v)
+	}
+	sort.Slice(order, func(i, j int) bool { return version.CompareKubeAwareVersionStrings(order[i], order[j]) > 0 })
+	aggregated := apidiscoveryv2.APIGroupDiscovery{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	old := metav1.APIGroup{TypeMeta: metav1.TypeMeta{Kind: "APIGroup", APIVersion: "v1"}, Name: name}
+	for _, v := range order {
+		list := versions[v]
+		sort.Slice(list, func(i, j int) bool { return list[i].Plural < list[j].Plural })
+		gv := schema.GroupVersion{Group: name, Version: v}
+		resources := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: gv.String(), APIResources: []metav1.APIResource{}}
+		newer := apidiscoveryv2.APIVersionDiscovery{Version: v, Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent}
+		for _, s := range list {
+			resources.APIResources = append(resources.APIResources, oldResource(s)...)
+			newer.Resources = append(newer.Resources, newResource(s))
+		}
+		d.byVersion[gv] = resources
+		aggregated.Versions = append(aggregated.Versions, newer)
+		old.Versions = append(old.Versions, metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: v})
+	}
+	if name == "" {
+		d.core.Items = append(d.core.Items, aggregated)
+		return
+	}
+	old.PreferredVersion = old.Versions[0]
+	d.byGroup[name] = old
+	inList := old
+	inList.TypeMeta = metav1.TypeMeta{}
+	d.list.Groups = append(d.list.Groups, inList)
+	d.groups.Items = append(d.groups.Items, aggregated)
+}
+
+// storageHash tells clients that cache by it when a resource's storage changes; kube-apiserver's formula.
+func storageHash(s *endpoint.Served) string {
+	if s.Answer != nil || !slices.Contains(s.VerbList(), "list") || s.Prefix == "" {
+		return ""
+	}
+	k := s.Store.Kind
+	sum := sha256.Sum256([]byte(k.Group + "/" + k.Version + "/" + k.Kind))
+	return base64.StdEncoding.EncodeToString(sum[:8])
+}
+
+func names(s *endpoint.Served) (short, categories []string) {
+	short, categories = s.ShortNames, s.Categories
+	if s.View != nil {
+		if s.View.ShortNames != nil {
+			short = s.View.ShortNames
+		}
+		if s.View.Categories != nil {
+			categories = s.View.Categories
+		}
+	}
+	return short, categories
+}
+
+func oldResource(s *endpoint.Served) []metav1.APIResource {
+	short, categories := names(s)
+	out := []metav1.APIResource{{
+		Name: s.Plural, SingularName: s.Singular, Namespaced: !s.ClusterScoped, Kind: s.Kind.Kind, Verbs: s.VerbList(),
+		ShortNames: short, Categories: categories, StorageVersionHash: storageHash(s),
+	}}
+	for _, sub := range sortedSubresources(s) {
+		r := metav1.APIResource{Name: s.Plural + "/" + sub.Name, Namespaced: !s.ClusterScoped, Kind: sub.Kind.Kind, Verbs: sub.Verbs}
+		if sub.Kind.GroupVersion() != s.Kind.GroupVersion() {
+			r.Group, r.Version = sub.Kind.Group, sub.Kind.Version
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func newResource(s *endpoint.Served) apidiscoveryv2.APIResourceDiscovery {
+	short, categories := names(s)
+	r := apidiscoveryv2.APIResourceDiscovery{
+		Resource: s.Plural, ResponseKind: responseKind(s.Kind), Scope: apidiscoveryv2.ScopeNamespace, SingularResource: s.Singular,
+		Verbs: s.VerbList(), ShortNames: short, Categories: categories,
+	}
+	if s.ClusterScoped {
+		r.Scope = apidiscoveryv2.ScopeCluster
+	}
+	for _, sub := range sortedSubresources(s) {
+		r.Subresources = append(r.Subresources, apidiscoveryv2.APISubresourceDiscovery{
+			Subresource: sub.Name, ResponseKind: responseKind(sub.Kind), Verbs: sub.Verbs,
+		})
+	}
+	return r
+}
+
+func responseKind(k schema.GroupVersionKind) *metav1.GroupVersionKind {
+	return &metav1.GroupVersionKind{Group: k.Group, Version: k.Version, Kind: k.Kind}
+}
+
+func sortedSubresources(s *endpoint.Served) []resource.Subresource[resource.Object] {
+	subs := slices.Clone(s.Subresources)
+	sort.Slice(subs, func(i, j int) bool { return subs[i].Name < subs[j].Name })
+	for i := range subs {
+		if s.View != nil && subs[i].Kind == s.Store.Kind {
+			subs[i].Kind = s.Kind
+		}
+	}
+	return subs
+}
+
+// Install registers the paths.
+func (h *Handler) Install(handle func(path string, f http.HandlerFunc)) {
+	handle("/api", func(w http.ResponseWriter, r *http.Request) {
+		h.answer(w, r, func(d *documents) runtime.Object { return &d.core }, func(*documents) runtime.Object {
+			return &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
+				ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: h.addr}}}
+		})
+	})
+	handle("/apis", func(w http.ResponseWriter, r *http.Request) {
+		h.answer(w, r, func(d *documents) runtime.Object { return &d.groups }, func(d *documents) runtime.Object { return &d.list })
+	})
+}
+
+// Has says whether a path is one of those that Serve answers.
+func (h *Handler) Has(path string) bool { return h.documents().find(path) != nil }
+
+// Paths gives every path that is answered here.
+func (h *Handler) Paths() []string {
+	d := h.documents()
+	var out []string
+	for g := range d.byGroup {
+		out = append(out, "/apis/"+g)
+	}
+	for gv := range d.byVersion {
+		if gv.Group == "" {
+			out = append(out, "/api/"+gv.Version)
+			continue
+		}
+		out = append(out, "/apis/"+gv.String())
+	}
+	return out
+}
+
+// Serve answers /api/v1, /apis/GROUP and /apis/GROUP/VERSION; false where the path is none of them.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) bool {
+	o := h.documents().find(r.URL.Path)
+	if o == nil {
+		return false
+	}
+	writeOld(w, r, o)
+	return true
+}
+
+func (d *documents) find(path string) runtime.Object {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	switch {
+	case len(parts) == 2 && parts[0] == "apis":
+		if g, ok := d.byGroup[parts[1]]; ok {
+			return &g
+		}
+	case len(parts) == 2 && parts[0] == "api", len(parts) == 3 && parts[0] == "apis":
+		gv := schema.GroupVersion{Version: parts[len(parts)-1]}
+		if len(parts) == 3 {
+			gv.Group = parts[1]
+		}
+		if l, ok := d.byVersion[gv]; ok {
+			return &l
+		}
+	}
+	return nil
+}
+
+// answer gives the aggregated document to those who ask for it, with an ETag, and the old one to others.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, aggregated, old func(*documents) runtime.Object) {
+	w.Header().Set("Vary", "Accept")
+	media, as := accepted(r.Header.Get("Accept"))
+	d := h.documents()
+	if !as {
+		writeOld(w, r, old(d))
+		return
+	}
+	o := aggregated(d)
+	plain, err := json.Marshal(o)
+	if err != nil {
+		endpoint.Fail(w, r, err)
+		return
+	}
+	sum := sha512.Sum512(plain)
+	tag := fmt.Sprintf("%X", sum)
+	body := append(plain, '\n')
+	contentType := "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+	if media == "application/vnd.kubernetes.protobuf" {
+		var b strings.Builder
+		if err := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(o, &b); err != nil {
+			endpoint.Fail(w, r, err)
+			return
+		}
+		body, contentType = []byte(b.String()), strings.Replace(contentType, "application/json", media, 1)
+	}
+	w.Header().Set("ETag", `"`+tag+`"`)
+	w.Header().Set("Cache-Control", "public")
+	w.Header().Set("Content-Type", contentType)
+	if r.Header.Get("If-None-Match") == `"`+tag+`"` {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	_, _ = w.Write(body)
+}
+
+// accepted reads whether the aggregated form is asked for, and in which media type.
+func accepted(header string) (media string, aggregated bool) {
+	for _, part := range strings.Split(header, ",") {
+		m, params, err := mime.ParseMediaType(strings.TrimSpace(part))
+		if err != nil {
+			continue
+		}
+		if params["as"] == "APIGroupDiscoveryList" && params["g"] == "apidiscovery.k8s.io" && params["v"] == "v2" {
+			return m, true
+		}
+		if params["as"] == "" && (m == "application/json" || m == "*/*" || m == "application/yaml" || m == "application/vnd.kubernetes.protobuf") {
+			return m, false
+		}
+	}
+	return "application/json", false
+}
+
+func writeOld(w http.ResponseWriter, r *http.Request, o runtime.Object) {
+	endpoint.Write(w, r, http.StatusOK, o)
+}

@@ -1,0 +1,84 @@
+package apiserver
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+)
+
+// handler is the whole server: the filters, and behind them the paths. Long requests end with stopping.
+func (s *Server) handler(stopping context.Context) http.Handler {
+	paths := s.paths()
+	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if request.InfoFrom(r.Context()).IsResource {
+			s.endpoint.ServeHTTP(w, r)
+			return
+		}
+		path := r.URL.Path
+		if h, ok := paths[strings.TrimSuffix(path, "/")]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		for _, below := range []string{"/healthz/", "/livez/", "/readyz/"} {
+			if strings.HasPrefix(path, below) {
+				paths[below].ServeHTTP(w, r)
+				return
+			}
+		}
+		if (strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/apis/")) && s.discovery.Has(path) {
+			reading(func(w http.ResponseWriter, r *http.Request) { s.discovery.Serve(w, r) })(w, r)
+			return
+		}
+		endpoint.NotFound(w, r)
+	})
+	return chained(serve, recovered(s.log), identified, s.served.measured(s.endpoint.Serves), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
+}
+
+func (s *Server) guarded(next http.Handler) http.Handler { return s.guard.Filter(next, endpoint.Fail) }
+
+// paths are those that are no resources.
+func (s *Server) paths() map[string]http.Handler {
+	paths := map[string]http.Handler{}
+	s.discovery.Install(func(path string, f http.HandlerFunc) { paths[path] = reading(f) })
+	health := http.NewServeMux()
+	s.health.Install(health)
+	for _, p := range []string{"/healthz", "/livez", "/readyz"} {
+		paths[p], paths[p+"/"] = health, health
+	}
+	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
+	paths["/metrics"] = metrics
+	paths["/version"] = reading(serveVersion)
+	for p, h := range s.guard.Documents {
+		paths[p] = h
+	}
+	all := make([]string, 0, len(paths))
+	for p := range paths {
+		if !strings.HasSuffix(p, "/") {
+			all = append(all, p)
+		}
+	}
+	paths[""] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		list := slices.Concat(all, s.discovery.Paths())
+		slices.Sort(list)
+		endpoint.WriteJSON(w, http.StatusOK, metav1.RootPaths{Paths: list})
+	})
+	return paths
+}
+
+// reading lets only reads through.
+func reading(f http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			endpoint.NotAllowed(w, r)
+			return
+		}
+		f(w, r)
+	}
+}
