@@ -25,9 +25,13 @@ func All(d Deps) []*resource.Resource {
 	pods := core.PodDeps{Access: d.Access, Clock: d.Clock, Streams: d.PodStreams}
 	return []*resource.Resource{
 		core.Binding(pods),
+		core.ConfigMap(),
+		core.Namespace(d.Clock),
 		core.Pod(pods),
 		core.PodTemplate(),
 		core.ReplicationController(),
+		core.Secret(),
+		core.ServiceAccount(),
 
 		apps.ControllerRevision(),
 		apps.DaemonSet(),

@@ -1,0 +1,142 @@
+package core
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// Namespace declares namespaces. A deleted one becomes Terminating and stays until the controllers that
+// stand among its spec's finalizers have taken themselves off, through the subresource finalize.
+func Namespace(c clock.PassiveClock) *resource.Resource {
+	return resource.Define(resource.Definition[*corev1.Namespace]{
+		Kind:          corev1.SchemeGroupVersion.WithKind("Namespace"),
+		Plural:        "namespaces",
+		Singular:      "namespace",
+		ShortNames:    []string{"ns"},
+		ClusterScoped: true,
+		Verbs:         []string{"create", "delete", "get", "list", "patch", "update", "watch"},
+		New:           func() *corev1.Namespace { return &corev1.Namespace{} },
+		NewList:       func() runtime.Object { return &corev1.NamespaceList{} },
+		Prefix:        "namespaces",
+		ValidateName:  apivalidation.ValidateNamespaceName,
+		Default:       defaultNamespace,
+		Prepare:       prepareNamespace,
+		Reset:         []string{"status"},
+		Validate: func(_ context.Context, obj, _ *corev1.Namespace) field.ErrorList {
+			return validateNamespaceFinalizers(obj)
+		},
+		ReturnDeleted: true,
+		BeforeDelete: func(_ context.Context, obj *corev1.Namespace) (bool, error) {
+			if obj.DeletionTimestamp == nil {
+				now := metav1.NewTime(c.Now()).Rfc3339Copy()
+				obj.DeletionTimestamp = &now
+				obj.Status.Phase = corev1.NamespaceTerminating
+			}
+			return len(obj.Spec.Finalizers) == 0, nil
+		},
+		Columns: []metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("Status", "The status of the namespace"),
+			column.Age(),
+		},
+		Row: func(obj *corev1.Namespace, now time.Time) []any {
+			return []any{obj.Name, string(obj.Status.Phase), column.Since(obj.CreationTimestamp, now)}
+		},
+		FieldNames: []string{"status.phase", "name"},
+		Fields: func(obj *corev1.Namespace) map[string]string {
+			return map[string]string{"status.phase": string(obj.Status.Phase), "name": obj.Name}
+		},
+		Subresources: []resource.Subresource[*corev1.Namespace]{
+			{
+				Name: "finalize", Kind: corev1.SchemeGroupVersion.WithKind("Namespace"), Verbs: []string{"update"},
+				Update: &resource.UpdatePart[*corev1.Namespace]{
+					Prepare: func(_ context.Context, obj, old *corev1.Namespace) { obj.Status = old.Status },
+					Validate: func(_ context.Context, obj, _ *corev1.Namespace) field.ErrorList {
+						return validateNamespaceFinalizers(obj)
+					},
+					Keep: []string{"spec.finalizers"},
+					Deletes: func(obj *corev1.Namespace) bool {
+						return obj.DeletionTimestamp != nil && len(obj.Spec.Finalizers) == 0 && len(obj.Finalizers) == 0
+					},
+				},
+			},
+			{
+				Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("Namespace"), Verbs: []string{"get", "patch", "update"},
+				Update: &resource.UpdatePart[*corev1.Namespace]{
+					Prepare:  func(_ context.Context, obj, old *corev1.Namespace) { obj.Spec = old.Spec },
+					Validate: validateNamespaceStatus,
+					Reset:    []string{"spec"},
+				},
+			},
+		},
+	})
+}
+
+func defaultNamespace(obj *corev1.Namespace) {
+	if obj.Status.Phase == "" {
+		obj.Status.Phase = corev1.NamespaceActive
+	}
+	if obj.Name == "" { // a generated name is labelled once it is known
+		return
+	}
+	if obj.Labels[corev1.LabelMetadataName] != obj.Name {
+		labels := map[string]string{corev1.LabelMetadataName: obj.Name}
+		for k, v := range obj.Labels {
+			if k != corev1.LabelMetadataName {
+				labels[k] = v
+			}
+		}
+		obj.Labels = labels
+	}
+}
+
+func prepareNamespace(_ context.Context, obj, old *corev1.Namespace) {
+	if old != nil {
+		obj.Spec.Finalizers, obj.Status = old.Spec.Finalizers, old.Status
+		return
+	}
+	obj.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
+	if !slices.Contains(obj.Spec.Finalizers, corev1.FinalizerKubernetes) {
+		obj.Spec.Finalizers = append(obj.Spec.Finalizers, corev1.FinalizerKubernetes)
+	}
+}
+
+func validateNamespaceFinalizers(obj *corev1.Namespace) field.ErrorList {
+	var faults field.ErrorList
+	for i, f := range obj.Spec.Finalizers {
+		path := field.NewPath("spec", "finalizers").Index(i)
+		messages := validation.IsQualifiedName(string(f))
+		for _, m := range messages {
+			faults = append(faults, field.Invalid(path, string(f), m))
+		}
+		if len(messages) == 0 && f != corev1.FinalizerKubernetes && !containsSlash(string(f)) {
+			faults = append(faults, field.Invalid(path, string(f), "name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return faults
+}
+
+func containsSlash(s string) bool { return slices.Contains([]byte(s), '/') }
+
+func validateNamespaceStatus(_ context.Context, obj, _ *corev1.Namespace) field.ErrorList {
+	path := field.NewPath("status", "phase")
+	switch {
+	case obj.DeletionTimestamp == nil && obj.Status.Phase != corev1.NamespaceActive:
+		return field.ErrorList{field.Invalid(path, obj.Status.Phase, "may only be 'Active' if `deletionTimestamp` is empty")}
+	case obj.DeletionTimestamp != nil && obj.Status.Phase != corev1.NamespaceTerminating:
+		return field.ErrorList{field.Invalid(path, obj.Status.Phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")}
+	}
+	return nil
+}
