@@ -5,7 +5,18 @@ GO      := go
 export GOFLAGS := -buildvcs=false -trimpath
 export CGO_ENABLED ?= 0
 DAEMONS := apiserver scheduler controller-manager kubelet proxy ctl
-SOURCES  = $(shell find cmd pkg api build manifests -name '*.go' -o -name '*.yaml' -o -name '*.s' 2>/dev/null) go.mod go.sum
+IMAGES  := pause apiserver scheduler controller-manager proxy coredns flannel web
+SOURCES  = $(shell find cmd pkg api manifests -name '*.go' -o -name '*.yaml' -o -name '*.json' 2>/dev/null) go.mod go.sum
+
+# The version that images carry is the one that the apiserver serves.
+VERSION := $(shell sed -n 's/^const gitVersion = "\(.*\)"/\1/p' pkg/apiserver/version.go)
+# What containerd asks for as a pod's sandbox: make images PAUSE=registry.k8s.io/pause:3.6 names it so.
+PAUSE   ?= registry.k8s.io/pause:3.10
+
+DESTDIR ?=
+PREFIX  ?= /usr/local
+# Where containerd looks for network plugins: Debian's package says /usr/lib/cni, most others /opt/cni/bin.
+CNI_BIN ?= $(firstword $(wildcard /usr/lib/cni) /opt/cni/bin)
 
 .DEFAULT_GOAL := help
 
@@ -20,9 +31,51 @@ $(BIN)/%: $(SOURCES)
 	@mkdir -p $(BIN)
 	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./cmd/$*
 
+# Programs that are built from this module but are no daemon.
+$(BIN)/pause: $(wildcard build/pause/*.go build/pause/program/*) ; @mkdir -p $(BIN)
+	$(GO) run ./build/pause -o $@
+$(BIN)/image: $(wildcard build/image/*.go) go.mod ; @mkdir -p $(BIN)
+	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./build/image
+$(BIN)/web: $(wildcard examples/web/server/*.go) ; @mkdir -p $(BIN)
+	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./examples/web/server
+
+# Programs of others, each in a module of its own so that go.mod stays this project's.
+module = cd build/$(1) && $(GO) build -p 2 -ldflags '-s -w $(3)' -o $(abspath $@) $(2)
+$(BIN)/coredns: $(wildcard build/coredns/*) ; @mkdir -p $(BIN)
+	$(call module,coredns,.)
+$(BIN)/flanneld: $(wildcard build/flannel/go.*) ; @mkdir -p $(BIN)
+	$(call module,flannel,github.com/flannel-io/flannel)
+$(BIN)/flannel: $(wildcard build/flannel/*) ; @mkdir -p $(BIN)
+	$(call module,flannel,.)
+$(BIN)/etcd: $(wildcard build/etcd/*) ; @mkdir -p $(BIN)
+	$(call module,etcd,.)
+out/tools/kubectl: $(wildcard build/kubectl/*) ; @mkdir -p out/tools
+	$(call module,kubectl,.)
+
+.PHONY: images
+images: $(IMAGES:%=out/images/%.tar) ## pack the container images into out/images/
+
+.PHONY: test-tools
+test-tools: $(BIN)/etcd out/tools/kubectl out/images/test.tar ## build etcd, an unmodified kubectl and the image for tests
+
+# What each image holds; build/image/images.go says more.
+$(foreach i,pause apiserver scheduler controller-manager proxy coredns web,$(eval out/images/$(i).tar: $(BIN)/$(i)))
+out/images/flannel.tar: $(BIN)/flanneld $(BIN)/flannel
+out/images/%.tar: $(BIN)/image
+	$(BIN)/image -bin $(BIN) -o out/images -version $(VERSION) -name pause=$(PAUSE) $*
+
+.PHONY: install
+install: build images ## install programs, images and the network plugin (DESTDIR, PREFIX, CNI_BIN)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sampan/images $(DESTDIR)$(CNI_BIN)
+	install -m 0755 $(DAEMONS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
+	for d in apiserver scheduler controller-manager proxy; do ln -sf $$d $(DESTDIR)$(PREFIX)/bin/kube-$$d; done
+	ln -sf ctl $(DESTDIR)$(PREFIX)/bin/kubectl
+	install -m 0644 $(IMAGES:%=out/images/%.tar) $(DESTDIR)$(PREFIX)/share/sampan/images
+	install -m 0755 $(BIN)/flannel $(DESTDIR)$(CNI_BIN)/flannel
+
 .PHONY: test
 test: lint ## everything that must hold: vet, lint, architecture, unit, API, oracle replay, kernels
-	CGO_ENABLED=1 $(GO) test -p 2 -race -timeout 30m . ./api/... ./build/... ./cmd/... ./pkg/...
+	CGO_ENABLED=1 $(GO) test -p 2 -race -timeout 30m . ./api/... ./build/... ./cmd/... ./examples/... ./pkg/...
 	$(GO) test -p 1 -timeout 30m ./test/...
 
 .PHONY: lint
