@@ -11,21 +11,21 @@ import (
 )
 
 // Mounts answers what the runtime mounts into c for its volumeMounts. env is the container's environment,
-// for subPathExpr. release must be called when the container was started, or will not be.
-func (m *Manager) Mounts(pod *corev1.Pod, c *corev1.Container, env []*cri.KeyValue) (mounts []*cri.Mount, release func(), err error) {
-	held := &pins{}
+// for subPathExpr. Only volumes that Setup has made can be mounted. It may be called again for each start
+// of the container.
+func (m *Manager) Mounts(pod *corev1.Pod, c *corev1.Container, env []*cri.KeyValue) ([]*cri.Mount, error) {
+	var mounts []*cri.Mount
 	for i := range c.VolumeMounts {
-		one, err := m.mount(pod, c, i, env, held)
+		one, err := m.mount(pod, c, i, env)
 		if err != nil {
-			held.release()
-			return nil, nil, err
+			return nil, err
 		}
 		mounts = append(mounts, one)
 	}
-	return mounts, held.release, nil
+	return mounts, nil
 }
 
-func (m *Manager) mount(pod *corev1.Pod, c *corev1.Container, index int, env []*cri.KeyValue, held *pins) (*cri.Mount, error) {
+func (m *Manager) mount(pod *corev1.Pod, c *corev1.Container, index int, env []*cri.KeyValue) (*cri.Mount, error) {
 	vm := &c.VolumeMounts[index]
 	at := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == vm.Name })
 	if at < 0 {
@@ -46,7 +46,7 @@ func (m *Manager) mount(pod *corev1.Pod, c *corev1.Container, index int, env []*
 	}
 	if sub != "" {
 		target := filepath.Join(m.PodDir(pod.UID), "volume-subpaths", v.Name, c.Name, fmt.Sprint(index))
-		if host, err = m.bindSubPath(host, sub, target, held); err != nil {
+		if host, err = m.bindSubPath(host, sub, target); err != nil {
 			return nil, fmt.Errorf("failed to prepare subPath for volumeMount %q of container %q: %w", vm.Name, c.Name, err)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
@@ -16,28 +15,6 @@ import (
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 	"github.com/sampan-project/sampan/pkg/kubelet/environment"
 )
-
-// pins keeps what was opened for a container's mounts open until the container was started, so that an
-// inode that a subPath led to cannot be used for another file meanwhile.
-type pins struct {
-	mu    sync.Mutex
-	files []*os.File
-}
-
-func (p *pins) add(f *os.File) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.files = append(p.files, f)
-}
-
-func (p *pins) release() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, f := range p.files {
-		_ = f.Close() // opened by path only; nothing was written
-	}
-	p.files = nil
-}
 
 // subPathOf is the path within the volume that a volumeMount is of; empty: the whole.
 func subPathOf(vm *corev1.VolumeMount, env []*cri.KeyValue) (string, error) {
@@ -62,7 +39,7 @@ func subPathOf(vm *corev1.VolumeMount, env []*cri.KeyValue) (string, error) {
 // bindSubPath mounts sub of the volume at target and answers target. A container that shares the volume
 // may swap directories for symbolic links at any moment, so sub is opened once, in a way that cannot leave
 // the volume, and what was opened is mounted: no path of the volume is resolved a second time.
-func (m *Manager) bindSubPath(volume, sub, target string, held *pins) (string, error) {
+func (m *Manager) bindSubPath(volume, sub, target string) (string, error) {
 	volume, err := filepath.EvalSymlinks(volume)
 	if err != nil {
 		return "", fmt.Errorf("finding the volume: %w", err)
@@ -71,7 +48,7 @@ func (m *Manager) bindSubPath(volume, sub, target string, held *pins) (string, e
 	if err != nil {
 		return "", err
 	}
-	held.add(f)
+	defer f.Close() // it would keep the volume from being unmounted
 	var want unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &want); err != nil {
 		return "", fmt.Errorf("looking at subPath %q: %w", sub, err)
