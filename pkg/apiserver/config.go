@@ -34,6 +34,7 @@ type Config struct {
 	ServiceCIDR     string
 	NodePortRange   string
 	AllowPrivileged bool
+	EventTTL        time.Duration
 
 	Kubelet        kubeletFlags
 	MaxReads       int
@@ -56,7 +57,8 @@ func DefaultConfig() *Config {
 		EtcdPrefix: "/registry", DataDir: "/var/lib/etcd", Compaction: 5 * time.Minute, BindAddress: "0.0.0.0", Port: 6443,
 		CertDir: "/var/run/kubernetes", Guard: guard.NewOptions(), ServiceCIDR: "10.0.0.0/24", NodePortRange: "30000-32767",
 		MaxReads: 400, MaxWrites: 200, RequestTimeout: time.Minute,
-		Kubelet: kubeletFlags{AddressTypes: []string{"Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"}, Timeout: 5 * time.Second},
+		EventTTL: time.Hour,
+		Kubelet:  kubeletFlags{AddressTypes: []string{"Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"}, Timeout: 5 * time.Second},
 	}
 }
 
@@ -80,6 +82,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.ServiceCIDR, "service-cluster-ip-range", c.ServiceCIDR, "networks of service addresses, at most one for each IP family, separated by a comma")
 	fs.StringVar(&c.NodePortRange, "service-node-port-range", c.NodePortRange, "ports for services of type NodePort")
 	fs.BoolVar(&c.AllowPrivileged, "allow-privileged", false, "allow privileged containers")
+	fs.DurationVar(&c.EventTTL, "event-ttl", c.EventTTL, "how long events are kept")
 	fs.StringVar(&c.Kubelet.CAFile, "kubelet-certificate-authority", "", "authority that signed the kubelets' serving certificates; without one they are not checked")
 	fs.StringVar(&c.Kubelet.CertFile, "kubelet-client-certificate", "", "client certificate for kubelets")
 	fs.StringVar(&c.Kubelet.KeyFile, "kubelet-client-key", "", "key of --kubelet-client-certificate")
@@ -97,7 +100,7 @@ func (c *Config) addIgnoredFlags(fs *pflag.FlagSet) {
 	c.ignored = map[string]*string{}
 	for _, name := range []string{
 		"profiling", "feature-gates", "runtime-config", "storage-backend", "storage-media-type", "tls-cipher-suites", "tls-min-version",
-		"goaway-chance", "event-ttl", "endpoint-reconciler-type", "proxy-client-cert-file", "proxy-client-key-file", "cloud-provider",
+		"goaway-chance", "endpoint-reconciler-type", "proxy-client-cert-file", "proxy-client-key-file", "cloud-provider",
 		"delete-collection-workers", "enable-aggregator-routing", "enable-priority-and-fairness", "watch-cache", "watch-cache-sizes",
 		"default-watch-cache-size", "min-request-timeout", "http2-max-streams-per-connection", "audit-log-path", "audit-policy-file",
 		"audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize", "encryption-provider-config", "etcd-count-metric-poll-period",

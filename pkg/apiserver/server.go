@@ -28,6 +28,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/guard"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources"
+	"github.com/sampan-project/sampan/pkg/apiserver/serviceaccount"
 	"github.com/sampan-project/sampan/pkg/apiserver/storage"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 	"github.com/sampan-project/sampan/pkg/daemon"
@@ -190,7 +191,8 @@ func (s *Server) assemble(ctx context.Context) error {
 			s.endpoint.Add(endpoint.NewServed(store, &r.Views[i], s.clock))
 		}
 	}
-	for _, r := range resources.All(resources.Deps{Access: s.registry, Clock: s.clock}) {
+	tokens := &serviceaccount.Requests{}
+	for _, r := range resources.All(resources.Deps{Access: s.registry, Clock: s.clock, EventTTL: s.cfg.EventTTL, Tokens: tokens}) {
 		add(r)
 	}
 	go func() {
@@ -205,7 +207,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	}
 	var err error
 	s.guard, err = guard.New(ctx, guard.Config{
-		Options: s.cfg.Guard, Access: s.registry, CertDir: s.cfg.CertDir, ExternalURL: "https://" + s.externalAddress(),
+		Options: s.cfg.Guard, Access: s.registry, Tokens: tokens, CertDir: s.cfg.CertDir, ExternalURL: "https://" + s.externalAddress(),
 		Now: s.clock.Now, Log: s.log,
 	})
 	if err != nil {

@@ -29,6 +29,8 @@ import (
 type Config struct {
 	*Options
 	Access resource.Access
+	// Tokens is set up by New to answer requests for tokens; the resource that hands them to it exists before.
+	Tokens *serviceaccount.Requests
 	// CertDir keeps the signing key of a server that was given none.
 	CertDir string
 	// ExternalURL is where clients reach the server, for the discovery of token keys: https://host:port.
@@ -44,8 +46,6 @@ type Guard struct {
 	Authn     *authn.Chain
 	Authz     *chain.Chain
 	Admission admission.Chain
-	// Tokens answers serviceaccounts/token.
-	Tokens *serviceaccount.Requests
 	// Documents serve the discovery of token keys, by path; nil where the issuer does not allow it.
 	Documents map[string]http.Handler
 
@@ -114,7 +114,7 @@ func (g *Guard) accounts() (*serviceaccount.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.Tokens = &serviceaccount.Requests{Issuer: issuer, Access: cfg.Access, Audiences: g.cfg.Audiences,
+	*cfg.Tokens = serviceaccount.Requests{Issuer: issuer, Access: cfg.Access, Audiences: g.cfg.Audiences,
 		Max: cfg.AccountMaxLife, Extend: cfg.AccountExtend, Now: cfg.Now}
 	if d, err := serviceaccount.NewDiscovery(issuers[0], cfg.AccountJWKSURI, cfg.ExternalURL, keys); err != nil {
 		cfg.Log.Info(err.Error())

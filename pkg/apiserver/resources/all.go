@@ -2,12 +2,19 @@
 package resources
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/authentication"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/coordination"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/core"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/rbac"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/scheduling"
+	"github.com/sampan-project/sampan/pkg/apiserver/serviceaccount"
 )
 
 // Deps is what the definitions are built with.
@@ -18,6 +25,10 @@ type Deps struct {
 	Clock  clock.PassiveClock
 	// PodStreams are the subresources of pods that reach a kubelet: log, exec, attach, portforward, proxy.
 	PodStreams []resource.Subresource[*corev1.Pod]
+	// EventTTL is how long events are kept.
+	EventTTL time.Duration
+	// Tokens answers requests for tokens of service accounts. Like Access it is used only to answer.
+	Tokens *serviceaccount.Requests
 }
 
 // All is every built-in resource, by group.
@@ -26,17 +37,27 @@ func All(d Deps) []*resource.Resource {
 	return []*resource.Resource{
 		core.Binding(pods),
 		core.ConfigMap(),
+		core.Event(d.EventTTL),
 		core.Namespace(d.Clock),
 		core.Pod(pods),
 		core.PodTemplate(),
 		core.ReplicationController(),
 		core.Secret(),
-		core.ServiceAccount(),
+		core.ServiceAccount(authentication.Token(d.Tokens)),
 
 		apps.ControllerRevision(),
 		apps.DaemonSet(),
 		apps.Deployment(),
 		apps.ReplicaSet(),
 		apps.StatefulSet(),
+
+		coordination.Lease(),
+
+		rbac.ClusterRole(),
+		rbac.ClusterRoleBinding(),
+		rbac.Role(),
+		rbac.RoleBinding(),
+
+		scheduling.PriorityClass(),
 	}
 }

@@ -1,0 +1,28 @@
+package rbac
+
+import (
+	"context"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// Role declares roles.
+func Role() *resource.Resource {
+	return resource.Define(resource.Definition[*rbacv1.Role]{
+		Kind:           rbacv1.SchemeGroupVersion.WithKind("Role"),
+		Plural:         "roles",
+		Singular:       "role",
+		New:            func() *rbacv1.Role { return &rbacv1.Role{} },
+		NewList:        func() runtime.Object { return &rbacv1.RoleList{} },
+		Prefix:         "roles",
+		CreateOnUpdate: true,
+		ValidateName:   validateName,
+		Validate: func(_ context.Context, obj, _ *rbacv1.Role) field.ErrorList {
+			return validateRules(obj.Rules, true)
+		},
+	})
+}

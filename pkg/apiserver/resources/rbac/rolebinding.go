@@ -1,0 +1,65 @@
+package rbac
+
+import (
+	"context"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// RoleBinding declares rolebindings.
+func RoleBinding() *resource.Resource {
+	both := func(obj *rbacv1.RoleBinding) bound { return bound{true, &obj.RoleRef, obj.Subjects} }
+	return resource.Define(resource.Definition[*rbacv1.RoleBinding]{
+		Kind:           rbacv1.SchemeGroupVersion.WithKind("RoleBinding"),
+		Plural:         "rolebindings",
+		Singular:       "rolebinding",
+		New:            func() *rbacv1.RoleBinding { return &rbacv1.RoleBinding{} },
+		NewList:        func() runtime.Object { return &rbacv1.RoleBindingList{} },
+		Prefix:         "rolebindings",
+		CreateOnUpdate: true,
+		ValidateName:   validateName,
+		Default:        func(obj *rbacv1.RoleBinding) { both(obj).setDefaults() },
+		Validate: func(_ context.Context, obj, old *rbacv1.RoleBinding) field.ErrorList {
+			if old == nil {
+				return both(obj).validate(nil)
+			}
+			return both(obj).validate(&old.RoleRef)
+		},
+		Columns: bindingColumns(rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"], "roleBinding"),
+		Row: func(obj *rbacv1.RoleBinding, now time.Time) []any {
+			return both(obj).row(obj.Name, obj.CreationTimestamp, now)
+		},
+	})
+}
+
+// ClusterRoleBinding declares clusterrolebindings.
+func ClusterRoleBinding() *resource.Resource {
+	both := func(obj *rbacv1.ClusterRoleBinding) bound { return bound{false, &obj.RoleRef, obj.Subjects} }
+	return resource.Define(resource.Definition[*rbacv1.ClusterRoleBinding]{
+		Kind:           rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"),
+		Plural:         "clusterrolebindings",
+		Singular:       "clusterrolebinding",
+		ClusterScoped:  true,
+		New:            func() *rbacv1.ClusterRoleBinding { return &rbacv1.ClusterRoleBinding{} },
+		NewList:        func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
+		Prefix:         "clusterrolebindings",
+		CreateOnUpdate: true,
+		ValidateName:   validateName,
+		Default:        func(obj *rbacv1.ClusterRoleBinding) { both(obj).setDefaults() },
+		Validate: func(_ context.Context, obj, old *rbacv1.ClusterRoleBinding) field.ErrorList {
+			if old == nil {
+				return both(obj).validate(nil)
+			}
+			return both(obj).validate(&old.RoleRef)
+		},
+		Columns: bindingColumns(rbacv1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"], "clusterRoleBinding"),
+		Row: func(obj *rbacv1.ClusterRoleBinding, now time.Time) []any {
+			return both(obj).row(obj.Name, obj.CreationTimestamp, now)
+		},
+	})
+}
