@@ -36,6 +36,10 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			reading(func(w http.ResponseWriter, r *http.Request) { s.discovery.Serve(w, r) })(w, r)
 			return
 		}
+		if strings.HasPrefix(path, "/openapi/") && s.openapi.Has(strings.TrimSuffix(path, "/")) {
+			reading(s.openapi.ServeHTTP)(w, r)
+			return
+		}
 		endpoint.NotFound(w, r)
 	})
 	return chained(serve, recovered(s.log), identified, s.served.measured(s.endpoint.Serves), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
@@ -65,7 +69,7 @@ func (s *Server) paths() map[string]http.Handler {
 		}
 	}
 	paths[""] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		list := slices.Concat(all, s.discovery.Paths())
+		list := slices.Concat(all, s.discovery.Paths(), s.openapi.Paths())
 		slices.Sort(list)
 		endpoint.WriteJSON(w, http.StatusOK, metav1.RootPaths{Paths: list})
 	})

@@ -20,13 +20,14 @@ import (
 // PodTemplate declares templates that stand alone.
 func PodTemplate() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.PodTemplate]{
-		Kind:     corev1.SchemeGroupVersion.WithKind("PodTemplate"),
-		Plural:   "podtemplates",
-		Singular: "podtemplate",
-		New:      func() *corev1.PodTemplate { return &corev1.PodTemplate{} },
-		NewList:  func() runtime.Object { return &corev1.PodTemplateList{} },
-		Prefix:   "podtemplates",
-		Default:  func(t *corev1.PodTemplate) { defaults.PodTemplate(&t.Template) },
+		Kind:          corev1.SchemeGroupVersion.WithKind("PodTemplate"),
+		Plural:        "podtemplates",
+		Singular:      "podtemplate",
+		New:           func() *corev1.PodTemplate { return &corev1.PodTemplate{} },
+		NewList:       func() runtime.Object { return &corev1.PodTemplateList{} },
+		ReturnDeleted: true,
+		Prefix:        "podtemplates",
+		Default:       func(t *corev1.PodTemplate) { defaults.PodTemplate(&t.Template) },
 		Prepare: func(_ context.Context, t, _ *corev1.PodTemplate) {
 			podvalidation.DropSwitchedOff(&t.Template.Spec, nil)
 		},

@@ -1,0 +1,288 @@
+package openapi
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha512"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kube-openapi/pkg/handler"
+	"k8s.io/kube-openapi/pkg/handler3"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
+)
+
+// Content types of the documents in protobuf, as clients name them.
+const (
+	protobufV2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+	protobufV3 = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
+)
+
+// Handler answers with the documents of what an endpoint serves now.
+type Handler struct {
+	served func() []*endpoint.Served
+	types  *runtime.Scheme
+	since  time.Time
+
+	mu   sync.Mutex
+	docs *documents
+}
+
+// documents are those of one state of what is served. They are kept compressed.
+type documents struct {
+	served   []*endpoint.Served
+	versions []schema.GroupVersion
+	v2       cached[*document]
+	v3       map[schema.GroupVersion]*cached[*document]
+}
+
+// document is one in JSON, gzipped, with its hash in hex.
+type document struct {
+	packed []byte
+	hash   string
+}
+
+// New describes what served gives with the types that it is made of. Documents that never changed were last
+// modified at since.
+func New(served func() []*endpoint.Served, types *runtime.Scheme, since time.Time) *Handler {
+	return &Handler{served: served, types: types, since: since}
+}
+
+// Changed makes the documents anew when they are next asked for.
+func (h *Handler) Changed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.docs = nil
+}
+
+func (h *Handler) current() *documents {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.docs != nil {
+		return h.docs
+	}
+	d := &documents{served: h.served(), v3: map[schema.GroupVersion]*cached[*document]{}}
+	slices.SortFunc(d.served, func(a, b *endpoint.Served) int { return strings.Compare(a.GVR().String(), b.GVR().String()) })
+	for _, s := range d.served {
+		gv := s.Kind.GroupVersion()
+		if d.v3[gv] == nil {
+			d.v3[gv] = &cached[*document]{}
+			d.versions = append(d.versions, gv)
+		}
+	}
+	h.docs = d
+	return d
+}
+
+func (h *Handler) version3(d *documents, gv schema.GroupVersion) (*document, error) {
+	return d.v3[gv].get(func() (*document, error) {
+		known, err := read(h.types)
+		if err != nil {
+			return nil, err
+		}
+		doc, err := known.documentV3(gv, d.served)
+		if err != nil {
+			return nil, err
+		}
+		return pack(doc)
+	})
+}
+
+func (h *Handler) version2(d *documents) (*document, error) {
+	return d.v2.get(func() (*document, error) {
+		known, err := read(h.types)
+		if err != nil {
+			return nil, err
+		}
+		doc, err := known.documentV2(d.versions, d.served)
+		if err != nil {
+			return nil, err
+		}
+		return pack(doc)
+	})
+}
+
+func pack(v any) (*document, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return &document{packed: b.Bytes(), hash: fmt.Sprintf("%X", sha512.Sum512(plain))}, nil
+}
+
+func (d *document) plain() ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(d.packed))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
+}
+
+// pathOf is a group version as paths under /openapi/v3/ have it.
+func pathOf(gv schema.GroupVersion) string {
+	if gv.Group == "" {
+		return "api/" + gv.Version
+	}
+	return "apis/" + gv.String()
+}
+
+// Has says whether a path is one of those that ServeHTTP answers.
+func (h *Handler) Has(path string) bool {
+	if path == "/openapi/v2" || path == "/openapi/v3" {
+		return true
+	}
+	_, ok := h.current().find(path)
+	return ok
+}
+
+// Paths gives every path that is answered here.
+func (h *Handler) Paths() []string {
+	out := []string{"/openapi/v2", "/openapi/v3"}
+	for _, gv := range h.current().versions {
+		out = append(out, "/openapi/v3/"+pathOf(gv))
+	}
+	return out
+}
+
+func (d *documents) find(path string) (schema.GroupVersion, bool) {
+	name, ok := strings.CutPrefix(path, "/openapi/v3/")
+	if !ok {
+		return schema.GroupVersion{}, false
+	}
+	i := slices.IndexFunc(d.versions, func(gv schema.GroupVersion) bool { return pathOf(gv) == name })
+	if i < 0 {
+		return schema.GroupVersion{}, false
+	}
+	return d.versions[i], true
+}
+
+// ServeHTTP answers /openapi/v2, /openapi/v3 and what stands under the latter.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d := h.current()
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	switch path {
+	case "/openapi/v3":
+		h.index(w, r, d)
+		return
+	case "/openapi/v2":
+		doc, err := h.version2(d)
+		if err != nil {
+			endpoint.Fail(w, r, err)
+			return
+		}
+		h.answer(w, r, doc, protobufV2, handler.ToProtoBinary)
+		return
+	}
+	gv, ok := d.find(path)
+	if !ok {
+		endpoint.NotFound(w, r)
+		return
+	}
+	doc, err := h.version3(d, gv)
+	if err != nil {
+		endpoint.Fail(w, r, err)
+		return
+	}
+	if asked := r.URL.Query().Get("hash"); asked != "" {
+		if !strings.EqualFold(asked, doc.hash) {
+			u := url.URL{Path: r.URL.Path, RawQuery: url.Values{"hash": {doc.hash}}.Encode()}
+			http.Redirect(w, r, u.String(), http.StatusMovedPermanently)
+			return
+		}
+		w.Header().Set("Cache-Control", "public, immutable")
+		w.Header().Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
+	}
+	h.answer(w, r, doc, protobufV3, handler3.ToV3ProtoBinary)
+}
+
+func (h *Handler) index(w http.ResponseWriter, r *http.Request, d *documents) {
+	paths := map[string]any{}
+	for _, gv := range d.versions {
+		doc, err := h.version3(d, gv)
+		if err != nil {
+			endpoint.Fail(w, r, err)
+			return
+		}
+		u := url.URL{Path: "/openapi/v3/" + pathOf(gv), RawQuery: url.Values{"hash": {doc.hash}}.Encode()}
+		paths[pathOf(gv)] = map[string]string{"serverRelativeURL": u.String()}
+	}
+	body, err := json.Marshal(map[string]any{"paths": paths})
+	if err != nil {
+		endpoint.Fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body)
+}
+
+// answer sends a document in the encoding asked for; 406 where that is neither JSON nor its protobuf.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, doc *document, protobuf string, toProtobuf func([]byte) ([]byte, error)) {
+	media, ok := chosen(r.Header.Get("Accept"), protobuf)
+	if !ok {
+		w.WriteHeader(http.StatusNotAcceptable)
+		return
+	}
+	head := w.Header()
+	head.Set("Vary", "Accept")
+	tag := `"` + doc.hash + `"`
+	head.Set("Etag", tag)
+	head.Set("Last-Modified", h.since.UTC().Format(http.TimeFormat))
+	head.Set("Content-Type", media)
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if media == "application/json" && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		head.Add("Vary", "Accept-Encoding")
+		head.Set("Content-Encoding", "gzip")
+		_, _ = w.Write(doc.packed)
+		return
+	}
+	body, err := doc.plain()
+	if err == nil && media != "application/json" {
+		body, err = toProtobuf(body)
+	}
+	if err != nil {
+		for _, name := range []string{"Etag", "Last-Modified", "Content-Type"} {
+			head.Del(name)
+		}
+		endpoint.Fail(w, r, err)
+		return
+	}
+	_, _ = w.Write(body)
+}
+
+// chosen picks JSON or protobuf from an Accept header. The older spelling of protobuf has an @ in it.
+func chosen(accept, protobuf string) (string, bool) {
+	if accept == "" {
+		return "application/json", true
+	}
+	for _, part := range strings.Split(accept, ",") {
+		media := strings.TrimSpace(strings.SplitN(part, ";", 2)[0])
+		switch strings.Replace(media, "@v1.0", ".v1.0", 1) {
+		case "application/json", "application/*", "*/*":
+			return "application/json", true
+		case protobuf:
+			return protobuf, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,135 @@
+package openapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources"
+)
+
+func described(t *testing.T) *Handler {
+	t.Helper()
+	registry := resource.NewRegistry(nil, nil, clock.RealClock{})
+	var served []*endpoint.Served
+	for _, r := range resources.All(resources.Deps{Access: registry, Clock: clock.RealClock{}}) {
+		if r.Internal {
+			continue
+		}
+		served = append(served, endpoint.NewServed(&resource.Store{Resource: r}, nil, clock.RealClock{}))
+	}
+	return New(func() []*endpoint.Served { return served }, scheme.Scheme, time.Unix(0, 0))
+}
+
+func get(t *testing.T, h *Handler, path string, head http.Header) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Header = head
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestEveryVersionHasADocumentThatRefersToNothingAbsent(t *testing.T) {
+	h := described(t)
+	for _, gv := range h.current().versions {
+		if _, err := h.version3(h.current(), gv); err != nil {
+			t.Errorf("%s: %v", gv, err)
+		}
+	}
+}
+
+func TestPodIsDescribedAsClientsReadIt(t *testing.T) {
+	w := get(t, described(t), "/openapi/v3/api/v1", http.Header{})
+	var doc struct {
+		Paths      map[string]map[string]any
+		Components struct {
+			Schemas map[string]struct {
+				Required   []string
+				Properties map[string]map[string]any
+				Kinds      []schema.GroupVersionKind `json:"x-kubernetes-group-version-kind"`
+			}
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	s := doc.Components.Schemas
+	if want := []schema.GroupVersionKind{{Version: "v1", Kind: "Pod"}}; !slices.Equal(s["io.k8s.api.core.v1.Pod"].Kinds, want) {
+		t.Errorf("the kinds of a pod are %v", s["io.k8s.api.core.v1.Pod"].Kinds)
+	}
+	containers := s["io.k8s.api.core.v1.PodSpec"].Properties["containers"]
+	for key, want := range map[string]string{"x-kubernetes-patch-merge-key": "name", "x-kubernetes-patch-strategy": "merge", "x-kubernetes-list-type": "map"} {
+		if containers[key] != want {
+			t.Errorf("containers: %s is %v, want %q", key, containers[key], want)
+		}
+	}
+	if !slices.Equal(s["io.k8s.api.core.v1.PodSpec"].Required, []string{"containers"}) {
+		t.Errorf("a pod's specification requires %v", s["io.k8s.api.core.v1.PodSpec"].Required)
+	}
+	if got := s["io.k8s.api.core.v1.ContainerPort"].Properties["protocol"]["default"]; got != "TCP" {
+		t.Errorf("the protocol's default is %v", got)
+	}
+	patch, _ := json.Marshal(doc.Paths["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"])
+	if !strings.Contains(string(patch), `"fieldValidation"`) {
+		t.Error("kubectl looks for fieldValidation among a patch's parameters, and it is not there")
+	}
+}
+
+func TestHashOfTheIndexMakesADocumentCacheable(t *testing.T) {
+	h := described(t)
+	var index struct {
+		Paths map[string]struct{ ServerRelativeURL string }
+	}
+	if err := json.Unmarshal(get(t, h, "/openapi/v3", http.Header{}).Body.Bytes(), &index); err != nil {
+		t.Fatal(err)
+	}
+	right := index.Paths["apis/apps/v1"].ServerRelativeURL
+	w := get(t, h, right, http.Header{})
+	if w.Code != 200 || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
+		t.Errorf("%s: %d, Cache-Control %q", right, w.Code, w.Header().Get("Cache-Control"))
+	}
+	if again := get(t, h, right, http.Header{"If-None-Match": {w.Header().Get("Etag")}}); again.Code != http.StatusNotModified {
+		t.Errorf("with its own ETag: %d", again.Code)
+	}
+	stale := get(t, h, "/openapi/v3/apis/apps/v1?hash=OLD", http.Header{})
+	if stale.Code != http.StatusMovedPermanently || stale.Header().Get("Location") != right {
+		t.Errorf("with an old hash: %d to %q, want a redirect to %q", stale.Code, stale.Header().Get("Location"), right)
+	}
+	if plain := get(t, h, "/openapi/v3/apis/apps/v1", http.Header{}); plain.Header().Get("Cache-Control") != "" {
+		t.Error("without a hash the document must not be cached")
+	}
+}
+
+func TestDocumentsComeAsProtobufToo(t *testing.T) {
+	h := described(t)
+	for path, accept := range map[string]string{
+		"/openapi/v2":              "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+		"/openapi/v3/apis/apps/v1": protobufV3,
+	} {
+		w := get(t, h, path, http.Header{"Accept": {accept}})
+		if w.Code != 200 || w.Body.Len() == 0 || strings.HasPrefix(w.Body.String(), "{") {
+			t.Errorf("%s: %d, %q ...", path, w.Code, w.Body.String()[:min(20, w.Body.Len())])
+		}
+	}
+	if w := get(t, h, "/openapi/v2", http.Header{"Accept": {"text/html"}}); w.Code != http.StatusNotAcceptable {
+		t.Errorf("text/html: %d", w.Code)
+	}
+}
+
+func TestVersion2HasNoDefaultsAndNoWrappedReferences(t *testing.T) {
+	w := get(t, described(t), "/openapi/v2", http.Header{})
+	if s := w.Body.String(); strings.Contains(s, `"allOf"`) || strings.Contains(s, `"oneOf"`) || strings.Contains(s, reference) {
+		t.Error("the document has what OpenAPI v2 does not know")
+	}
+}
