@@ -40,13 +40,13 @@ $(BIN)/web: $(wildcard examples/web/server/*.go) ; @mkdir -p $(BIN)
 	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./examples/web/server
 
 # Programs of others, each in a module of its own so that go.mod stays this project's.
-module = cd build/$(1) && $(GO) build -p 2 -ldflags '-s -w $(3)' -o $(abspath $@) $(2)
+module = cd build/$(1) && $(GO) build -p 2 -ldflags '-s -w' -o $(abspath $@) $(2)
 $(BIN)/coredns: $(wildcard build/coredns/*) ; @mkdir -p $(BIN)
 	$(call module,coredns,.)
-$(BIN)/flanneld: $(wildcard build/flannel/go.*) ; @mkdir -p $(BIN)
-	$(call module,flannel,github.com/flannel-io/flannel)
-$(BIN)/flannel: $(wildcard build/flannel/*) ; @mkdir -p $(BIN)
-	$(call module,flannel,.)
+$(BIN)/flanneld: $(wildcard build/flannel/go.* build/flannel/flanneld/*) ; @mkdir -p $(BIN)
+	$(call module,flannel,./flanneld)
+$(BIN)/flannel: $(wildcard build/flannel/go.* build/flannel/plugin/*) ; @mkdir -p $(BIN)
+	$(call module,flannel,./plugin)
 $(BIN)/etcd: $(wildcard build/etcd/*) ; @mkdir -p $(BIN)
 	$(call module,etcd,.)
 out/tools/kubectl: $(wildcard build/kubectl/*) ; @mkdir -p out/tools
@@ -91,6 +91,10 @@ bench: ## measure the pure cores with Go's benchmarks
 .PHONY: refresh-oracle
 refresh-oracle: ## copy recorded answers and benchmarks anew from ../shared, where that is there
 	test/oracle/refresh
+
+.PHONY: openapi
+openapi: ## make the embedded API schemas anew, after an update of k8s.io/api
+	$(GO) run ./build/openapi -o pkg/apiserver/openapi/definitions.json.gz
 
 .PHONY: clean
 clean: ## remove what was built

@@ -22,10 +22,13 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/advertise"
+	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
 	"github.com/sampan-project/sampan/pkg/apiserver/bootstrapobjects"
 	"github.com/sampan-project/sampan/pkg/apiserver/discovery"
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/guard"
+	"github.com/sampan-project/sampan/pkg/apiserver/openapi"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources"
 	"github.com/sampan-project/sampan/pkg/apiserver/serviceaccount"
@@ -84,11 +87,15 @@ type Server struct {
 	registry  *resource.Registry
 	endpoint  *endpoint.Handler
 	discovery *discovery.Handler
+	openapi   *openapi.Handler
 	guard     *guard.Guard
 	health    daemon.Health
 	metrics   *prometheus.Registry
 	served    *servedMetrics
 	networks  []netip.Prefix
+
+	allocator  *allocation.Allocator
+	advertiser *advertise.Advertiser
 
 	booted atomic.Bool
 	ready  chan struct{}
@@ -180,6 +187,9 @@ func (s *Server) open(ctx context.Context) error {
 func (s *Server) assemble(ctx context.Context) error {
 	s.registry = resource.NewRegistry(s.etcd, s.cache, s.clock)
 	s.endpoint = endpoint.NewHandler()
+	if err := s.network(); err != nil {
+		return err
+	}
 	types := applyconfigurations.NewTypeConverter(scheme.Scheme)
 	add := func(r *resource.Resource) {
 		store := s.registry.Add(r, types)
@@ -192,7 +202,9 @@ func (s *Server) assemble(ctx context.Context) error {
 		}
 	}
 	tokens := &serviceaccount.Requests{}
-	for _, r := range resources.All(resources.Deps{Access: s.registry, Clock: s.clock, EventTTL: s.cfg.EventTTL, Tokens: tokens}) {
+	add(allocation.NodePorts())
+	add(advertise.Leases())
+	for _, r := range resources.All(resources.Deps{Access: s.registry, Clock: s.clock, Allocator: s.allocator, EventTTL: s.cfg.EventTTL, Tokens: tokens}) {
 		add(r)
 	}
 	go func() {
@@ -220,7 +232,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	return s.describe()
 }
 
-// describe sets up discovery, metrics and health.
+// describe sets up discovery, OpenAPI, metrics and health.
 func (s *Server) describe() error {
 	var versions []schema.GroupVersion
 	for _, v := range s.endpoint.All() {
@@ -235,6 +247,7 @@ func (s *Server) describe() error {
 		rank[p.Group] = max(rank[p.Group], int(p.GroupPriority))
 	}
 	s.discovery = discovery.New(s.endpoint.All, func(g string) int { return rank[g] }, s.externalAddress())
+	s.openapi = openapi.New(s.endpoint.All, scheme.Scheme, s.clock.Now())
 	s.served = newServedMetrics(s.metrics)
 	s.health.AddLive(daemon.Check{Name: "etcd", Check: s.etcd.Healthy})
 	s.health.AddReady(daemon.Check{Name: "poststarthook/bootstrap", Check: func(context.Context) error {
@@ -271,6 +284,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { return s.boot(gctx) })
+	g.Go(func() error { s.keepNetwork(gctx); return nil })
 	g.Go(func() error {
 		<-gctx.Done()
 		stop() // watches and streams end at once
@@ -288,6 +302,9 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) boot(ctx context.Context) error {
 	for {
 		err := s.guard.Bootstrap(ctx)
+		if err == nil {
+			err = s.bootNetwork(ctx)
+		}
 		if err == nil {
 			s.booted.Store(true)
 			close(s.ready)
