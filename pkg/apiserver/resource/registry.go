@@ -171,6 +171,14 @@ func (g *Registry) GetLive(ctx context.Context, r schema.GroupResource, namespac
 // serverManager is the name under which the server's own writes own fields.
 const serverManager = "kube-apiserver"
 
+// ownManager is nobody for what is not served: no client ever sees who owns its fields.
+func (s *Store) ownManager() string {
+	if s.Internal {
+		return ""
+	}
+	return serverManager
+}
+
 // Create implements Access.
 func (g *Registry) Create(ctx context.Context, r schema.GroupResource, obj Object) (Object, error) {
 	s, err := g.store(r)
@@ -181,7 +189,7 @@ func (g *Registry) Create(ctx context.Context, r schema.GroupResource, obj Objec
 	if s.Default != nil {
 		s.Default(obj)
 	}
-	return s.Create(ctx, obj, &Write{Namespace: obj.GetNamespace(), Name: obj.GetName(), Manager: serverManager, Options: &metav1.CreateOptions{}})
+	return s.Create(ctx, obj, &Write{Namespace: obj.GetNamespace(), Name: obj.GetName(), Manager: s.ownManager(), Options: &metav1.CreateOptions{}})
 }
 
 // Update implements Access.
@@ -198,7 +206,7 @@ func (g *Registry) Update(ctx context.Context, r schema.GroupResource, subresour
 		}
 		part = sub.Update
 	}
-	w := &Write{Namespace: namespace, Name: name, Subresource: subresource, Manager: serverManager, Options: &metav1.UpdateOptions{}}
+	w := &Write{Namespace: namespace, Name: name, Subresource: subresource, Manager: s.ownManager(), Options: &metav1.UpdateOptions{}}
 	out, _, err := s.Update(ctx, w, part, false, func(_ context.Context, old Object) (Object, error) {
 		return old, change(old)
 	})

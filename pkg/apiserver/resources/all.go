@@ -7,11 +7,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/authentication"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/coordination"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/core"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/discovery"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/networking"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/rbac"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/scheduling"
 	"github.com/sampan-project/sampan/pkg/apiserver/serviceaccount"
@@ -25,6 +28,11 @@ type Deps struct {
 	Clock  clock.PassiveClock
 	// PodStreams are the subresources of pods that reach a kubelet: log, exec, attach, portforward, proxy.
 	PodStreams []resource.Subresource[*corev1.Pod]
+	// NodeStreams and ServiceStreams are those of nodes and services: proxy.
+	NodeStreams    []resource.Subresource[*corev1.Node]
+	ServiceStreams []resource.Subresource[*corev1.Service]
+	// Allocator gives services their addresses and ports.
+	Allocator *allocation.Allocator
 	// EventTTL is how long events are kept.
 	EventTTL time.Duration
 	// Tokens answers requests for tokens of service accounts. Like Access it is used only to answer.
@@ -38,11 +46,14 @@ func All(d Deps) []*resource.Resource {
 		core.Binding(pods),
 		core.ConfigMap(),
 		core.Event(d.EventTTL),
+		core.Endpoints(),
 		core.Namespace(d.Clock),
+		core.Node(d.NodeStreams...),
 		core.Pod(pods),
 		core.PodTemplate(),
 		core.ReplicationController(),
 		core.Secret(),
+		core.Service(core.ServiceDeps{Allocate: d.Allocator.Allocate, Deleted: d.Allocator.Deleted, Streams: d.ServiceStreams}),
 		core.ServiceAccount(authentication.Token(d.Tokens)),
 
 		apps.ControllerRevision(),
@@ -50,6 +61,11 @@ func All(d Deps) []*resource.Resource {
 		apps.Deployment(),
 		apps.ReplicaSet(),
 		apps.StatefulSet(),
+
+		discovery.EndpointSlice(),
+
+		networking.IPAddress(),
+		networking.ServiceCIDR(),
 
 		coordination.Lease(),
 

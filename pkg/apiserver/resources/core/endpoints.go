@@ -1,0 +1,149 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+)
+
+// shownEndpoints is how many addresses a row holds.
+const shownEndpoints = 3
+
+// Endpoints declares endpoints, which EndpointSlices have replaced.
+func Endpoints() *resource.Resource {
+	return resource.Define(resource.Definition[*corev1.Endpoints]{
+		Kind:       corev1.SchemeGroupVersion.WithKind("Endpoints"),
+		Plural:     "endpoints",
+		Singular:   "endpoints",
+		ShortNames: []string{"ep"},
+		New:        func() *corev1.Endpoints { return &corev1.Endpoints{} },
+		NewList:    func() runtime.Object { return &corev1.EndpointsList{} },
+		Deprecated: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+		Prefix:     "services/endpoints",
+		Default: func(e *corev1.Endpoints) {
+			for i := range e.Subsets {
+				for j := range e.Subsets[i].Ports {
+					if e.Subsets[i].Ports[j].Protocol == "" {
+						e.Subsets[i].Ports[j].Protocol = corev1.ProtocolTCP
+					}
+				}
+			}
+		},
+		CreateOnUpdate: true,
+		Validate:       validateEndpoints,
+		Columns: []metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("Endpoints", corev1.Endpoints{}.SwaggerDoc()["subsets"]),
+			column.Age(),
+		},
+		Row: func(e *corev1.Endpoints, now time.Time) []any {
+			return []any{e.Name, endpointsCell(e.Subsets), column.Since(e.CreationTimestamp, now)}
+		},
+	})
+}
+
+func validateEndpoints(_ context.Context, e, old *corev1.Endpoints) field.ErrorList {
+	before := endpointIPs(old)
+	var faults field.ErrorList
+	for i := range e.Subsets {
+		subset, path := &e.Subsets[i], field.NewPath("subsets").Index(i)
+		if len(subset.Addresses) == 0 && len(subset.NotReadyAddresses) == 0 {
+			faults = append(faults, field.Required(path, "must specify `addresses` or `notReadyAddresses`"))
+		}
+		for j := range subset.Addresses {
+			faults = append(faults, validateEndpointAddress(path.Child("addresses").Index(j), &subset.Addresses[j], before)...)
+		}
+		for j := range subset.NotReadyAddresses {
+			faults = append(faults, validateEndpointAddress(path.Child("notReadyAddresses").Index(j), &subset.NotReadyAddresses[j], before)...)
+		}
+		for j := range subset.Ports {
+			faults = append(faults, validateEndpointPort(path.Child("ports").Index(j), &subset.Ports[j], len(subset.Ports) > 1)...)
+		}
+	}
+	return faults
+}
+
+func endpointIPs(e *corev1.Endpoints) []string {
+	var ips []string
+	if e == nil {
+		return nil
+	}
+	for _, subset := range e.Subsets {
+		for _, list := range [][]corev1.EndpointAddress{subset.Addresses, subset.NotReadyAddresses} {
+			for _, a := range list {
+				ips = append(ips, a.IP)
+			}
+		}
+	}
+	return ips
+}
+
+func validateEndpointAddress(path *field.Path, a *corev1.EndpointAddress, before []string) field.ErrorList {
+	faults := validation.Address(path.Child("ip"), a.IP, before...)
+	if a.Hostname != "" {
+		faults = append(faults, validation.DNSLabel(path.Child("hostname"), a.Hostname)...)
+	}
+	if a.NodeName != nil {
+		for _, text := range apivalidation.NameIsDNSSubdomain(*a.NodeName, false) {
+			faults = append(faults, field.Invalid(path.Child("nodeName"), *a.NodeName, text))
+		}
+	}
+	return append(faults, validation.NotSpecialIP(path.Child("ip"), a.IP)...)
+}
+
+func validateEndpointPort(path *field.Path, p *corev1.EndpointPort, named bool) field.ErrorList {
+	var faults field.ErrorList
+	switch {
+	case p.Name != "":
+		faults = append(faults, validation.DNSLabel(path.Child("name"), p.Name)...)
+	case named:
+		faults = append(faults, field.Required(path.Child("name"), ""))
+	}
+	faults = append(faults, validation.PortNumber(path.Child("port"), p.Port)...)
+	faults = append(faults, validateProtocol(path.Child("protocol"), p.Protocol)...)
+	if p.AppProtocol != nil {
+		faults = append(faults, validation.QualifiedName(path.Child("appProtocol"), *p.AppProtocol)...)
+	}
+	return faults
+}
+
+func validateProtocol(path *field.Path, p corev1.Protocol) field.ErrorList {
+	return validation.OneOf(path, p, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)
+}
+
+// endpointsCell shows the first addresses that are ready, and how many more there are.
+func endpointsCell(subsets []corev1.EndpointSubset) string {
+	var all []string
+	for _, s := range subsets {
+		for _, p := range s.Ports {
+			for _, a := range s.Addresses {
+				all = append(all, net.JoinHostPort(a.IP, strconv.Itoa(int(p.Port))))
+			}
+		}
+		if len(s.Ports) == 0 {
+			for _, a := range s.Addresses {
+				all = append(all, a.IP)
+			}
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return column.None
+	case len(all) > shownEndpoints:
+		return fmt.Sprintf("%s + %d more...", strings.Join(all[:shownEndpoints], ","), len(all)-shownEndpoints)
+	}
+	return strings.Join(all, ",")
+}

@@ -1,0 +1,232 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+)
+
+// Node declares nodes. streams are the subresources that reach into the node: proxy.
+func Node(streams ...resource.Subresource[*corev1.Node]) *resource.Resource {
+	return resource.Define(resource.Definition[*corev1.Node]{
+		Kind:          corev1.SchemeGroupVersion.WithKind("Node"),
+		Plural:        "nodes",
+		Singular:      "node",
+		ShortNames:    []string{"no"},
+		ClusterScoped: true,
+		New:           func() *corev1.Node { return &corev1.Node{} },
+		NewList:       func() runtime.Object { return &corev1.NodeList{} },
+		Prefix:        "minions",
+		Default:       defaultNode,
+		Prepare: func(_ context.Context, n, old *corev1.Node) {
+			// A kubelet registers itself with a status; later changes go through the subresource.
+			if old != nil {
+				n.Status = *old.Status.DeepCopy()
+			}
+			dropNodeConfig(n, old)
+		},
+		Validate: validateNode,
+		Warn:     warnNode,
+		Reset:    []string{"status"},
+		Columns:  nodeColumns(),
+		Row:      nodeRow,
+		Fields: func(n *corev1.Node) map[string]string {
+			return map[string]string{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
+		},
+		FieldNames: []string{"spec.unschedulable"},
+		Subresources: append([]resource.Subresource[*corev1.Node]{{
+			Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("Node"), Verbs: []string{"get", "patch", "update"},
+			Update: &resource.UpdatePart[*corev1.Node]{
+				Prepare: func(_ context.Context, n, old *corev1.Node) {
+					n.Spec = *old.Spec.DeepCopy()
+					dropNodeConfig(n, old)
+				},
+				Validate: validateNode,
+				Reset:    []string{"spec"},
+			},
+		}}, streams...),
+	})
+}
+
+// defaultNode keeps the pod network and the list of pod networks together, and lets all of a node's
+// capacity be allocatable where nothing else is said.
+func defaultNode(n *corev1.Node) {
+	switch s := &n.Spec; {
+	case s.PodCIDR != "" && (len(s.PodCIDRs) == 0 || s.PodCIDRs[0] != s.PodCIDR):
+		s.PodCIDRs = []string{s.PodCIDR}
+	case s.PodCIDR == "" && len(s.PodCIDRs) > 0:
+		s.PodCIDR = s.PodCIDRs[0]
+	}
+	if n.Status.Allocatable == nil && n.Status.Capacity != nil {
+		n.Status.Allocatable = n.Status.Capacity.DeepCopy()
+	}
+	defaults.Resources(n.Status.Capacity)
+	defaults.Resources(n.Status.Allocatable)
+}
+
+// dropNodeConfig forgets the configuration that kubelets once took from the API, but where it stands.
+func dropNodeConfig(n, old *corev1.Node) {
+	if old == nil || old.Spec.ConfigSource == nil {
+		n.Spec.ConfigSource = nil
+	}
+	if old == nil || old.Status.Config == nil {
+		n.Status.Config = nil
+	}
+}
+
+func warnNode(_ context.Context, n, old *corev1.Node) []string {
+	var warnings []string
+	if n.Spec.ConfigSource != nil {
+		warnings = append(warnings, "spec.configSource: the feature is no longer available")
+	}
+	if n.Spec.DoNotUseExternalID != "" && (old == nil || old.Spec.DoNotUseExternalID != n.Spec.DoNotUseExternalID) {
+		warnings = append(warnings, "spec.externalID: this field is deprecated, and is unused by Kubernetes")
+	}
+	if len(n.Spec.PodCIDRs) > 0 && (old == nil || !slices.Equal(old.Spec.PodCIDRs, n.Spec.PodCIDRs)) {
+		for i, value := range n.Spec.PodCIDRs {
+			warnings = append(warnings, utilvalidation.GetWarningsForCIDR(field.NewPath("spec", "podCIDRs").Index(i), value)...)
+		}
+	}
+	return warnings
+}
+
+// validateNode judges whole nodes and their status alike.
+func validateNode(_ context.Context, n, old *corev1.Node) field.ErrorList {
+	meta, spec := field.NewPath("metadata"), field.NewPath("spec")
+	faults := validateAvoidPods(meta.Child("annotations"), n.Annotations[corev1.PreferAvoidPodsAnnotationKey])
+	if old == nil {
+		faults = append(faults, validateTaints(meta.Child("taints"), n.Spec.Taints)...)
+		faults = append(faults, validateNodeResources(n)...)
+		return append(faults, validatePodNetworks(spec.Child("podCIDRs"), n.Spec.PodCIDRs)...)
+	}
+	faults = append(faults, validateNodeResources(n)...)
+	faults = append(faults, validateNodeAddresses(field.NewPath("status", "addresses"), n.Status.Addresses)...)
+	faults = append(faults, podNetworksStay(spec.Child("podCIDRs"), n.Spec.PodCIDRs, old.Spec.PodCIDRs)...)
+	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
+		faults = append(faults, field.Forbidden(spec.Child("providerID"), `node updates may not change providerID except from "" to valid`))
+	}
+	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
+		faults = append(faults, field.Forbidden(spec.Child("externalID"), "may not be updated"))
+	}
+	return append(faults, validateTaints(meta.Child("taints"), n.Spec.Taints)...)
+}
+
+func validateTaints(path *field.Path, taints []corev1.Taint) field.ErrorList {
+	var faults field.ErrorList
+	type identity struct {
+		key    string
+		effect corev1.TaintEffect
+	}
+	seen := map[identity]bool{}
+	for i := range taints {
+		t, at := &taints[i], path.Index(i)
+		faults = append(faults, validation.QualifiedName(at.Child("key"), t.Key)...)
+		for _, text := range utilvalidation.IsValidLabelValue(t.Value) {
+			faults = append(faults, field.Invalid(at.Child("value"), t.Value, text))
+		}
+		faults = append(faults, validation.OneOf(at.Child("effect"), t.Effect,
+			corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
+		if id := (identity{t.Key, t.Effect}); seen[id] {
+			twice := field.Duplicate(at, validation.GoNames(*t))
+			twice.Detail = "taints must be unique by key and effect pair"
+			faults = append(faults, twice)
+		} else {
+			seen[id] = true
+		}
+	}
+	return faults
+}
+
+func validateNodeResources(n *corev1.Node) field.ErrorList {
+	var faults field.ErrorList
+	for _, part := range []struct {
+		name string
+		list corev1.ResourceList
+	}{{"capacity", n.Status.Capacity}, {"allocatable", n.Status.Allocatable}} {
+		names := make([]string, 0, len(part.list))
+		for name := range part.list {
+			names = append(names, string(name))
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			kind := corev1.ResourceName(name)
+			faults = append(faults, validation.Quantity(field.NewPath("status", part.name, name), kind, part.list[kind])...)
+		}
+	}
+	return faults
+}
+
+func validateNodeAddresses(path *field.Path, list []corev1.NodeAddress) field.ErrorList {
+	var faults field.ErrorList
+	for i, a := range list {
+		if slices.Contains(list[:i], a) {
+			faults = append(faults, field.Duplicate(path.Index(i), validation.GoNames(a)))
+		}
+	}
+	return faults
+}
+
+func validatePodNetworks(path *field.Path, list []string) field.ErrorList {
+	var faults field.ErrorList
+	for i, value := range list {
+		faults = append(faults, validation.Network(path.Index(i), value)...)
+	}
+	if len(list) < 2 || len(faults) > 0 {
+		return faults
+	}
+	if dual, err := netutils.IsDualStackCIDRStrings(list); err != nil || !dual || len(list) > 2 {
+		faults = append(faults, field.Invalid(path, list, "may specify no more than one CIDR for each IP family"))
+	}
+	return faults
+}
+
+// podNetworksStay refuses to take from a node the networks that its pods live in.
+func podNetworksStay(path *field.Path, now, was []string) field.ErrorList {
+	if len(was) == 0 {
+		return nil
+	}
+	refusal := field.Forbidden(path, `node updates may not change podCIDR except from "" to valid`)
+	if len(now) != len(was) {
+		return field.ErrorList{refusal}
+	}
+	var faults field.ErrorList
+	for i := range was {
+		if now[i] != was[i] {
+			faults = append(faults, refusal)
+		}
+	}
+	return faults
+}
+
+// validateAvoidPods judges the annotation by which a node asks not to be given some controllers' pods.
+func validateAvoidPods(path *field.Path, text string) field.ErrorList {
+	if strings.TrimSpace(text) == "" {
+		return nil
+	}
+	var avoid corev1.AvoidPods
+	if err := json.Unmarshal([]byte(text), &avoid); err != nil {
+		return field.ErrorList{field.Invalid(path.Child("AvoidPods"), corev1.PreferAvoidPodsAnnotationKey, err.Error())}
+	}
+	var faults field.ErrorList
+	for i, a := range avoid.PreferAvoidPods {
+		at := path.Child(corev1.PreferAvoidPodsAnnotationKey).Index(i).Child("PodSignature")
+		if a.PodSignature.PodController == nil {
+			faults = append(faults, field.Required(at, ""))
+		} else if c := a.PodSignature.PodController; c.Controller == nil || !*c.Controller {
+			faults = append(faults, field.Invalid(at.Child("PodController").Child("Controller"), c.Controller, "must point to a controller"))
+		}
+	}
+	return faults
+}

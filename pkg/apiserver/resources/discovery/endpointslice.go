@@ -1,0 +1,256 @@
+// Package discovery declares the resources of the group discovery.k8s.io.
+package discovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+)
+
+// What a slice may hold.
+const (
+	maxAddresses = 100
+	maxEndpoints = 1000
+	maxPorts     = 20000
+	maxHints     = 8
+	shown        = 3 // in a row
+)
+
+// EndpointSlice declares endpoint slices.
+func EndpointSlice() *resource.Resource {
+	doc := discoveryv1.EndpointSlice{}.SwaggerDoc()
+	return resource.Define(resource.Definition[*discoveryv1.EndpointSlice]{
+		Kind:     discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"),
+		Plural:   "endpointslices",
+		Singular: "endpointslice",
+		New:      func() *discoveryv1.EndpointSlice { return &discoveryv1.EndpointSlice{} },
+		NewList:  func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
+		Prefix:   "endpointslices",
+		Default:  defaultEndpointSlice,
+		Prepare:  prepareEndpointSlice,
+		Validate: validateEndpointSlice,
+		Warn:     warnEndpointSlice,
+		Spec:     counted,
+		Columns: []metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("AddressType", doc["addressType"]),
+			column.Text("Ports", doc["ports"]),
+			column.Text("Endpoints", doc["endpoints"]),
+			column.Age(),
+		},
+		Row: func(s *discoveryv1.EndpointSlice, now time.Time) []any {
+			return []any{s.Name, string(s.AddressType), portsCell(s.Ports), endpointsCell(s.Endpoints), column.Since(s.CreationTimestamp, now)}
+		},
+	})
+}
+
+// counted is what raises the generation: all that a slice says, and its labels, by which it belongs to a
+// service.
+func counted(s *discoveryv1.EndpointSlice) any {
+	c := &discoveryv1.EndpointSlice{AddressType: s.AddressType}
+	if len(s.Labels) > 0 {
+		c.Labels = s.Labels
+	}
+	if len(s.Endpoints) > 0 {
+		c.Endpoints = s.Endpoints
+	}
+	if len(s.Ports) > 0 {
+		c.Ports = s.Ports
+	}
+	return c
+}
+
+func defaultEndpointSlice(s *discoveryv1.EndpointSlice) {
+	for i := range s.Ports {
+		p := &s.Ports[i]
+		if p.Name == nil {
+			p.Name = new(string)
+		}
+		if p.Protocol == nil {
+			tcp := corev1.ProtocolTCP
+			p.Protocol = &tcp
+		}
+	}
+}
+
+// prepareEndpointSlice drops the topology of former versions, but where nothing changes.
+func prepareEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) {
+	if old != nil && equality.Semantic.DeepEqual(s.Endpoints, old.Endpoints) {
+		return
+	}
+	for i := range s.Endpoints {
+		s.Endpoints[i].DeprecatedTopology = nil
+	}
+}
+
+func warnEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) []string {
+	if s.AddressType == discoveryv1.AddressTypeFQDN && (old == nil || old.AddressType != s.AddressType) {
+		return []string{"spec.addressType: FQDN endpoints are deprecated"}
+	}
+	return nil
+}
+
+func validateEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) field.ErrorList {
+	faults := validation.OneOf(field.NewPath("addressType"), s.AddressType,
+		discoveryv1.AddressTypeFQDN, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6)
+	faults = append(faults, validatePorts(field.NewPath("ports"), s.Ports)...)
+	faults = append(faults, validateEndpoints(field.NewPath("endpoints"), s.AddressType, s.Endpoints)...)
+	if old != nil {
+		faults = append(faults, validation.Unchanged(field.NewPath("addressType"), s.AddressType, old.AddressType)...)
+	}
+	return faults
+}
+
+func validatePorts(path *field.Path, ports []discoveryv1.EndpointPort) field.ErrorList {
+	if len(ports) > maxPorts {
+		return field.ErrorList{field.TooMany(path, len(ports), maxPorts)}
+	}
+	var faults field.ErrorList
+	seen := map[string]bool{}
+	for i := range ports {
+		p, at := &ports[i], path.Index(i)
+		if *p.Name != "" {
+			faults = append(faults, validation.DNSLabel(at.Child("name"), *p.Name)...)
+		}
+		if seen[*p.Name] {
+			faults = append(faults, field.Duplicate(at.Child("name"), *p.Name))
+		}
+		seen[*p.Name] = true
+		faults = append(faults, validation.OneOf(at.Child("protocol"), *p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
+		if p.AppProtocol != nil {
+			faults = append(faults, validation.QualifiedName(at.Child("appProtocol"), *p.AppProtocol)...)
+		}
+	}
+	return faults
+}
+
+func validateEndpoints(path *field.Path, kind discoveryv1.AddressType, list []discoveryv1.Endpoint) field.ErrorList {
+	if len(list) > maxEndpoints {
+		return field.ErrorList{field.TooMany(path, len(list), maxEndpoints)}
+	}
+	var faults field.ErrorList
+	for i := range list {
+		e, at := &list[i], path.Index(i)
+		faults = append(faults, validateAddresses(at.Child("addresses"), kind, e.Addresses)...)
+		if e.NodeName != nil {
+			faults = append(faults, validation.DNSSubdomain(at.Child("nodeName"), *e.NodeName)...)
+		}
+		if e.Hostname != nil {
+			faults = append(faults, validation.DNSLabel(at.Child("hostname"), *e.Hostname)...)
+		}
+		if e.Hints != nil {
+			faults = append(faults, validateHints(at.Child("hints"), e.Hints)...)
+		}
+	}
+	return faults
+}
+
+func validateAddresses(path *field.Path, kind discoveryv1.AddressType, list []string) field.ErrorList {
+	var faults field.ErrorList
+	switch {
+	case len(list) == 0:
+		faults = append(faults, field.Required(path, "must contain at least 1 address"))
+	case len(list) > maxAddresses:
+		faults = append(faults, field.TooMany(path, len(list), maxAddresses))
+	}
+	for i, a := range list {
+		switch kind {
+		case discoveryv1.AddressTypeIPv4:
+			faults = append(faults, validateIP(path, i, a, corev1.IPv4Protocol)...)
+		case discoveryv1.AddressTypeIPv6:
+			faults = append(faults, validateIP(path, i, a, corev1.IPv6Protocol)...)
+		case discoveryv1.AddressTypeFQDN:
+			faults = append(faults, utilvalidation.IsFullyQualifiedDomainName(path.Index(i), a)...)
+		}
+	}
+	return faults
+}
+
+func validateIP(path *field.Path, i int, a string, family corev1.IPFamily) field.ErrorList {
+	if faults := utilvalidation.IsValidIP(path.Index(i), a); len(faults) > 0 {
+		return faults
+	}
+	if validation.FamilyOf(a) != family {
+		return field.ErrorList{field.Invalid(path, a, fmt.Sprintf("must be an %s address", family))}
+	}
+	return validation.NotSpecialIP(path.Index(i), a)
+}
+
+func validateHints(path *field.Path, h *discoveryv1.EndpointHints) field.ErrorList {
+	zones, nodes := make([]string, len(h.ForZones)), make([]string, len(h.ForNodes))
+	for i, z := range h.ForZones {
+		zones[i] = z.Name
+	}
+	for i, n := range h.ForNodes {
+		nodes[i] = n.Name
+	}
+	faults := validateHintNames(path.Child("forZones"), zones, utilvalidation.IsValidLabelValue)
+	return append(faults, validateHintNames(path.Child("forNodes"), nodes, utilvalidation.IsDNS1123Subdomain)...)
+}
+
+func validateHintNames(path *field.Path, list []string, judge func(string) []string) field.ErrorList {
+	if len(list) > maxHints {
+		return field.ErrorList{field.TooMany(path, len(list), maxHints)}
+	}
+	var faults field.ErrorList
+	for i, name := range list {
+		at := path.Index(i).Child("name")
+		if slices.Contains(list[:i], name) {
+			faults = append(faults, field.Duplicate(at, name))
+		}
+		for _, text := range judge(name) {
+			faults = append(faults, field.Invalid(at, name, text))
+		}
+	}
+	return faults
+}
+
+func portsCell(ports []discoveryv1.EndpointPort) string {
+	var list []string
+	for _, p := range ports {
+		switch {
+		case p.Port != nil:
+			list = append(list, strconv.Itoa(int(*p.Port)))
+		case p.Name != nil:
+			list = append(list, *p.Name)
+		default:
+			list = append(list, "*")
+		}
+	}
+	return cell(list)
+}
+
+func endpointsCell(endpoints []discoveryv1.Endpoint) string {
+	var list []string
+	for _, e := range endpoints {
+		list = append(list, e.Addresses...)
+	}
+	return cell(list)
+}
+
+// cell joins the first items and counts the others.
+func cell(list []string) string {
+	text := strings.Join(list[:min(len(list), shown)], ",")
+	switch {
+	case text == "":
+		return "<unset>"
+	case len(list) > shown:
+		return fmt.Sprintf("%s + %d more...", text, len(list)-shown)
+	}
+	return text
+}
