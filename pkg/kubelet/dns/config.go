@@ -117,23 +117,29 @@ func merge(c *cri.DNSConfig, own *corev1.PodDNSConfig) *cri.DNSConfig {
 		Servers:  distinct(slices.Concat(c.Servers, own.Nameservers)),
 		Searches: distinct(slices.Concat(c.Searches, own.Searches)),
 	}
-	name := func(option string) string { n, _, _ := strings.Cut(option, ":"); return n }
-	for _, o := range c.Options {
-		if !slices.ContainsFunc(own.Options, func(p corev1.PodDNSConfigOption) bool { return p.Name == name(o) }) {
-			merged.Options = append(merged.Options, o)
-		}
-	}
-	for i, o := range own.Options {
-		if slices.ContainsFunc(own.Options[i+1:], func(p corev1.PodDNSConfigOption) bool { return p.Name == o.Name }) {
-			continue
-		}
-		text := o.Name
+	var options []string
+	for _, o := range own.Options {
 		if o.Value != nil && *o.Value != "" {
-			text += ":" + *o.Value
+			options = append(options, o.Name+":"+*o.Value)
+		} else {
+			options = append(options, o.Name)
 		}
-		merged.Options = append(merged.Options, text)
 	}
+	merged.Options = mergeOptions(c.Options, options)
 	return merged
+}
+
+// mergeOptions adds later options to earlier ones; of the same name the latest counts.
+func mergeOptions(earlier, later []string) []string {
+	name := func(option string) string { n, _, _ := strings.Cut(option, ":"); return n }
+	all := slices.Concat(earlier, later)
+	var kept []string
+	for i, o := range all {
+		if !slices.ContainsFunc(all[i+1:], func(l string) bool { return name(l) == name(o) }) {
+			kept = append(kept, o)
+		}
+	}
+	return kept
 }
 
 // limit cuts what resolvers do not take, and says so.

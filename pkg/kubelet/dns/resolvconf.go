@@ -7,7 +7,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 )
 
-// parse reads resolv.conf(5). Of several search or options lines the last counts.
+// parse reads resolv.conf(5). Of several search lines the last counts; options add up.
 func parse(file string) (*cri.DNSConfig, error) {
 	c := &cri.DNSConfig{}
 	var broken error
@@ -35,7 +35,7 @@ func parse(file string) (*cri.DNSConfig, error) {
 				c.Searches = append(c.Searches, s)
 			}
 		case "options":
-			c.Options = fields[1:]
+			c.Options = mergeOptions(c.Options, fields[1:])
 		}
 	}
 	return c, broken

@@ -51,7 +51,7 @@ func envFileValue(content, key string) (value string, has bool, err error) {
 		}
 		tail, next := cutLine(after)
 		if tail = strings.TrimSpace(tail); tail != "" && tail[0] != '#' {
-			return "", false, fmt.Errorf("line %d: %q after the closing quote", line, tail)
+			return "", false, fmt.Errorf("line %d: text after the closing quote", line)
 		}
 		if name == key {
 			value, has = text, true

@@ -74,7 +74,7 @@ func (e *MountError) Error() string {
 // Unwrap gives the cause.
 func (e *MountError) Unwrap() error { return e.Err }
 
-// Setup makes every volume of the pod, or brings it up to date. It is idempotent, and meant to be called
+// Setup makes every volume that a container of the pod mounts, or brings it up to date. It is idempotent, and meant to be called
 // before containers start and again whenever something that a volume holds may have changed. All volumes
 // are tried; the error joins a *MountError for each that failed.
 func (m *Manager) Setup(ctx context.Context, pod *corev1.Pod) error {
@@ -83,8 +83,12 @@ func (m *Manager) Setup(ctx context.Context, pod *corev1.Pod) error {
 	}
 	s := &setup{Manager: m, ctx: ctx, pod: pod}
 	var failed []error
+	used := usedVolumes(pod)
 	for i := range pod.Spec.Volumes {
 		v := &pod.Spec.Volumes[i]
+		if !used[v.Name] {
+			continue
+		}
 		if err := s.volume(v); err != nil {
 			failed = append(failed, &MountError{v.Name, err})
 		}

@@ -5,20 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
 // own gives a volume to the pod's fsGroup, if it has one: everything in dir gets that group, and the
-// group may read it, and write it unless readOnly; directories pass the group on. With policy
-// OnRootMismatch nothing is done when dir itself is so already.
-func (s *setup) own(dir string, readOnly bool, policy *corev1.PodFSGroupChangePolicy) error {
+// group may read it, and write it unless readOnly; directories pass the group on.
+// fsGroupChangePolicy has no effect on the types of volumes made here: they are new, and small or empty.
+func (s *setup) own(dir string, readOnly bool) error {
 	group := s.fsGroup()
 	if group == nil {
-		return nil
-	}
-	if policy != nil && *policy == corev1.FSGroupChangeOnRootMismatch && rootMatches(dir, *group, readOnly) {
 		return nil
 	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -56,14 +50,4 @@ func groupBits(dir, readOnly bool) fs.FileMode {
 		bits |= fs.ModeSetgid | 0o110
 	}
 	return bits
-}
-
-func rootMatches(dir string, group int64, readOnly bool) bool {
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return false
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	want := groupBits(true, readOnly)
-	return ok && int64(stat.Gid) == group && info.Mode()&want == want
 }

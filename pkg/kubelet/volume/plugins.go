@@ -42,6 +42,23 @@ func (s *setup) volume(v *corev1.Volume) error {
 	return p.setUp(s, v, s.dir(s.pod.UID, p, v.Name))
 }
 
+// usedVolumes are the volumes that a container mounts or takes its environment from. The others are not
+// made: what they need may not exist.
+func usedVolumes(pod *corev1.Pod) map[string]bool {
+	used := map[string]bool{}
+	for _, c := range everyContainer(pod) {
+		for _, m := range c.VolumeMounts {
+			used[m.Name] = true
+		}
+		for _, e := range c.Env {
+			if e.ValueFrom != nil && e.ValueFrom.FileKeyRef != nil {
+				used[e.ValueFrom.FileKeyRef.VolumeName] = true
+			}
+		}
+	}
+	return used
+}
+
 func pluginOf(v *corev1.Volume) (*plugin, error) {
 	for _, p := range plugins {
 		if p.is(&v.VolumeSource) {

@@ -2,7 +2,6 @@ package volume
 
 import (
 	"errors"
-	"fmt"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -67,7 +66,7 @@ func (s *setup) addToken(p payload, t *corev1.ServiceAccountTokenProjection, mod
 	account := s.pod.Spec.ServiceAccountName
 	answer, err := s.Tokens.Token(s.ctx, s.pod.Namespace, account, r)
 	if err != nil {
-		return fmt.Errorf("service account %s/%s: %w", s.pod.Namespace, account, err)
+		return err
 	}
 	if at := s.Tokens.RefreshAt(s.pod.Namespace, account, r); !at.IsZero() && (s.refreshAt.IsZero() || at.Before(s.refreshAt)) {
 		s.refreshAt = at

@@ -4,12 +4,12 @@ package volume
 func (s *setup) publish(dir string, memory bool, p payload) error {
 	var err error
 	if memory {
-		err = s.tmpfs(dir, memoryLimit(s.pod, nil, s.allocatable()))
+		_, err = s.tmpfs(dir, memoryLimit(s.pod, nil, s.allocatable()))
 	} else {
-		err = makeDirectory(dir)
+		_, err = makeDirectory(dir)
 	}
 	if err != nil {
 		return err
 	}
-	return swap(dir, p, s.Clock.Now(), func() error { return s.own(dir, true, nil) })
+	return swap(dir, p, s.Clock.Now(), func() error { return s.own(dir, true) })
 }

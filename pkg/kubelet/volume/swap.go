@@ -26,7 +26,8 @@ const (
 //
 // prepare is called before the change, when the new files lie there.
 func swap(dir string, p payload, now time.Time, prepare func() error) error {
-	if err := p.validate(); err != nil {
+	p, err := p.normal()
+	if err != nil {
 		return err
 	}
 	old, err := os.Readlink(filepath.Join(dir, current))
@@ -34,7 +35,7 @@ func swap(dir string, p payload, now time.Time, prepare func() error) error {
 		return fmt.Errorf("reading the volume's present state: %w", err)
 	}
 	if old != "" && p.sameAs(filepath.Join(dir, old)) {
-		return p.link(dir)
+		return p.show(dir, old) // which an earlier change may not have come to
 	}
 	fresh, err := os.MkdirTemp(dir, now.UTC().Format("..2006_01_02_15_04_05."))
 	if err != nil {
@@ -46,10 +47,7 @@ func swap(dir string, p payload, now time.Time, prepare func() error) error {
 	if err := point(dir, filepath.Base(fresh)); err != nil {
 		return errors.Join(err, os.RemoveAll(fresh))
 	}
-	if err := p.link(dir); err != nil {
-		return err
-	}
-	return p.clean(dir, filepath.Base(fresh))
+	return p.show(dir, filepath.Base(fresh))
 }
 
 // point makes ..data lead to the directory name.
@@ -66,23 +64,26 @@ func point(dir, name string) error {
 	return nil
 }
 
-// validate refuses paths that would lead out of the volume or into its bookkeeping.
-func (p payload) validate() error {
-	for path := range p {
+// normal is p with paths as they are on disk. It refuses those that would lead out of the volume or into
+// its bookkeeping.
+func (p payload) normal() (payload, error) {
+	out := payload{}
+	for path, f := range p {
 		switch {
 		case path == "":
-			return errors.New("invalid path: must not be empty")
+			return nil, errors.New("invalid path: must not be empty")
 		case filepath.IsAbs(path):
-			return fmt.Errorf("invalid path: must be relative path: %s", path)
+			return nil, fmt.Errorf("invalid path: must be relative path: %s", path)
 		case len(path) > 4096:
-			return fmt.Errorf("invalid path: must be less than or equal to %d characters", 4096)
+			return nil, fmt.Errorf("invalid path: must be less than or equal to %d characters", 4096)
 		case slices.Contains(strings.Split(path, "/"), ".."):
-			return fmt.Errorf("invalid path: must not contain '..': %s", path)
+			return nil, fmt.Errorf("invalid path: must not contain '..': %s", path)
 		case strings.HasPrefix(path, ".."):
-			return fmt.Errorf("invalid path: must not start with '..': %s", path)
+			return nil, fmt.Errorf("invalid path: must not start with '..': %s", path)
 		}
+		out[filepath.Clean(path)] = f
 	}
-	return nil
+	return out, nil
 }
 
 // sameAs tells whether dir holds exactly p.
@@ -107,16 +108,7 @@ func (p payload) sameAs(dir string) bool {
 		found++
 		return nil
 	})
-	return err == nil && found == len(p.cleaned())
-}
-
-// cleaned is the set of p's paths as they are on disk.
-func (p payload) cleaned() map[string]bool {
-	all := map[string]bool{}
-	for path := range p {
-		all[filepath.Clean(path)] = true
-	}
-	return all
+	return err == nil && found == len(p)
 }
 
 func (p payload) write(dir string) error {
@@ -125,11 +117,27 @@ func (p payload) write(dir string) error {
 	}
 	for path, f := range p {
 		full := filepath.Join(dir, path)
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		if err := makeParents(dir, filepath.Dir(path)); err != nil {
 			return fmt.Errorf("writing the volume's content: %w", err)
 		}
 		if err := f.write(full); err != nil {
 			return fmt.Errorf("writing the volume's content: %w", err)
+		}
+	}
+	return nil
+}
+
+// makeParents makes the directories of relative below dir, whatever the umask is.
+func makeParents(dir, relative string) error {
+	for _, name := range strings.Split(relative, "/") {
+		dir = filepath.Join(dir, name)
+		if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -161,11 +169,19 @@ func permissions(mode int32) fs.FileMode {
 // names are the first elements of p's paths: what is seen in the volume.
 func (p payload) names() map[string]bool {
 	all := map[string]bool{}
-	for path := range p.cleaned() {
+	for path := range p {
 		first, _, _ := strings.Cut(path, "/")
 		all[first] = true
 	}
 	return all
+}
+
+// show makes the volume look as p says, with the content in the directory named content.
+func (p payload) show(dir, content string) error {
+	if err := p.link(dir); err != nil {
+		return err
+	}
+	return p.clean(dir, content)
 }
 
 // link makes the names that are seen in the volume.

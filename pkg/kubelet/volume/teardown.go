@@ -75,9 +75,10 @@ func (m *Manager) mountedBelow(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
 	}
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`) // as /proc/mounts writes them
 	var below []string
 	for _, p := range all {
-		if path := strings.TrimSuffix(p.Path, `\040(deleted)`); strings.HasPrefix(path, dir+"/") {
+		if path := unescape.Replace(strings.TrimSuffix(p.Path, `\040(deleted)`)); strings.HasPrefix(path, dir+"/") {
 			below = append(below, path)
 		}
 	}
