@@ -31,7 +31,7 @@ const freshWait = 3 * time.Second
 // listOptions reads and checks the query of a list or a watch.
 func (s *Served) listOptions(r *http.Request, info *request.Info) (*internalversion.ListOptions, error) {
 	opts := &internalversion.ListOptions{}
-	if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), schema.GroupVersion{Version: "v1"}, opts); err != nil {
+	if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), metav1.SchemeGroupVersion, opts); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	if info.Verb == "watch" {
