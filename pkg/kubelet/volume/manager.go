@@ -28,6 +28,7 @@ import (
 type Tokens interface {
 	Token(ctx context.Context, namespace, serviceAccount string, r *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error)
 	RefreshAt(namespace, serviceAccount string, r *authenticationv1.TokenRequest) time.Time
+	Forget(pod types.UID)
 }
 
 // Config is what a Manager needs.

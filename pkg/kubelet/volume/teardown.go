@@ -40,6 +40,9 @@ func (m *Manager) Teardown(ctx context.Context, pod types.UID) error {
 }
 
 func (m *Manager) forget(pod types.UID) {
+	if m.Tokens != nil {
+		m.Tokens.Forget(pod)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.refreshAt, pod)
