@@ -19,6 +19,7 @@ import (
 type Server struct {
 	cfg     Config
 	handler http.Handler
+	runtime *http.Transport // to the runtime's streaming server
 }
 
 // New makes a server; Run opens its ports.
@@ -26,7 +27,12 @@ func New(cfg Config) *Server {
 	if cfg.StreamIdle == 0 {
 		cfg.StreamIdle = defaultStreamIdle
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, runtime: &http.Transport{
+		DialContext: (&net.Dialer{Timeout: 30 * time.Second}).DialContext, DisableKeepAlives: true, DisableCompression: true,
+		Protocols: http1(),
+		// The runtime listens on loopback with a certificate that nobody vouches for, where it has one at all.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
+	}}
 	s.handler = s.permitted(s.routes())
 	return s
 }
@@ -68,6 +74,13 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
+}
+
+// http1 is the version of HTTP that can be left for another protocol.
+func http1() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return p
 }
 
 func listen(ctx context.Context, address string, port int, flag string) (net.Listener, error) {
