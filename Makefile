@@ -85,8 +85,8 @@ lint: ## go vet, gofmt and staticcheck
 	$(GO) tool -modfile=build/tools/go.mod staticcheck ./...
 
 .PHONY: bench
-bench: ## measure the pure cores with Go's benchmarks
-	$(GO) test -p 1 -run '^$$' -bench . -benchmem ./pkg/...
+bench: build $(BIN)/etcd ## measure: the API, start to ready, the idle cluster, pod starts (the last two need make up)
+	test/bench/run
 
 .PHONY: refresh-oracle
 refresh-oracle: ## copy recorded answers and benchmarks anew from ../shared, where that is there
