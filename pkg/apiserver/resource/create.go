@@ -21,8 +21,12 @@ func (s *Store) Create(ctx context.Context, obj Object, w *Write) (Object, error
 	return s.create(ctx, obj, w, func(o Object) (Object, error) { return s.ownedAnew(o, w) })
 }
 
-// create runs the rules; own settles field ownership after admission.
+// create runs the rules; own settles field ownership before admission, whose changes nobody owns.
 func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Object) (Object, error)) (Object, error) {
+	obj, err := own(obj)
+	if err != nil {
+		return nil, err
+	}
 	a := w.attributes(admission.Create, obj, nil)
 	if err := w.Admission.Admit(ctx, a); err != nil {
 		return nil, err
@@ -30,10 +34,6 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 	obj = a.Object.(Object)
 	if s.Default != nil {
 		s.Default(obj)
-	}
-	obj, err := own(obj)
-	if err != nil {
-		return nil, err
 	}
 	generated := obj.GetName() == "" && obj.GetGenerateName() != ""
 	for try := 1; ; try++ {

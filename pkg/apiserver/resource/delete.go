@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/storage"
@@ -92,15 +93,15 @@ func (s *Store) deletePreconditions(old Object, name string, options *metav1.Del
 	if p == nil {
 		return nil
 	}
-	conflict := func(what string, want, have any) error {
-		return apierrors.NewConflict(s.GroupResource(), name,
-			fmt.Errorf("Precondition failed: %s in precondition: %v, %s in object meta: %v", what, want, what, have))
+	conflict := func(what string, want, have any, happened string) error {
+		return apierrors.NewConflict(schema.GroupResource{Group: s.Kind.Group, Resource: s.Kind.Kind}, name,
+			fmt.Errorf("the %s in the precondition (%v) does not match the %s in record (%v). The object might have been %s", what, want, what, have, happened))
 	}
 	if p.UID != nil && *p.UID != old.GetUID() {
-		return conflict("UID", *p.UID, old.GetUID())
+		return conflict("UID", *p.UID, old.GetUID(), "deleted and then recreated")
 	}
 	if p.ResourceVersion != nil && *p.ResourceVersion != old.GetResourceVersion() {
-		return conflict("ResourceVersion", *p.ResourceVersion, old.GetResourceVersion())
+		return conflict("ResourceVersion", *p.ResourceVersion, old.GetResourceVersion(), "modified")
 	}
 	return nil
 }

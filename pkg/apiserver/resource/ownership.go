@@ -129,8 +129,17 @@ func (c ownConvertor) Convert(_, _, _ any) error {
 	return fmt.Errorf("%s has one version", c.s.Kind.Kind)
 }
 
+// ConvertToVersion gives what apply has merged the kind's Go type.
 func (c ownConvertor) ConvertToVersion(in runtime.Object, _ runtime.GroupVersioner) (runtime.Object, error) {
-	return in, nil
+	merged, dynamic := in.(*unstructured.Unstructured)
+	out := c.s.New()
+	if _, custom := out.(*unstructured.Unstructured); !dynamic || custom {
+		return in, nil
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(merged.Object, out); err != nil {
+		return nil, fmt.Errorf("reading the applied %s: %w", c.s.Kind.Kind, err)
+	}
+	return out, nil
 }
 
 func (c ownConvertor) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {

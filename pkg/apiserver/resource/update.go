@@ -167,8 +167,15 @@ func (s *Store) precondition(obj, old Object, name string) error {
 	return nil
 }
 
-// settle lets admission change the object and then settles who owns which fields.
+// settle settles who owns which fields, and then lets admission change the object: nobody owns what it
+// changes.
 func (s *Store) settle(ctx context.Context, w *Write, part *UpdatePart[Object], obj, old Object) (Object, error) {
+	if !w.Applied {
+		var err error
+		if obj, err = s.owned(old, obj, w); err != nil {
+			return nil, err
+		}
+	}
 	managed := obj.GetManagedFields()
 	a := w.attributes(admission.Update, obj, old)
 	if err := w.Admission.Admit(ctx, a); err != nil {
@@ -178,11 +185,8 @@ func (s *Store) settle(ctx context.Context, w *Write, part *UpdatePart[Object], 
 	if s.Default != nil {
 		s.Default(obj)
 	}
-	if w.Applied {
-		return obj, nil
-	}
 	obj.SetManagedFields(managed)
-	return s.owned(old, obj, w)
+	return obj, nil
 }
 
 func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[Object], obj, old Object) error {
