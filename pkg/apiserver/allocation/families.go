@@ -202,7 +202,8 @@ func joinClusterIPs(s, old *corev1.Service) {
 		return
 	}
 	was := &old.Spec
-	if now.ClusterIP == was.ClusterIP || !slices.Equal(now.ClusterIPs, was.ClusterIPs) {
+	left := len(now.ClusterIPs) == 0 && now.Type != corev1.ServiceTypeExternalName
+	if now.ClusterIP == was.ClusterIP || !left && !slices.Equal(now.ClusterIPs, was.ClusterIPs) {
 		return
 	}
 	now.ClusterIPs = nil

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -245,6 +247,11 @@ func refusePort(s *corev1.Service, i int, port int32, err error) error {
 
 // update takes what is new; had are the node ports that the service holds.
 func (p *plan) update(s *corev1.Service, had []int) error {
+	type use struct {
+		Protocol corev1.Protocol
+		NodePort int32
+	}
+	seen := map[use]bool{}
 	for i := range s.Spec.Ports {
 		port := &s.Spec.Ports[i]
 		switch {
@@ -260,18 +267,21 @@ func (p *plan) update(s *corev1.Service, had []int) error {
 				return refusePort(s, i, port.NodePort, err)
 			}
 		}
+		if u := (use{port.Protocol, port.NodePort}); u.NodePort != 0 && seen[u] {
+			return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError,
+				Message: fmt.Sprintf("duplicate nodePort: %v", u)}}
+		}
+		seen[use{port.Protocol, port.NodePort}] = true
 	}
 	return nil
 }
 
-// health gives the port at which load balancers ask for a node's health; it never changes.
+// health gives the port at which load balancers ask for a node's health. It never changes, which validation
+// sees to.
 func (p *plan) health(s *corev1.Service, was *corev1.ServiceSpec) error {
 	before := was != nil && needsHealthCheck(was)
 	switch now := needsHealthCheck(&s.Spec); {
 	case now && before:
-		if s.Spec.HealthCheckNodePort != was.HealthCheckNodePort {
-			return refuse(s, field.ErrorList{field.Forbidden(field.NewPath("spec", "healthCheckNodePort"), "field is immutable")})
-		}
 	case now && s.Spec.HealthCheckNodePort != 0:
 		if err := p.take(int(s.Spec.HealthCheckNodePort)); err != nil {
 			return apierrors.NewInternalError(fmt.Errorf("failed to allocate requested HealthCheck NodePort %v: %w", s.Spec.HealthCheckNodePort, err))

@@ -37,11 +37,17 @@ func Node(streams ...resource.Subresource[*corev1.Node]) *resource.Resource {
 			}
 			dropNodeConfig(n, old)
 		},
-		Validate: validateNode,
-		Warn:     warnNode,
-		Reset:    []string{"status"},
-		Columns:  nodeColumns(),
-		Row:      nodeRow,
+		Validate: func(_ context.Context, n, old *corev1.Node) field.ErrorList {
+			faults := validateNewNode(n)
+			if old != nil {
+				faults = append(faults, validateChangedNode(n, old)...)
+			}
+			return faults
+		},
+		Warn:    warnNode,
+		Reset:   []string{"status"},
+		Columns: nodeColumns(),
+		Row:     nodeRow,
 		Fields: func(n *corev1.Node) map[string]string {
 			return map[string]string{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
 		},
@@ -53,7 +59,7 @@ func Node(streams ...resource.Subresource[*corev1.Node]) *resource.Resource {
 					n.Spec = *old.Spec.DeepCopy()
 					dropNodeConfig(n, old)
 				},
-				Validate: validateNode,
+				Validate: func(_ context.Context, n, old *corev1.Node) field.ErrorList { return validateChangedNode(n, old) },
 				Reset:    []string{"spec"},
 			},
 		}}, streams...),
@@ -102,15 +108,19 @@ func warnNode(_ context.Context, n, old *corev1.Node) []string {
 	return warnings
 }
 
-// validateNode judges whole nodes and their status alike.
-func validateNode(_ context.Context, n, old *corev1.Node) field.ErrorList {
+// validateNewNode judges a node by itself.
+func validateNewNode(n *corev1.Node) field.ErrorList {
+	meta := field.NewPath("metadata")
+	faults := validateAvoidPods(meta.Child("annotations"), n.Annotations[corev1.PreferAvoidPodsAnnotationKey])
+	faults = append(faults, validateTaints(meta.Child("taints"), n.Spec.Taints)...)
+	faults = append(faults, validateNodeResources(n)...)
+	return append(faults, validatePodNetworks(field.NewPath("spec", "podCIDRs"), n.Spec.PodCIDRs)...)
+}
+
+// validateChangedNode judges a node and what may not change, of whole nodes and of their status alike.
+func validateChangedNode(n, old *corev1.Node) field.ErrorList {
 	meta, spec := field.NewPath("metadata"), field.NewPath("spec")
 	faults := validateAvoidPods(meta.Child("annotations"), n.Annotations[corev1.PreferAvoidPodsAnnotationKey])
-	if old == nil {
-		faults = append(faults, validateTaints(meta.Child("taints"), n.Spec.Taints)...)
-		faults = append(faults, validateNodeResources(n)...)
-		return append(faults, validatePodNetworks(spec.Child("podCIDRs"), n.Spec.PodCIDRs)...)
-	}
 	faults = append(faults, validateNodeResources(n)...)
 	faults = append(faults, validateNodeAddresses(field.NewPath("status", "addresses"), n.Status.Addresses)...)
 	faults = append(faults, podNetworksStay(spec.Child("podCIDRs"), n.Spec.PodCIDRs, old.Spec.PodCIDRs)...)

@@ -176,6 +176,9 @@ func dropByType(s, old *corev1.Service) {
 	if ReachableFromOutside(old) && !ReachableFromOutside(s) && now.ExternalTrafficPolicy == was.ExternalTrafficPolicy {
 		now.ExternalTrafficPolicy = ""
 	}
+	if was.Type != corev1.ServiceTypeExternalName && now.Type == corev1.ServiceTypeExternalName && equal(now.InternalTrafficPolicy, was.InternalTrafficPolicy) {
+		now.InternalTrafficPolicy = nil
+	}
 	if now.Type != corev1.ServiceTypeLoadBalancer {
 		s.Status.LoadBalancer = corev1.LoadBalancerStatus{}
 	}

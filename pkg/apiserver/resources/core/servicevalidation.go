@@ -30,6 +30,9 @@ func validateService(_ context.Context, s, old *corev1.Service) field.ErrorList 
 		if s.Spec.Type == corev1.ServiceTypeLoadBalancer && old.Spec.Type == s.Spec.Type && !equal(s.Spec.LoadBalancerClass, old.Spec.LoadBalancerClass) {
 			faults = append(faults, field.Invalid(field.NewPath("spec", "loadBalancerClass"), s.Spec.LoadBalancerClass, changesOnce))
 		}
+		if NeedsHealthCheck(s) && NeedsHealthCheck(old) && s.Spec.HealthCheckNodePort != old.Spec.HealthCheckNodePort {
+			faults = append(faults, field.Forbidden(field.NewPath("spec", "healthCheckNodePort"), validation.Immutable))
+		}
 	}
 	path := field.NewPath("spec")
 	faults = append(faults, validateTopologyAnnotations(s)...)

@@ -90,6 +90,9 @@ func defaultEndpointSlice(s *discoveryv1.EndpointSlice) {
 
 // prepareEndpointSlice drops the topology of former versions, but where nothing changes.
 func prepareEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) {
+	if len(s.Endpoints) == 0 {
+		s.Endpoints = nil // as it comes back from etcd
+	}
 	if old != nil && equality.Semantic.DeepEqual(s.Endpoints, old.Endpoints) {
 		return
 	}

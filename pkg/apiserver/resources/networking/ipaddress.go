@@ -34,8 +34,8 @@ func IPAddress() *resource.Resource {
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("ParentRef", networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"]),
-			column.Age(),
 		},
+		// kube-apiserver gives rows an age and has no column for it.
 		Row: func(a *networkingv1.IPAddress, now time.Time) []any {
 			return []any{a.Name, parent(a.Spec.ParentRef), column.Since(a.CreationTimestamp, now)}
 		},
