@@ -1,0 +1,64 @@
+package host
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// MountsUnder lists the mount points at or below the directories, the deepest first, as they must be
+// unmounted.
+func MountsUnder(dirs ...string) ([]string, error) {
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("reading what is mounted: %w", err)
+	}
+	return mountsUnder(string(data), dirs), nil
+}
+
+func mountsUnder(mountinfo string, dirs []string) (points []string) {
+	for line := range strings.Lines(mountinfo) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		at := unescape(fields[4])
+		if slices.ContainsFunc(dirs, func(d string) bool { return at == d || strings.HasPrefix(at, d+"/") }) {
+			points = append(points, at)
+		}
+	}
+	slices.Reverse(points) // what is mounted later lies on what was before
+	return points
+}
+
+// unescape reads mountinfo's octal escapes of blanks.
+func unescape(s string) string {
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				out.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		out.WriteByte(s[i])
+	}
+	return out.String()
+}
+
+// Unmount takes a file system away, at once where it is free and as soon as it is otherwise.
+func Unmount(point string) error {
+	err := unix.Unmount(point, unix.UMOUNT_NOFOLLOW)
+	if err == unix.EBUSY {
+		err = unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	}
+	if err != nil && err != unix.EINVAL && err != unix.ENOENT { // gone meanwhile
+		return fmt.Errorf("unmounting %s: %w", point, err)
+	}
+	return nil
+}
