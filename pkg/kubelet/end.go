@@ -75,7 +75,9 @@ func (w *worker) end(ctx context.Context) (next time.Time, done bool) {
 	}
 	w.last = pod.Actions{}
 	if !w.stopContainers() {
-		if !w.gone {
+		if w.gone {
+			w.syncProbes()
+		} else {
 			w.publish(false)
 		}
 		return time.Time{}, false

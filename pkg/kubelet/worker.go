@@ -392,7 +392,21 @@ func (w *worker) syncProbes() {
 	if ips := w.podIPs(); len(ips) > 0 {
 		ip = ips[0]
 	}
-	w.Probes.Sync(w.pod, ip, running)
+	p := w.pod
+	if w.isOver() { // nothing is restarted any more; only who may send requests still matters
+		p = withReadinessOnly(p)
+	}
+	w.Probes.Sync(p, ip, running)
+}
+
+func withReadinessOnly(p *corev1.Pod) *corev1.Pod {
+	p = p.DeepCopy()
+	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+		for i := range list {
+			list[i].LivenessProbe, list[i].StartupProbe = nil, nil
+		}
+	}
+	return p
 }
 
 func (w *worker) podIPs() []string { return pod.PodIPs(w.pod, &w.observed, w.HostIPs()) }

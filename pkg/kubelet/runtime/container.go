@@ -26,7 +26,7 @@ const retry = 10 * time.Second
 func (m *Manager) StartContainer(ctx context.Context, p *corev1.Pod, o *pod.Observed, start pod.Start) (*pod.Container, error) {
 	c := pod.Find(p, start.Name)
 	sandbox := o.Sandbox()
-	sandboxConfig, err := m.SandboxConfig(p, sandbox.Attempt)
+	sandboxConfig, err := m.sandboxConfig(p, sandbox.Attempt, nil)
 	if err != nil {
 		return nil, m.fail(p, c, CreateContainerConfigError, err)
 	}

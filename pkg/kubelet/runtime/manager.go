@@ -28,6 +28,8 @@ type Cgroups interface {
 	// Pod makes the pod's group and answers its name for the runtime.
 	Pod(p *corev1.Pod) (parent string, err error)
 	Resources(p *corev1.Pod, c *corev1.Container) *cri.LinuxContainerResources
+	// SandboxResources is what the runtime is told of the pod as a whole.
+	SandboxResources(p *corev1.Pod) (overhead, resources *cri.LinuxContainerResources)
 }
 
 // Hooks run postStart and preStop.
@@ -48,8 +50,9 @@ type Config struct {
 	Volumes Volumes
 	Cgroups Cgroups
 	Hooks   Hooks
-	// Network answers the resolver configuration and the host name of a pod.
-	Network func(p *corev1.Pod) (Network, error)
+	// Network answers the resolver configuration and the host name of a pod. warn takes what is wrong with
+	// them and does not keep the pod from running; it may be nil.
+	Network func(p *corev1.Pod, warn func(reason, message string)) (Network, error)
 	// Environment answers a container's environment; p has its addresses in its status.
 	Environment func(ctx context.Context, p *corev1.Pod, c *corev1.Container) ([]*cri.KeyValue, error)
 	// Expand puts the environment into command and arguments.
@@ -64,7 +67,6 @@ type Config struct {
 	LinksDir         string // /var/log/containers; "" for no links
 	SeccompDir       string // of localhost profiles
 	SeccompByDefault bool
-	PodPidsLimit     int64
 
 	// Made is told of the id of every sandbox and container before anything can be heard of it.
 	Made  func(uid types.UID, id string)

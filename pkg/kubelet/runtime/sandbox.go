@@ -14,7 +14,9 @@ import (
 
 // CreateSandbox makes and starts a pod's sandbox with its network.
 func (m *Manager) CreateSandbox(ctx context.Context, p *corev1.Pod, attempt uint32) (pod.Sandbox, error) {
-	config, err := m.SandboxConfig(p, attempt)
+	config, err := m.sandboxConfig(p, attempt, func(reason, message string) {
+		m.Event(p, "", corev1.EventTypeWarning, reason, message)
+	})
 	if err != nil {
 		return pod.Sandbox{}, fmt.Errorf("failed to generate sandbox config for pod %q: %w", name(p), err)
 	}
@@ -38,9 +40,9 @@ func (m *Manager) CreateSandbox(ctx context.Context, p *corev1.Pod, attempt uint
 // name is how messages call a pod.
 func name(p *corev1.Pod) string { return p.Name + "_" + p.Namespace + "(" + string(p.UID) + ")" }
 
-// SandboxConfig describes a pod's sandbox to the runtime.
-func (m *Manager) SandboxConfig(p *corev1.Pod, attempt uint32) (*cri.PodSandboxConfig, error) {
-	network, err := m.Network(p)
+// sandboxConfig describes a pod's sandbox to the runtime.
+func (m *Manager) sandboxConfig(p *corev1.Pod, attempt uint32, warn func(reason, message string)) (*cri.PodSandboxConfig, error) {
+	network, err := m.Network(p, warn)
 	if err != nil {
 		return nil, err
 	}
@@ -48,13 +50,16 @@ func (m *Manager) SandboxConfig(p *corev1.Pod, attempt uint32) (*cri.PodSandboxC
 	if err != nil {
 		return nil, fmt.Errorf("making the pod's control group: %w", err)
 	}
+	overhead, resources := m.Cgroups.SandboxResources(p)
 	config := &cri.PodSandboxConfig{
 		Metadata:     &cri.PodSandboxMetadata{Name: p.Name, Namespace: p.Namespace, Uid: string(p.UID), Attempt: attempt},
 		Labels:       sandboxLabels(p),
 		Annotations:  p.Annotations,
 		DnsConfig:    network.DNS,
 		LogDirectory: m.LogDir(p),
-		Linux:        &cri.LinuxPodSandboxConfig{CgroupParent: parent, SecurityContext: m.sandboxSecurity(p), Sysctls: sysctls(p)},
+		Linux: &cri.LinuxPodSandboxConfig{
+			CgroupParent: parent, SecurityContext: m.sandboxSecurity(p), Sysctls: sysctls(p), Overhead: overhead, Resources: resources,
+		},
 	}
 	if !p.Spec.HostNetwork {
 		config.Hostname = network.Hostname
