@@ -11,12 +11,16 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/authentication"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/certificates"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/coordination"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/core"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/discovery"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/networking"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/node"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/policy"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/rbac"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/scheduling"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/storage"
 	"github.com/sampan-project/sampan/pkg/apiserver/serviceaccount"
 )
 
@@ -46,12 +50,14 @@ func All(d Deps) []*resource.Resource {
 		core.Binding(pods),
 		core.ConfigMap(),
 		core.Event(d.EventTTL),
+		core.LimitRange(),
 		core.Endpoints(),
 		core.Namespace(d.Clock),
 		core.Node(d.NodeStreams...),
 		core.Pod(pods),
 		core.PodTemplate(),
 		core.ReplicationController(),
+		core.ResourceQuota(),
 		core.Secret(),
 		core.Service(core.ServiceDeps{Allocate: d.Allocator.Allocate, Deleted: d.Allocator.Deleted, Streams: d.ServiceStreams}),
 		core.ServiceAccount(authentication.Token(d.Tokens)),
@@ -67,7 +73,13 @@ func All(d Deps) []*resource.Resource {
 		networking.IPAddress(),
 		networking.ServiceCIDR(),
 
+		certificates.SigningRequest(d.Clock),
+
 		coordination.Lease(),
+
+		node.RuntimeClass(),
+
+		policy.PodDisruptionBudget(),
 
 		rbac.ClusterRole(),
 		rbac.ClusterRoleBinding(),
@@ -75,5 +87,7 @@ func All(d Deps) []*resource.Resource {
 		rbac.RoleBinding(),
 
 		scheduling.PriorityClass(),
+
+		storage.StorageClass(),
 	}
 }

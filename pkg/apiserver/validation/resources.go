@@ -63,7 +63,7 @@ func Quantity(path *field.Path, name corev1.ResourceName, q resource.Quantity) f
 	if q.Sign() < 0 {
 		faults = append(faults, field.Invalid(path, q.String(), notNegative))
 	}
-	if IsExtendedResource(name) && q.MilliValue()%1000 != 0 {
+	if (IsExtendedResource(name) || countedResources().Has(name)) && q.MilliValue()%1000 != 0 {
 		faults = append(faults, field.Invalid(path, q, mustBeInteger))
 	}
 	return faults

@@ -1,0 +1,82 @@
+// Package node declares the resources of the group node.k8s.io.
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+)
+
+// RuntimeClass declares runtimeclasses.
+func RuntimeClass() *resource.Resource {
+	return resource.Define(resource.Definition[*nodev1.RuntimeClass]{
+		Kind:          nodev1.SchemeGroupVersion.WithKind("RuntimeClass"),
+		Plural:        "runtimeclasses",
+		Singular:      "runtimeclass",
+		ClusterScoped: true,
+		New:           func() *nodev1.RuntimeClass { return &nodev1.RuntimeClass{} },
+		NewList:       func() runtime.Object { return &nodev1.RuntimeClassList{} },
+		Prefix:        "runtimeclasses",
+		StrictUpdate:  true,
+		Default: func(obj *nodev1.RuntimeClass) {
+			if obj.Overhead != nil {
+				defaults.Resources(obj.Overhead.PodFixed)
+			}
+		},
+		Validate: validateRuntimeClass,
+		Columns: []metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("Handler", nodev1.RuntimeClass{}.SwaggerDoc()["handler"]),
+			column.Age(),
+		},
+		Row: func(obj *nodev1.RuntimeClass, now time.Time) []any {
+			return []any{obj.Name, obj.Handler, column.Since(obj.CreationTimestamp, now)}
+		},
+	})
+}
+
+func validateRuntimeClass(_ context.Context, obj, old *nodev1.RuntimeClass) field.ErrorList {
+	handler := field.NewPath("handler")
+	if old != nil {
+		return podvalidation.Unchanged(handler, obj.Handler, old.Handler)
+	}
+	var faults field.ErrorList
+	if obj.Handler == "" {
+		faults = append(faults, field.Required(handler, ""))
+	} else {
+		faults = append(faults, podvalidation.DNSLabel(handler, obj.Handler)...)
+	}
+	if obj.Overhead != nil {
+		faults = append(faults, podvalidation.Requirements(field.NewPath("overhead"), &corev1.ResourceRequirements{Limits: obj.Overhead.PodFixed})...)
+	}
+	if obj.Scheduling != nil {
+		faults = append(faults, validateScheduling(field.NewPath("scheduling"), obj.Scheduling)...)
+	}
+	return faults
+}
+
+func validateScheduling(at *field.Path, s *nodev1.Scheduling) field.ErrorList {
+	faults := metav1validation.ValidateLabels(s.NodeSelector, at.Child("nodeSelector"))
+	list := at.Child("tolerations")
+	faults = append(faults, podvalidation.Tolerations(list, s.Tolerations)...)
+	for i, t := range s.Tolerations {
+		same := func(o corev1.Toleration) bool { return equality.Semantic.DeepEqual(o, t) }
+		if slices.ContainsFunc(s.Tolerations[:i], same) {
+			faults = append(faults, field.Duplicate(list.Index(i), podvalidation.GoNames(t)))
+		}
+	}
+	return faults
+}
