@@ -85,7 +85,7 @@ func (s *Served) selection(opts *internalversion.ListOptions, info *request.Info
 
 // checkFields refuses selectors by fields that the kind does not select by.
 func (s *Served) checkFields(sel fields.Selector) error {
-	known := map[string]bool{"metadata.name": true, "metadata.namespace": !s.ClusterScoped || true}
+	known := map[string]bool{"metadata.name": true, "metadata.namespace": true}
 	names := s.FieldNames
 	if s.View != nil && s.View.FieldNames != nil {
 		names = s.View.FieldNames
@@ -94,10 +94,13 @@ func (s *Served) checkFields(sel fields.Selector) error {
 		known[n] = true
 	}
 	for _, r := range sel.Requirements() {
-		if !known[r.Field] {
-			return apierrors.NewBadRequest(fmt.Sprintf("Unable to find %q that match label selector %q, field selector %q: field label not supported: %s",
-				s.GVR().String(), "", sel.String(), r.Field))
+		if known[r.Field] {
+			continue
 		}
+		if len(names) == 0 {
+			return apierrors.NewBadRequest(fmt.Sprintf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", r.Field))
+		}
+		return apierrors.NewBadRequest("field label not supported: " + r.Field)
 	}
 	return nil
 }
