@@ -62,7 +62,11 @@ func (f *Facts) sandboxCondition() corev1.PodCondition {
 
 func (f *Facts) initializedCondition(s *corev1.PodStatus) corev1.PodCondition {
 	out := corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}
-	if f.anyRegularStarted(s) {
+	if s.Phase == corev1.PodSucceeded {
+		out.Reason = "PodCompleted"
+		return out
+	}
+	if anyRegularStarted(s) { // its sidecars may be restarting now
 		return out
 	}
 	var incomplete []string
@@ -77,24 +81,16 @@ func (f *Facts) initializedCondition(s *corev1.PodStatus) corev1.PodCondition {
 			incomplete = append(incomplete, c.Name)
 		}
 	}
-	switch {
-	case len(incomplete) == 0 && s.Phase == corev1.PodSucceeded:
-		out.Reason = "PodCompleted"
-	case len(incomplete) > 0 && s.Phase == corev1.PodFailed && len(f.Pod.Spec.InitContainers) > 0:
-		out.Status, out.Reason, out.Message = corev1.ConditionFalse, "PodFailed", ""
-		if f.Failed == nil {
-			out.Reason, out.Message = "ContainersNotInitialized", named("containers with incomplete status", incomplete)
-		}
-	case len(incomplete) > 0:
+	if len(incomplete) > 0 {
 		out.Status, out.Reason = corev1.ConditionFalse, "ContainersNotInitialized"
 		out.Message = named("containers with incomplete status", incomplete)
 	}
 	return out
 }
 
-func (f *Facts) anyRegularStarted(s *corev1.PodStatus) bool {
+func anyRegularStarted(s *corev1.PodStatus) bool {
 	for i := range s.ContainerStatuses {
-		if s.ContainerStatuses[i].State.Running != nil {
+		if s.ContainerStatuses[i].State.Running != nil || s.ContainerStatuses[i].State.Terminated != nil {
 			return true
 		}
 	}

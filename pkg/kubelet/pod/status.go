@@ -42,8 +42,14 @@ func Status(f Facts) corev1.PodStatus {
 		t := metav1.NewTime(f.StartTime).Rfc3339Copy()
 		s.StartTime = &t
 	}
+	if f.Failed != nil && len(f.Observed.Containers) == 0 && len(old.ContainerStatuses) == 0 {
+		s.InitContainerStatuses, s.ContainerStatuses = nil, nil // it was turned away at the door
+	}
 	f.addresses(&s)
 	f.phase(&s, old)
+	if f.Ended {
+		endWaiting(s.ContainerStatuses)
+	}
 	f.conditions(&s, old)
 	return s
 }
@@ -54,6 +60,18 @@ func containersOf(list []corev1.Container) []*corev1.Container {
 		out[i] = &list[i]
 	}
 	return out
+}
+
+// endWaiting turns containers that never ran, or were not seen to end, of a pod that has ended into ended
+// ones: nothing will come of them.
+func endWaiting(list []corev1.ContainerStatus) {
+	for i := range list {
+		if list[i].State.Waiting != nil {
+			list[i].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				Reason: StatusUnknown, ExitCode: 137, Message: "The container could not be located when the pod was terminated",
+			}}
+		}
+	}
 }
 
 // addresses sets the pod's and the node's. A pod that has ended keeps what it had.
