@@ -73,6 +73,16 @@ install: build images ## install programs, images and the network plugin (DESTDI
 	install -m 0644 $(IMAGES:%=out/images/%.tar) $(DESTDIR)$(PREFIX)/share/sampan/images
 	install -m 0755 $(BIN)/flannel $(DESTDIR)$(CNI_BIN)/flannel
 
+.PHONY: up
+up: ## make a cluster of this machine, from nothing (as root; INIT gives further flags of ctl init)
+	.ci/packages
+	$(MAKE) build images
+	$(BIN)/ctl init --taint-control-plane=false $(INIT)
+
+.PHONY: down
+down: $(BIN)/ctl ## remove the cluster and all that it left on this machine
+	$(BIN)/ctl reset --force
+
 .PHONY: test
 test: lint ## everything that must hold: vet, lint, architecture, unit, API, oracle replay, kernels
 	CGO_ENABLED=1 $(GO) test -p 2 -race -timeout 30m . ./api/... ./build/... ./cmd/... ./examples/... ./pkg/...
