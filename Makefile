@@ -9,7 +9,7 @@ IMAGES  := pause apiserver scheduler controller-manager proxy coredns flannel we
 SOURCES  = $(shell find cmd pkg api manifests -name '*.go' -o -name '*.yaml' -o -name '*.json' 2>/dev/null) go.mod go.sum
 
 # The version that images carry is the one that the apiserver serves.
-VERSION := $(shell sed -n 's/^const gitVersion = "\(.*\)"/\1/p' pkg/apiserver/version.go)
+VERSION := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' pkg/daemon/version.go)
 # What containerd asks for as a pod's sandbox: make images PAUSE=registry.k8s.io/pause:3.6 names it so.
 PAUSE   ?= registry.k8s.io/pause:3.10
 

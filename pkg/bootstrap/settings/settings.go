@@ -12,11 +12,12 @@ import (
 
 	"github.com/sampan-project/sampan/api/kubeadm"
 	"github.com/sampan-project/sampan/pkg/bootstrap/layout"
+	"github.com/sampan-project/sampan/pkg/daemon"
 	"github.com/sampan-project/sampan/pkg/pki"
 )
 
 // Version is the version of the API that a cluster serves.
-const Version = "v1.36.2"
+const Version = daemon.Version
 
 // Pod networks that init knows how to install.
 const (
