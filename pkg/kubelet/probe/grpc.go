@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -31,7 +32,7 @@ func (p *prober) grpc(ctx context.Context, t *target, timeout time.Duration) (ou
 	// accept would be too.
 	answer, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{Service: service}, grpc.WaitForReady(true))
 	if err != nil {
-		return outcome{result: Failure, output: grpcFailure(err, address, timeout)}, nil
+		return outcome{result: Failure, output: grpcFailure(err, conn.GetState() == connectivity.Ready, address, timeout)}, nil
 	}
 	if answer.GetStatus() != healthv1.HealthCheckResponse_SERVING {
 		return outcome{result: Failure, output: fmt.Sprintf("service unhealthy (responded with %q)", answer.GetStatus().String())}, nil
@@ -39,11 +40,13 @@ func (p *prober) grpc(ctx context.Context, t *target, timeout time.Duration) (ou
 	return outcome{result: Success, output: "service healthy"}, nil
 }
 
-func grpcFailure(err error, address string, timeout time.Duration) string {
-	switch status.Code(err) {
-	case codes.Unimplemented:
+func grpcFailure(err error, connected bool, address string, timeout time.Duration) string {
+	switch code := status.Code(err); {
+	case code == codes.Unimplemented:
 		return fmt.Sprintf("error: this server does not implement the grpc health protocol (grpc.health.v1.Health): %s", status.Convert(err).Message())
-	case codes.DeadlineExceeded:
+	case code == codes.DeadlineExceeded && connected:
+		return fmt.Sprintf("timeout: health rpc did not complete within %v", timeout)
+	case code == codes.DeadlineExceeded:
 		return fmt.Sprintf("timeout: failed to connect service %q within %v: %v", address, timeout, context.DeadlineExceeded)
 	}
 	return fmt.Sprintf("error: health rpc probe failed: %v", err)

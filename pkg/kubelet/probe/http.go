@@ -88,8 +88,6 @@ func standard(h http.Header, name, value string) {
 }
 
 func (p *prober) http(ctx context.Context, t *target, timeout time.Duration) (outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	r, err := Request(ctx, t.spec.HTTPGet, t.container, t.ip, userAgent)
 	if err != nil {
 		return outcome{}, err

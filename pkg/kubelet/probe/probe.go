@@ -121,11 +121,14 @@ func (m *Manager) syncContainer(pod *corev1.Pod, c *corev1.Container, ip string,
 		return
 	}
 	for _, kind := range kinds {
+		k := key{c.Name, kind}
 		spec := Spec(c, kind)
 		if spec == nil {
+			if m.pods[pod.UID][k] != nil {
+				m.stop(m.pods[pod.UID], k) // the caller no longer wants to know
+			}
 			continue
 		}
-		k := key{c.Name, kind}
 		target := &target{pod: pod, container: c, ip: ip, spec: spec}
 		if w := m.pods[pod.UID][k]; w != nil {
 			w.target.Store(target)
