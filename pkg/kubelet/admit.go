@@ -40,6 +40,17 @@ func (e *Engine) others(w *worker) []*corev1.Pod {
 	return out
 }
 
+// takeRoom notes that the pod takes up room on the node, or, with nil, that it does no longer.
+func (w *worker) takeRoom(p *corev1.Pod) {
+	w.mu.Lock()
+	changed := w.room != p
+	w.room = p
+	w.mu.Unlock()
+	if changed && w.RoomChanged != nil {
+		w.RoomChanged(w.others(nil))
+	}
+}
+
 // Admit says why a pod cannot run on a node beside others; nil where it can. The scheduler asks the same
 // questions before, but its view may be old, and nobody asks for pods that name their node themselves.
 func Admit(p *corev1.Pod, node *corev1.Node, others []*corev1.Pod, maxPods int64) *pod.Reason {

@@ -2,11 +2,11 @@ package kubelet
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/kubelet/config"
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
+	"github.com/sampan-project/sampan/pkg/kubelet/node"
 )
 
 // Command is the kubelet's command line.
@@ -51,11 +52,12 @@ func Run(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := makeDirectories(cfg); err != nil {
-		return err
+	if *cfg.Kubelet.FailSwapOn {
+		if err := swapOff(); err != nil {
+			return err
+		}
 	}
-	client, err := connect(ctx, cfg, name, log)
-	if err != nil {
+	if err := makeDirectories(cfg); err != nil {
 		return err
 	}
 	runtime, err := cri.Dial(cfg.Kubelet.ContainerRuntimeEndpoint)
@@ -68,12 +70,16 @@ func Run(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	log.Info("Reached the container runtime", "name", version.GetRuntimeName(), "version", version.GetRuntimeVersion())
-	k := &kubelet{cfg: cfg, name: name, client: client, cri: runtime, runtimeName: version.GetRuntimeName(), clock: clock.RealClock{}, log: log}
+	k := &kubelet{cfg: cfg, name: name, cri: runtime, runtimeName: version.GetRuntimeName(), clock: clock.RealClock{}, log: log}
 	if k.ips = cfg.NodeIPs(); len(k.ips) == 0 {
-		if k.ips, err = ownAddress(); err != nil {
+		if k.ips, err = node.DetectIPs(ctx, name); err != nil {
 			return err
 		}
 	}
+	if err := k.connect(ctx); err != nil {
+		return err
+	}
+	k.protect()
 	return k.run(ctx)
 }
 
@@ -118,29 +124,23 @@ func reach(ctx context.Context, runtime cri.Runtime, endpoint string) (*cri.Vers
 	}
 }
 
-// ownAddress is the address that this machine would use towards others.
-func ownAddress() ([]net.IP, error) {
-	// A datagram socket that is connected sends nothing; the kernel only chooses the address.
-	for _, way := range [][2]string{{"udp4", "192.0.2.1:9"}, {"udp6", "[2001:db8::1]:9"}} {
-		conn, err := net.Dial(way[0], way[1])
-		if err != nil {
-			continue
-		}
-		ip := conn.LocalAddr().(*net.UDPAddr).IP
-		conn.Close()
-		if v4 := ip.To4(); v4 != nil {
-			ip = v4
-		}
-		return []net.IP{ip}, nil
+// protect keeps the kernel from ending the kubelet before others when memory runs out. Inside a container
+// that may not be permitted, and then it is not worth more than a line in the log.
+func (k *kubelet) protect() {
+	score := strconv.Itoa(int(*k.cfg.Kubelet.OOMScoreAdj))
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(score), 0o644); err != nil {
+		k.log.V(1).Info("The kubelet is not protected when memory runs out", "err", err.Error())
 	}
-	addrs, err := net.InterfaceAddrs()
+}
+
+// swapOff fails where swap is on and must not be: limits of memory would not hold.
+func swapOff() error {
+	b, err := os.ReadFile("/proc/swaps")
 	if err != nil {
-		return nil, fmt.Errorf("asking for this machine's addresses (give the node's with --node-ip): %w", err)
+		return nil // a kernel without swap
 	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
-			return []net.IP{n.IP}, nil
-		}
+	if lines := strings.Split(strings.TrimSpace(string(b)), "\n"); len(lines) > 1 {
+		return fmt.Errorf("swap is on (%s): switch it off with swapoff -a, or start the kubelet with --fail-swap-on=false", strings.Fields(lines[1])[0])
 	}
-	return nil, errors.New("this machine has no address but loopback; give the node's with --node-ip")
+	return nil
 }

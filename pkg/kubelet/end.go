@@ -87,9 +87,7 @@ func (w *worker) end(ctx context.Context) (next time.Time, done bool) {
 			return w.retry.at, false
 		}
 	}
-	w.mu.Lock()
-	w.room = nil
-	w.mu.Unlock()
+	w.takeRoom(nil)
 	w.Probes.Remove(w.uid)
 	if !w.gone {
 		w.publish(true)

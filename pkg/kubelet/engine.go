@@ -55,6 +55,8 @@ type EngineConfig struct {
 	RuntimeName string // "containerd"
 	MaxDead     int    // containers of one name that have ended and are kept
 	MaxPods     int64
+	// RoomChanged, which may be nil, is told of the pods that take up room on the node whenever they change.
+	RoomChanged func(pods []*corev1.Pod)
 	// Gone, which may be nil, is told of every pod of which nothing is left.
 	Gone  func(p *corev1.Pod)
 	Event func(p *corev1.Pod, container, eventType, reason, message string)

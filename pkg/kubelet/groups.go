@@ -1,6 +1,8 @@
 package kubelet
 
 import (
+	"errors"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sampan-project/sampan/pkg/kubelet/cgroup"
@@ -27,6 +29,9 @@ func newGroups(k *kubelet) (*groups, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if *cfg.FailCgroupV1 && m.Version() == 1 {
+		return nil, errors.New("this machine has cgroup v1: boot it with cgroup v2, or start the kubelet with --fail-cgroupv1=false")
 	}
 	return &groups{Manager: m, memory: func() int64 { return k.memory() }}, nil
 }

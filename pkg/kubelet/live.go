@@ -28,9 +28,7 @@ func (w *worker) live(ctx context.Context, refresh bool) time.Time {
 			return time.Time{}
 		}
 		w.admitted = true
-		w.mu.Lock()
-		w.room = w.pod
-		w.mu.Unlock()
+		w.takeRoom(w.pod)
 		w.Objects.Register(w.pod)
 		w.publish(false)
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/tools/reference"
 
+	"github.com/sampan-project/sampan/pkg/kubelet/node"
 	"github.com/sampan-project/sampan/pkg/kubelet/pod"
 )
 
@@ -61,4 +62,10 @@ func fieldPath(p *corev1.Pod, container string) string {
 		return fmt.Sprintf("spec.ephemeralContainers{%s}", container)
 	}
 	return ""
+}
+
+// aboutNode records events about the node.
+func (r *recorder) aboutNode(name string) func(eventType, reason, message string) {
+	ref := node.Reference(name)
+	return func(eventType, reason, message string) { r.Event(ref, eventType, reason, message) }
 }

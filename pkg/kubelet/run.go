@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -10,14 +11,18 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
+	"github.com/sampan-project/sampan/pkg/kubelet/certificate"
 	"github.com/sampan-project/sampan/pkg/kubelet/config"
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 	"github.com/sampan-project/sampan/pkg/kubelet/hook"
 	"github.com/sampan-project/sampan/pkg/kubelet/image"
+	"github.com/sampan-project/sampan/pkg/kubelet/logs"
+	"github.com/sampan-project/sampan/pkg/kubelet/node"
 	"github.com/sampan-project/sampan/pkg/kubelet/object"
 	"github.com/sampan-project/sampan/pkg/kubelet/probe"
 	"github.com/sampan-project/sampan/pkg/kubelet/runtime"
@@ -33,12 +38,14 @@ type kubelet struct {
 	name        string
 	ips         []net.IP
 	client      kubernetes.Interface // nil: static pods only
+	identity    *certificate.Client  // nil like client
 	cri         cri.Runtime
 	runtimeName string
 	clock       clock.WithTicker
 	log         logr.Logger
 
 	recorder *recorder
+	node     *node.Manager
 	objects  object.Objects
 	register Registrar
 	services *services
@@ -53,24 +60,71 @@ type kubelet struct {
 
 // run has all parts work until ctx ends. The containers go on when it does.
 func (k *kubelet) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	if err := k.build(ctx); err != nil {
+		return err
+	}
+	port, serving, err := k.serving()
+	if err != nil {
+		return err
+	}
+	rotator, err := k.rotator()
+	if err != nil {
 		return err
 	}
 	if err := k.engine.Adopt(ctx); err != nil {
 		return err
 	}
+	parts := []func(context.Context){k.engine.Follow, k.engine.Tidy, k.source.Run, k.follow, k.node.Run, rotator.Run, k.awaitRegistration}
+	if k.identity != nil {
+		parts = append(parts, k.identity.Run)
+	}
+	if port != nil {
+		parts = append(parts, serving.Run, func(ctx context.Context) {
+			if err := port.Run(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	var all sync.WaitGroup
-	all.Go(func() { k.engine.Follow(ctx) })
-	all.Go(func() { k.engine.Tidy(ctx) })
-	all.Go(func() { k.source.Run(ctx) })
-	all.Go(func() { k.follow(ctx) })
+	for _, part := range parts {
+		all.Go(func() { part(ctx) })
+	}
 	k.log.Info("The kubelet runs", "node", k.name)
 	<-ctx.Done()
 	all.Wait()
 	k.engine.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
 	return nil
+}
+
+// rotator keeps the containers' logs from growing without bounds.
+func (k *kubelet) rotator() (*logs.Rotator, error) {
+	size, err := resource.ParseQuantity(k.cfg.Kubelet.ContainerLogMaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("containerLogMaxSize: %w", err)
+	}
+	return logs.NewRotator(logs.RotationConfig{
+		Runtime: k.cri, MaxSize: size.Value(), MaxFiles: int(*k.cfg.Kubelet.ContainerLogMaxFiles),
+		Interval: k.cfg.Kubelet.ContainerLogMonitorInterval.Duration, Clock: k.clock, Log: k.log,
+	}), nil
+}
+
+// awaitRegistration has the static pods' mirrors made once there is a node for them.
+func (k *kubelet) awaitRegistration(ctx context.Context) {
+	ticker := k.clock.NewTicker(sourcesCheck)
+	defer ticker.Stop()
+	for !k.node.Registered() && k.client != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C():
+		}
+	}
+	k.source.Poke()
 }
 
 // build makes the parts, from those that need none of the others upwards.
@@ -84,11 +138,21 @@ func (k *kubelet) build(ctx context.Context) error {
 		k.tokens = token.New(k.client, k.clock)
 	}
 	var err error
+	if k.node, err = k.newNode(); err != nil {
+		return err
+	}
 	if k.groups, err = newGroups(k); err != nil {
 		return err
 	}
+	limit, err := k.node.PodsLimit()
+	if err != nil {
+		return err
+	}
+	if err := k.groups.Setup(limit); err != nil {
+		return err
+	}
 	k.volumes = volume.New(volume.Config{
-		Root: k.podsDir(), Objects: k.objects, Tokens: k.tokenSource(), Allocatable: k.allocatable, Clock: k.clock, Log: k.log,
+		Root: k.podsDir(), Objects: k.objects, Tokens: k.tokenSource(), Allocatable: k.node.Allocatable, Clock: k.clock, Log: k.log,
 	})
 	k.images = image.New(image.Config{Runtime: k.cri, Objects: k.objects, Clock: k.clock, Parallel: k.parallelPulls(), Event: k.recorder.about})
 	k.probes = probe.New(probe.Config{
@@ -98,9 +162,10 @@ func (k *kubelet) build(ctx context.Context) error {
 	k.engine = NewEngine(ctx, EngineConfig{
 		CRI: k.cri, Runtime: manager, Images: k.images, Status: status.New(ctx, k.client, k.clock, k.log),
 		Volumes: k.volumes, Objects: k.register, Cgroups: k.groups, Probes: k.probes,
-		Node: k.node, HostIPs: k.hostIPs, RuntimeName: k.runtimeName, MaxDead: int(k.cfg.MaxDeadPerContainer), MaxPods: int64(k.cfg.Kubelet.MaxPods),
-		Gone:  func(p *corev1.Pod) { k.gone(p) },
-		Event: k.recorder.about, Clock: k.clock, Log: k.log,
+		Node: k.nodeObject, HostIPs: k.hostIPs, RuntimeName: k.runtimeName, MaxDead: int(k.cfg.MaxDeadPerContainer), MaxPods: int64(k.cfg.Kubelet.MaxPods),
+		Gone:        func(p *corev1.Pod) { k.gone(p) },
+		RoomChanged: k.roomChanged,
+		Event:       k.recorder.about, Clock: k.clock, Log: k.log,
 	})
 	k.source = source.New(source.Config{
 		Client: k.client, NodeName: k.name, StaticPath: k.cfg.Kubelet.StaticPodPath, StaticURL: k.cfg.Kubelet.StaticPodURL,
@@ -206,3 +271,5 @@ type nobody struct{}
 func (nobody) Register(*corev1.Pod) {}
 
 func (nobody) Unregister(types.UID) {}
+
+func secondsOf(n int32) time.Duration { return time.Duration(n) * time.Second }

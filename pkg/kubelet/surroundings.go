@@ -58,7 +58,7 @@ const servicesWait = 5 * time.Second
 
 func (s *surroundings) environment(ctx context.Context, p *corev1.Pod, c *corev1.Container) ([]*cri.KeyValue, error) {
 	in := environment.Input{
-		Pod: p, Container: c, Objects: s.objects, Allocatable: s.allocatable(), EnvFile: s.volumes.EnvFile(p),
+		Pod: p, Container: c, Objects: s.objects, Allocatable: s.node.Allocatable(), EnvFile: s.volumes.EnvFile(p),
 		Warn: func(reason, message string) {
 			s.recorder.about(p, c.Name, corev1.EventTypeWarning, reason, message)
 		},

@@ -112,8 +112,9 @@ func (m *Manager) KillAll(ctx context.Context, p *corev1.Pod, list []pod.Contain
 			go stop(i, KillOptions{Grace: grace}, before.Done)
 		}
 	}
-	turn := make(chan struct{})
-	go func() { before.Wait(); close(turn) }()
+	first := make(chan struct{})
+	go func() { before.Wait(); close(first) }()
+	turn := first
 	for i := len(p.Spec.InitContainers); i > 0; i-- {
 		for j := range list {
 			if rank[list[j].Name] != i {
