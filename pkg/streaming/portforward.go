@@ -136,9 +136,7 @@ func openPort(server *spdyClient, i int, port uint16) (failure, data *spdystream
 	if failure, err = server.open(typeError, h); err != nil {
 		return nil, nil, fmt.Errorf("forwarding port %d: %w", port, err)
 	}
-	if err := failure.Close(); err != nil {
-		return nil, nil, fmt.Errorf("forwarding port %d: %w", port, err)
-	}
+	_ = failure.Close() // nothing is sent on it; the port may have failed already
 	if data, err = server.open(typeData, h); err != nil {
 		return nil, nil, fmt.Errorf("forwarding port %d: %w", port, err)
 	}

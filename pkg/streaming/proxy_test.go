@@ -1,0 +1,148 @@
+package streaming_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/sampan-project/sampan/pkg/streaming"
+)
+
+// proxied serves /root/... by a backend, as the apiserver does, and answers what the backend was asked.
+func proxied(t *testing.T, noRedirects bool, backend http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	back := httptest.NewServer(backend)
+	t.Cleanup(back.Close)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		target, _ := url.Parse(back.URL)
+		target.Path = strings.TrimPrefix(r.URL.Path, "/root")
+		p := &streaming.Proxy{Target: target, Transport: http.DefaultTransport, Prefix: "/root", NoRedirects: noRedirects, Fail: fail}
+		p.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func ask(t *testing.T, method, at string, h http.Header) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequest(method, at, strings.NewReader("body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range h {
+		r.Header[k] = v
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer, string(body)
+}
+
+func TestProxyPassesRequestsWithoutCredentials(t *testing.T) {
+	var got *http.Request
+	var sent string
+	server := proxied(t, false, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		got, sent = r, string(b)
+		w.Header().Set("X-Answer", "yes")
+		w.WriteHeader(http.StatusTeapot)
+	})
+	answer, _ := ask(t, http.MethodPut, server.URL+"/root/a%20b/?x=1", http.Header{
+		"Authorization": {"Bearer secret"}, "Impersonate-User": {"root"}, "Impersonate-Extra-Scopes": {"all"}, "X-Remote-User": {"root"}, "X-Mine": {"kept"},
+		"X-Forwarded-For": {"10.1.2.3"},
+	})
+	if answer.StatusCode != http.StatusTeapot || answer.Header.Get("X-Answer") != "yes" {
+		t.Errorf("the answer was %d %v", answer.StatusCode, answer.Header)
+	}
+	if got.Method != http.MethodPut || got.URL.Path != "/a b/" || got.URL.RawQuery != "x=1" || sent != "body" {
+		t.Errorf("the backend was asked %s %s %q", got.Method, got.URL, sent)
+	}
+	for _, secret := range []string{"Authorization", "Impersonate-User", "Impersonate-Extra-Scopes", "X-Remote-User"} {
+		if got.Header.Get(secret) != "" {
+			t.Errorf("%s reached the backend", secret)
+		}
+	}
+	if got.Header.Get("X-Mine") != "kept" || got.Header.Get("X-Forwarded-Uri") != "/root/a b/" || got.Header.Get("X-Forwarded-For") != "10.1.2.3, 127.0.0.1" {
+		t.Errorf("headers are %v", got.Header)
+	}
+}
+
+func TestProxyTranslatesLocation(t *testing.T) {
+	for location, want := range map[string]string{
+		"/there?x=1":                  "/root/there?x=1",
+		"there":                       "there",
+		"http://elsewhere.example/at": "http://elsewhere.example/at",
+		"http://SELF/at":              "/root/at",
+	} {
+		server := proxied(t, false, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", strings.Replace(location, "SELF", r.Host, 1))
+			w.WriteHeader(http.StatusFound)
+		})
+		// The backend sees its own host only where the proxy names it.
+		answer, _ := ask(t, http.MethodGet, server.URL+"/root/x", nil)
+		if got := answer.Header.Get("Location"); got != want {
+			t.Errorf("%s became %q, want %q", location, got, want)
+		}
+	}
+}
+
+// CVE-2020-8559: a compromised kubelet must not send clients' credentials elsewhere.
+func TestProxyRefusesRedirects(t *testing.T) {
+	server := proxied(t, true, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "https://elsewhere.example/")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	})
+	for name, h := range map[string]http.Header{"plain": nil, "upgrade": {"Connection": {"Upgrade"}, "Upgrade": {"SPDY/3.1"}}} {
+		answer, body := ask(t, http.MethodGet, server.URL+"/root/x", h)
+		if answer.StatusCode != http.StatusBadGateway || answer.Header.Get("Location") != "" || !strings.Contains(body, "not permitted") {
+			t.Errorf("%s: got %d %v %s", name, answer.StatusCode, answer.Header, body)
+		}
+	}
+}
+
+func TestProxyRedirectsRootToSlash(t *testing.T) {
+	server := proxied(t, false, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method) })
+	answer, _ := ask(t, http.MethodGet, server.URL+"/root?x=1", nil)
+	if answer.StatusCode != http.StatusMovedPermanently || answer.Header.Get("Location") != "/root/?x=1" {
+		t.Errorf("got %d %v", answer.StatusCode, answer.Header)
+	}
+	if answer, body := ask(t, http.MethodPost, server.URL+"/root", nil); answer.StatusCode != http.StatusOK || body != "POST" {
+		t.Errorf("POST got %d %s", answer.StatusCode, body)
+	}
+}
+
+func TestProxyCarriesWebSocket(t *testing.T) {
+	server := proxied(t, false, func(w http.ResponseWriter, r *http.Request) {
+		ws, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer func() { _ = ws.Close() }()
+		kind, m, err := ws.ReadMessage()
+		if err == nil {
+			_ = ws.WriteMessage(kind, append([]byte("echo "), m...))
+		}
+	})
+	ws, _, err := websocket.DefaultDialer.Dial(strings.Replace(server.URL, "http", "ws", 1)+"/root/socket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ws.Close() }()
+	if err := ws.WriteMessage(websocket.TextMessage, []byte("hi")); err != nil {
+		t.Fatal(err)
+	}
+	if _, m, err := ws.ReadMessage(); err != nil || string(m) != "echo hi" {
+		t.Errorf("got %q, %v", m, err)
+	}
+}
