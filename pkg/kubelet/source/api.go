@@ -15,10 +15,19 @@ import (
 
 func podInformer(client kubernetes.Interface, node string) cache.SharedIndexInformer {
 	return informers.NewSharedInformerFactoryWithOptions(client, 0,
-		informers.WithTransform(daemon.DropManagedFields),
+		informers.WithTransform(fromAPI),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 			o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
 		})).Core().V1().Pods().Informer()
+}
+
+// fromAPI marks a pod that claims to be static as what it is: only files and URLs make static pods, which
+// no admission of the node stops.
+func fromAPI(obj any) (any, error) {
+	if pod, ok := obj.(*corev1.Pod); ok && IsStatic(pod) {
+		pod.Annotations[AnnotationSource] = apiSource
+	}
+	return daemon.DropManagedFields(obj)
 }
 
 // followAPI registers the handler that turns the informer's events into updates.

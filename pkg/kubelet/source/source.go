@@ -58,8 +58,9 @@ type Source struct {
 	from      map[types.UID]string
 }
 
-// The sources of static pods, as annotations name them.
+// The sources of pods, as annotations name them.
 const (
+	apiSource  = "api"
 	fileSource = "file"
 	urlSource  = "http"
 )
