@@ -25,9 +25,12 @@ func (w *worker) stopPod(ctx context.Context) bool {
 	if len(ready) == 0 {
 		return w.last.NewSandbox && w.newSandbox(ctx)
 	}
+	if w.stopRetry.waits(w.Clock.Now()) {
+		return false
+	}
 	if err := w.Runtime.StopSandboxes(ctx, ready); err != nil {
 		w.Log.Info("A pod's sandbox could not be stopped; trying again", "pod", w.name(), "err", err.Error())
-		w.retry.failed(w.Clock.Now(), time.Second, 10*time.Second)
+		w.stopRetry.failed(w.Clock.Now(), time.Second, 10*time.Second)
 		w.seen = false
 		return false
 	}
@@ -35,6 +38,7 @@ func (w *worker) stopPod(ctx context.Context) bool {
 		s.Ready, s.IPs = false, nil
 		w.observed.PutSandbox(s)
 	}
+	w.stopRetry.ok()
 	w.show()
 	return true
 }
@@ -84,7 +88,7 @@ func (w *worker) end(ctx context.Context) (next time.Time, done bool) {
 	}
 	for w.sandboxUp() {
 		if !w.stopPod(ctx) {
-			return w.retry.at, false
+			return w.stopRetry.at, false
 		}
 	}
 	w.takeRoom(nil)
@@ -92,10 +96,13 @@ func (w *worker) end(ctx context.Context) (next time.Time, done bool) {
 	if !w.gone {
 		w.publish(true)
 	}
+	if w.stopRetry.waits(w.Clock.Now()) {
+		return w.stopRetry.at, false
+	}
 	if err := w.clean(ctx); err != nil {
 		w.Log.Info("What is left of a pod could not be removed; trying again", "pod", w.name(), "err", err.Error())
-		w.retry.failed(w.Clock.Now(), time.Second, 30*time.Second)
-		return w.retry.at, false
+		w.stopRetry.failed(w.Clock.Now(), time.Second, 30*time.Second)
+		return w.stopRetry.at, false
 	}
 	w.cleaned = true
 	if !w.gone {

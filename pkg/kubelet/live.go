@@ -94,7 +94,7 @@ func (w *worker) reject(r pod.Reason) {
 func (w *worker) nextLook() time.Time {
 	var first time.Time
 	for _, t := range []time.Time{
-		w.last.WakeAt(), w.deadlineAt(), w.Volumes.RefreshAt(w.uid), w.sandboxRetry.at, w.volumesRetry.at, w.retry.at,
+		w.last.WakeAt(), w.deadlineAt(), w.Volumes.RefreshAt(w.uid), w.sandboxRetry.at, w.volumesRetry.at, w.stopRetry.at,
 	} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t

@@ -66,7 +66,7 @@ type worker struct {
 	stopping map[string]time.Time // when what is being stopped will be killed, by id
 	last     pod.Actions
 
-	sandboxRetry, volumesRetry, retry backoffTimer
+	sandboxRetry, volumesRetry, lookRetry, stopRetry backoffTimer
 }
 
 // backoffTimer spaces out attempts at something that failed.
@@ -204,11 +204,11 @@ func (w *worker) turn(ctx context.Context) (next time.Time, done bool) {
 	defer func() { w.mu.Lock(); w.busy = nil; w.mu.Unlock() }()
 	if err := w.look(ctx, m.dirty); err != nil {
 		w.Log.V(1).Info("The runtime could not be asked about a pod", "pod", w.name(), "err", err)
-		w.retry.failed(w.Clock.Now(), time.Second, 10*time.Second)
+		w.lookRetry.failed(w.Clock.Now(), time.Second, 10*time.Second)
 		w.seen = false
-		return w.retry.at, false
+		return w.lookRetry.at, false
 	}
-	w.retry.ok()
+	w.lookRetry.ok()
 	if m.sweep {
 		w.removeOld(ctx)
 	}
