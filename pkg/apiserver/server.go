@@ -204,7 +204,14 @@ func (s *Server) assemble(ctx context.Context) error {
 	tokens := &serviceaccount.Requests{}
 	add(allocation.NodePorts())
 	add(advertise.Leases())
-	for _, r := range resources.All(resources.Deps{Access: s.registry, Clock: s.clock, Allocator: s.allocator, EventTTL: s.cfg.EventTTL, Tokens: tokens}) {
+	streams, err := s.streams()
+	if err != nil {
+		return err
+	}
+	for _, r := range resources.All(resources.Deps{
+		Access: s.registry, Clock: s.clock, Allocator: s.allocator, EventTTL: s.cfg.EventTTL, Tokens: tokens,
+		PodStreams: streams.Pods(), NodeStreams: streams.Nodes(), ServiceStreams: streams.Services(),
+	}) {
 		add(r)
 	}
 	go func() {
@@ -217,7 +224,6 @@ func (s *Server) assemble(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	var err error
 	s.guard, err = guard.New(ctx, guard.Config{
 		Options: s.cfg.Guard, Access: s.registry, Tokens: tokens, CertDir: s.cfg.CertDir, ExternalURL: "https://" + s.externalAddress(),
 		Now: s.clock.Now, Log: s.log,

@@ -87,10 +87,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close()
 		return
 	}
-	streams := make(chan *spdystream.Stream, 16)
+	streams := make(chan accepted, 16)
 	go server.Serve(func(st *spdystream.Stream) {
+		a := accepted{st, make(chan struct{})}
+		streams <- a // before the client may open another
 		_ = st.SendReply(http.Header{}, false)
-		streams <- st
+		close(a.replied)
 	})
 	defer func() { _ = server.Close() }() // which closes conn once all streams are gone
 	if r.URL.Path == "/ports" {
@@ -100,7 +102,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.command(r, protocol, server, streams)
 }
 
-func (s *Server) command(r *http.Request, protocol string, server *spdystream.Connection, streams chan *spdystream.Stream) {
+// accepted is a stream that the client opened. It may be used once the reply was sent.
+type accepted struct {
+	*spdystream.Stream
+	replied chan struct{}
+}
+
+func (s *Server) command(r *http.Request, protocol string, server *spdystream.Connection, streams chan accepted) {
 	q := r.URL.Query()
 	want := 1
 	for _, n := range []string{"stdin", "stdout", "stderr", "tty"} {
@@ -114,18 +122,19 @@ func (s *Server) command(r *http.Request, protocol string, server *spdystream.Co
 	for range want {
 		select {
 		case st := <-streams:
-			all = append(all, st)
+			<-st.replied
+			all = append(all, st.Stream)
 			switch st.Headers().Get("streamType") {
 			case "error":
-				failure = st
+				failure = st.Stream
 			case "stdin":
-				call.Stdin = st
+				call.Stdin = st.Stream
 			case "stdout":
-				call.Stdout = st
+				call.Stdout = st.Stream
 			case "stderr":
-				call.Stderr = st
+				call.Stderr = st.Stream
 			case "resize":
-				call.Resize = st
+				call.Resize = st.Stream
 			}
 		case <-server.CloseChan():
 			return
@@ -164,16 +173,17 @@ func said(protocol string, err error) []byte {
 	return encoded
 }
 
-func (s *Server) ports(server *spdystream.Connection, streams chan *spdystream.Stream) {
+func (s *Server) ports(server *spdystream.Connection, streams chan accepted) {
 	failures := map[string]*spdystream.Stream{}
 	for {
 		select {
 		case <-server.CloseChan():
 			return
 		case st := <-streams:
+			<-st.replied
 			id := st.Headers().Get("requestID")
 			if st.Headers().Get("streamType") == "error" {
-				failures[id] = st
+				failures[id] = st.Stream
 				continue
 			}
 			failure := failures[id]
