@@ -69,7 +69,9 @@ func (f *Facts) containerStatus(c *corev1.Container, old *corev1.ContainerStatus
 		st.Ready = latest.State == Exited && latest.ExitCode == 0
 	}
 	st.Started = &started
-	f.overlayWaiting(c, &st)
+	if latest.State != Exited || shouldRestart(f.Pod, c, init && IsSidecar(c), latest) {
+		f.overlayWaiting(c, &st)
+	}
 	return st
 }
 
