@@ -19,6 +19,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/query"
 )
 
 // options decodes a request's query into its kind of options and checks them.
@@ -407,7 +408,7 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 // connect hands the connection over.
 func (s *Served) connect(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, sub *resource.Subresource[resource.Object]) {
 	opts := sub.Connect.NewOptions()
-	if err := scheme.ParameterCodec.DecodeParameters(r.URL.Query(), schema.GroupVersion{Version: "v1"}, opts); err != nil {
+	if err := query.Decode(r.URL.Query(), opts); err != nil {
 		fail(w, r, apierrors.NewBadRequest(err.Error()))
 		return
 	}

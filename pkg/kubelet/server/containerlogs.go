@@ -8,16 +8,16 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 	"github.com/sampan-project/sampan/pkg/kubelet/logs"
+	"github.com/sampan-project/sampan/pkg/query"
 )
 
 // containerLogs answers what a container printed.
 func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) {
 	asked := &corev1.PodLogOptions{}
-	if err := scheme.ParameterCodec.DecodeParameters(r.URL.Query(), corev1.SchemeGroupVersion, asked); err != nil {
+	if err := query.Decode(r.URL.Query(), asked); err != nil {
 		s.fail(w, r, &fault{http.StatusBadRequest, fmt.Sprintf("Unable to decode query: %v", err)})
 		return
 	}
