@@ -29,18 +29,16 @@ type block struct {
 func newBlock(p netip.Prefix) block {
 	p = p.Masked()
 	host := p.Addr().BitLen() - p.Bits()
-	all := uint64(math.MaxUint64)
+	all, size := uint64(math.MaxUint64), uint64(math.MaxUint64) // as many as are counted of larger networks
 	if host < 64 {
 		all = 1 << host
+		unusable := uint64(1) // the network's own address
+		if p.Addr().Is4() {
+			unusable = 2 // and that of broadcast
+		}
+		size = all - min(all, unusable)
 	}
-	b := block{prefix: p, first: p.Addr().Next(), band: band(all, addressBandShare, addressBandMin, addressBandMax)}
-	unusable := uint64(1) // the network's own address
-	if p.Addr().Is4() {
-		unusable = 2 // and that of broadcast
-	}
-	if all > unusable {
-		b.size = all - unusable
-	}
+	b := block{prefix: p, first: p.Addr().Next(), size: size, band: band(all, addressBandShare, addressBandMin, addressBandMax)}
 	b.band = min(b.band, b.size)
 	return b
 }

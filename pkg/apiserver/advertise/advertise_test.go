@@ -1,0 +1,159 @@
+package advertise
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource/resourcetest"
+)
+
+func advertiser(access resource.Access, address string) *Advertiser {
+	return New(Config{
+		Access: access, Networks: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")}, Address: netip.MustParseAddr(address), Port: 6443,
+		Clock: clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), Log: logr.Discard(),
+	})
+}
+
+// led are the addresses that endpoints and slice lead to.
+func led(t *testing.T, access *resourcetest.Access) []string {
+	t.Helper()
+	ctx := context.Background()
+	o, err := access.Get(ctx, endpoints, metav1.NamespaceDefault, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inEndpoints, inSlice []string
+	for _, s := range o.(*corev1.Endpoints).Subsets {
+		for _, a := range s.Addresses {
+			inEndpoints = append(inEndpoints, a.IP)
+		}
+	}
+	if o, err = access.Get(ctx, slicesOf, metav1.NamespaceDefault, name); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range o.(*discoveryv1.EndpointSlice).Endpoints {
+		inSlice = append(inSlice, e.Addresses...)
+	}
+	if !slices.Equal(inEndpoints, inSlice) {
+		t.Errorf("endpoints lead to %v, the slice to %v", inEndpoints, inSlice)
+	}
+	return inEndpoints
+}
+
+func TestEveryServerThatIsAliveIsLedTo(t *testing.T) {
+	access, ctx := resourcetest.New(), context.Background()
+	one, two := advertiser(access, "192.0.2.2"), advertiser(access, "192.0.2.1")
+	for _, a := range []*Advertiser{one, two, one} {
+		if err := a.Reconcile(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := led(t, access); !slices.Equal(got, []string{"192.0.2.1", "192.0.2.2"}) {
+		t.Errorf("led to %v", got)
+	}
+	if err := two.Withdraw(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := led(t, access); !slices.Equal(got, []string{"192.0.2.2"}) {
+		t.Errorf("after one has left: %v", got)
+	}
+	if err := one.Withdraw(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := led(t, access); got != nil {
+		t.Errorf("after all have left: %v", got)
+	}
+}
+
+func TestServiceAndNetworkAreMadeAndPutRight(t *testing.T) {
+	access, ctx := resourcetest.New(), context.Background()
+	a := advertiser(access, "192.0.2.2")
+	if err := a.Reconcile(ctx); err != nil {
+		t.Fatal(err)
+	}
+	o, err := access.Get(ctx, networks, "", name)
+	if err != nil || !hasReady(o.(*networkingv1.ServiceCIDR)) || !slices.Equal(o.(*networkingv1.ServiceCIDR).Spec.CIDRs, []string{"10.96.0.0/16"}) {
+		t.Errorf("%v %v", o, err)
+	}
+	_, err = access.Update(ctx, services, "", metav1.NamespaceDefault, name, func(o resource.Object) error {
+		s := o.(*corev1.Service)
+		if s.Spec.ClusterIP != "10.96.0.1" {
+			t.Errorf("the service is at %s", s.Spec.ClusterIP)
+		}
+		s.Spec.Ports[0].TargetPort.IntVal = 1
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Reconcile(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if o, err = access.Get(ctx, services, metav1.NamespaceDefault, name); err != nil || o.(*corev1.Service).Spec.Ports[0].TargetPort.IntVal != 6443 {
+		t.Errorf("%v %v", o, err)
+	}
+}
+
+// blind loses all leases.
+type blind struct{ *resourcetest.Access }
+
+func (blind) List(context.Context, schema.GroupResource, string) ([]resource.Object, error) {
+	return nil, nil
+}
+
+func TestEndpointsStayWhereNoLeaseIsFound(t *testing.T) {
+	access, ctx := resourcetest.New(), context.Background()
+	if err := advertiser(access, "192.0.2.2").Reconcile(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := advertiser(blind{access}, "192.0.2.2").Reconcile(ctx); err == nil {
+		t.Error("finding no lease, not even the own one, is an error")
+	}
+	if got := led(t, access); !slices.Equal(got, []string{"192.0.2.2"}) {
+		t.Errorf("led to %v", got)
+	}
+}
+
+func TestRunLeavesWhenItEnds(t *testing.T) {
+	access := resourcetest.New()
+	a := advertiser(access, "192.0.2.2")
+	if err := a.Reconcile(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errors.New("the test is over"))
+	a.Run(ctx)
+	if _, err := access.Get(context.Background(), leases, "", "192.0.2.2"); !apierrors.IsNotFound(err) {
+		t.Errorf("the lease: %v", err)
+	}
+	if got := led(t, access); got != nil {
+		t.Errorf("led to %v", got)
+	}
+}
+
+func TestRenewalRaisesTheGeneration(t *testing.T) {
+	old := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Generation: 4}}
+	now := old.DeepCopy()
+	r := Leases()
+	r.Prepare(context.Background(), now, old)
+	if now.Generation != 5 {
+		t.Errorf("generation %d: an unchanged object is not written, and its time would end", now.Generation)
+	}
+	if ttl := r.TTL(now); ttl <= every {
+		t.Errorf("a lease of %s ends before it is renewed every %s", ttl, every)
+	}
+}

@@ -1,0 +1,73 @@
+package discovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+)
+
+func faultsOf(s, old *discoveryv1.EndpointSlice) []string {
+	defaultEndpointSlice(s)
+	var list []string
+	for _, f := range validateEndpointSlice(context.Background(), s, old) {
+		list = append(list, f.Field+": "+string(f.Type))
+	}
+	return list
+}
+
+func addresses(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("10.0.%d.%d", i/250, i%250+1)
+	}
+	return list
+}
+
+func TestSlicesHoldSoMuch(t *testing.T) {
+	slice := func(e ...discoveryv1.Endpoint) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: e}
+	}
+	endpoints := func(n int) []discoveryv1.Endpoint {
+		return slices.Repeat([]discoveryv1.Endpoint{{Addresses: addresses(1)}}, n)
+	}
+	zones := func(n int) *discoveryv1.EndpointHints {
+		h := &discoveryv1.EndpointHints{}
+		for i := range n {
+			h.ForZones = append(h.ForZones, discoveryv1.ForZone{Name: fmt.Sprint("z", i)})
+		}
+		return h
+	}
+	for _, test := range []struct {
+		name  string
+		slice *discoveryv1.EndpointSlice
+		want  []string
+	}{
+		{"no address", slice(discoveryv1.Endpoint{}), []string{"endpoints[0].addresses: FieldValueRequired"}},
+		{"100 addresses", slice(discoveryv1.Endpoint{Addresses: addresses(100)}), nil},
+		{"101 addresses", slice(discoveryv1.Endpoint{Addresses: addresses(101)}), []string{"endpoints[0].addresses: FieldValueTooMany"}},
+		{"1000 endpoints", slice(endpoints(1000)...), nil},
+		{"1001 endpoints", slice(endpoints(1001)...), []string{"endpoints: FieldValueTooMany"}},
+		{"8 zones", slice(discoveryv1.Endpoint{Addresses: addresses(1), Hints: zones(8)}), nil},
+		{"9 zones", slice(discoveryv1.Endpoint{Addresses: addresses(1), Hints: zones(9)}), []string{"endpoints[0].hints.forZones: FieldValueTooMany"}},
+	} {
+		if got := faultsOf(test.slice, nil); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+	was := slice(discoveryv1.Endpoint{Addresses: addresses(1)})
+	now := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeFQDN, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"a.example"}}}}
+	if got := faultsOf(now, was); !slices.Equal(got, []string{"addressType: FieldValueInvalid"}) {
+		t.Errorf("another type of address: %v", got)
+	}
+}
+
+func TestCells(t *testing.T) {
+	for n, want := range map[int]string{0: "<unset>", 3: "10.0.0.1,10.0.0.2,10.0.0.3", 5: "10.0.0.1,10.0.0.2,10.0.0.3 + 2 more..."} {
+		if got := endpointsCell([]discoveryv1.Endpoint{{Addresses: addresses(n)}}); got != want {
+			t.Errorf("%d addresses: %s", n, got)
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package networking
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+func TestServiceNetworksOnlyGrow(t *testing.T) {
+	const four, otherFour, six, loose = "10.0.0.0/24", "10.0.1.0/24", "fd00::/64", "10.0.0.1/24"
+	for _, test := range []struct {
+		name     string
+		was, now []string
+		want     []string
+	}{
+		{"none", nil, nil, []string{"spec.cidrs: FieldValueRequired"}},
+		{"one", nil, []string{four}, nil},
+		{"two families", nil, []string{six, four}, nil},
+		{"one family twice", nil, []string{four, otherFour}, []string{"spec.cidrs: FieldValueInvalid"}},
+		{"three", nil, []string{four, six, otherFour}, []string{"spec.cidrs: FieldValueInvalid"}},
+		{"an address", nil, []string{loose}, []string{"spec.cidrs[0]: FieldValueInvalid"}},
+		{"as before", []string{four}, []string{four}, nil},
+		{"grown", []string{four}, []string{four, six}, nil},
+		{"grown by the same family", []string{four}, []string{four, otherFour}, []string{"spec.cidrs: FieldValueInvalid"}},
+		{"changed", []string{four}, []string{otherFour}, []string{"spec.cidrs[0]: FieldValueInvalid"}},
+		{"turned", []string{four, six}, []string{six, four}, []string{"spec.cidrs[0]: FieldValueInvalid", "spec.cidrs[1]: FieldValueInvalid"}},
+		{"shrunk", []string{four, six}, []string{four}, []string{"spec.cidrs: FieldValueInvalid"}},
+	} {
+		var old *networkingv1.ServiceCIDR
+		if test.was != nil {
+			old = &networkingv1.ServiceCIDR{Spec: networkingv1.ServiceCIDRSpec{CIDRs: test.was}}
+		}
+		var got []string
+		for _, f := range validateServiceCIDR(context.Background(), &networkingv1.ServiceCIDR{Spec: networkingv1.ServiceCIDRSpec{CIDRs: test.now}}, old) {
+			got = append(got, f.Field+": "+string(f.Type))
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestAddressesHaveOneName(t *testing.T) {
+	for name, good := range map[string]bool{"10.0.0.1": true, "10.0.0.01": false, "2001:db8::1": true, "2001:DB8::1": false, "2001:db8:0::1": false, "::ffff:10.0.0.1": false, "a": false} {
+		if got := len(addressName(name, false)) == 0; got != good {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
