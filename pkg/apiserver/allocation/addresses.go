@@ -51,8 +51,6 @@ func band(size, share, least, most uint64) uint64 {
 	return min(max(size/share, least), most)
 }
 
-func (b block) family() corev1.IPFamily { return familyOf(b.prefix.Addr()) }
-
 func familyOf(a netip.Addr) corev1.IPFamily {
 	if a.Is4() {
 		return corev1.IPv4Protocol
