@@ -18,18 +18,21 @@ PREFIX  ?= /usr/local
 # Where containerd looks for network plugins: Debian's package says /usr/lib/cni, most others /opt/cni/bin.
 CNI_BIN ?= $(firstword $(wildcard /usr/lib/cni) /opt/cni/bin)
 
+# kubectl's commands compare their version with the server's: say which one they are of.
+client-version = $(foreach p,component-base/version client-go/pkg/version,$(foreach f,gitVersion=$(1) gitMajor=1 gitMinor=36 gitTreeState=clean,-X k8s.io/$(p).$(f)))
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: $(DAEMONS:%=$(BIN)/%) ## build the five daemons and ctl into bin/
 
 $(BIN)/%: $(SOURCES)
 	@mkdir -p $(BIN)
-	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./cmd/$*
+	$(GO) build -p 2 -ldflags '-s -w $(call client-version,$(VERSION))' -o $@ ./cmd/$*
 
 # Programs that are built from this module but are no daemon.
 $(BIN)/pause: $(wildcard build/pause/*.go build/pause/program/*) ; @mkdir -p $(BIN)
@@ -40,7 +43,7 @@ $(BIN)/web: $(wildcard examples/web/server/*.go) ; @mkdir -p $(BIN)
 	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./examples/web/server
 
 # Programs of others, each in a module of its own so that go.mod stays this project's.
-module = cd build/$(1) && $(GO) build -p 2 -ldflags '-s -w' -o $(abspath $@) $(2)
+module = cd build/$(1) && $(GO) build -p 2 -ldflags '-s -w $(3)' -o $(abspath $@) $(2)
 $(BIN)/coredns: $(wildcard build/coredns/*) ; @mkdir -p $(BIN)
 	$(call module,coredns,.)
 $(BIN)/flanneld: $(wildcard build/flannel/go.* build/flannel/flanneld/*) ; @mkdir -p $(BIN)
@@ -50,7 +53,7 @@ $(BIN)/flannel: $(wildcard build/flannel/go.* build/flannel/plugin/*) ; @mkdir -
 $(BIN)/etcd: $(wildcard build/etcd/*) ; @mkdir -p $(BIN)
 	$(call module,etcd,.)
 out/tools/kubectl: $(wildcard build/kubectl/*) ; @mkdir -p out/tools
-	$(call module,kubectl,.)
+	$(call module,kubectl,.,$(call client-version,v1.36.6))
 
 .PHONY: images
 images: $(IMAGES:%=out/images/%.tar) ## pack the container images into out/images/
@@ -65,13 +68,16 @@ out/images/%.tar: $(BIN)/image
 	$(BIN)/image -bin $(BIN) -o out/images -version $(VERSION) -name pause=$(PAUSE) $*
 
 .PHONY: install
-install: build images ## install programs, images and the network plugin (DESTDIR, PREFIX, CNI_BIN)
+install: build images ## install programs, images, units and the network plugin (DESTDIR, PREFIX, CNI_BIN)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sampan/images $(DESTDIR)$(CNI_BIN)
 	install -m 0755 $(DAEMONS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
 	for d in apiserver scheduler controller-manager proxy; do ln -sf $$d $(DESTDIR)$(PREFIX)/bin/kube-$$d; done
 	ln -sf ctl $(DESTDIR)$(PREFIX)/bin/kubectl
 	install -m 0644 $(IMAGES:%=out/images/%.tar) $(DESTDIR)$(PREFIX)/share/sampan/images
 	install -m 0755 $(BIN)/flannel $(DESTDIR)$(CNI_BIN)/flannel
+	cd manifests/systemd && for u in $$(find . -type f -name '*.service' -o -type f -name '*.conf'); do \
+		install -D -m 0644 $$u $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u && \
+		sed -i 's|/usr/bin/|$(PREFIX)/bin/|' $(DESTDIR)$(PREFIX)/lib/systemd/system/$$u; done
 
 .PHONY: up
 up: ## make a cluster of this machine, from nothing (as root; INIT gives further flags of ctl init)
@@ -86,6 +92,7 @@ down: $(BIN)/ctl ## remove the cluster and all that it left on this machine
 .PHONY: test
 test: lint ## everything that must hold: vet, lint, architecture, unit, API, oracle replay, kernels
 	CGO_ENABLED=1 $(GO) test -p 2 -race -timeout 30m . ./api/... ./build/... ./cmd/... ./examples/... ./pkg/...
+	cd build/flannel && $(GO) test -p 2 ./...
 	$(GO) test -p 1 -timeout 30m ./test/...
 
 .PHONY: lint
