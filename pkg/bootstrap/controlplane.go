@@ -73,8 +73,8 @@ func (i *Init) waitControlPlane(ctx context.Context, say phase.Say) error {
 	ctx, cancel := context.WithTimeout(ctx, controlPlaneWithin)
 	defer cancel()
 	for _, e := range []endpoint{
-		{"the kubelet", "http://127.0.0.1:10248/healthz", layout.LogDir + "/kubelet.log or journalctl -u kubelet"},
 		{"the apiserver", "https://" + net.JoinHostPort(i.Advertise, strconv.Itoa(i.Port)) + "/readyz", fmt.Sprintf(pods, "apiserver")},
+		{"the kubelet", "http://127.0.0.1:10248/healthz", layout.LogDir + "/kubelet.log or journalctl -u kubelet"},
 		{"the controller-manager", "https://127.0.0.1:10257/healthz", fmt.Sprintf(pods, "controller-manager")},
 		{"the scheduler", "https://127.0.0.1:10259/livez", fmt.Sprintf(pods, "scheduler")},
 	} {

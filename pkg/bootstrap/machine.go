@@ -98,7 +98,10 @@ func (m *machine) runtime(ctx context.Context, say phase.Say) error {
 			}
 		}
 	}
-	want := containerd.Config{CNIBinDir: containerd.CNIBinDir(m.Layout), SystemdCgroup: kubelet.Driver(m.Settings, m.systemd) == "systemd"}
+	want := containerd.Config{
+		CNIBinDir: containerd.CNIBinDir(m.Layout), SystemdCgroup: kubelet.Driver(m.Settings, m.systemd) == "systemd",
+		RestrictOOM: !host.MayLowerOOMScore(),
+	}
 	answered := containerd.Answers(ctx, m.Socket()) == nil
 	changed := ""
 	if m.Socket() == layout.ContainerdSocket {

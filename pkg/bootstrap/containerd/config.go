@@ -25,6 +25,9 @@ const marker = "# Written by ctl for a Sampan cluster; ctl reset puts back what 
 type Config struct {
 	CNIBinDir     string
 	SystemdCgroup bool
+	// RestrictOOM keeps containers from being better protected from the kernel's memory killer than containerd is,
+	// where it is not permitted to do that: in a container, mostly.
+	RestrictOOM bool
 }
 
 // Text is a configuration for containerd 1.6 and later.
@@ -33,6 +36,7 @@ func (c Config) Text() string {
 
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = %q
+  restrict_oom_score_adj = %t
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = %q
     conf_dir = %q
@@ -43,7 +47,7 @@ func (c Config) Text() string {
 
 [plugins."io.containerd.internal.v1.opt"]
   path = "/var/lib/containerd/opt"
-`, Pause, c.CNIBinDir, layout.CNIConfDir, c.SystemdCgroup)
+`, Pause, c.RestrictOOM, c.CNIBinDir, layout.CNIConfDir, c.SystemdCgroup)
 }
 
 // Effective is what containerd says that it is configured for, its defaults included.
@@ -51,6 +55,7 @@ type Effective struct {
 	SandboxImage  string
 	CNIBinDir     string
 	SystemdCgroup bool
+	RestrictOOM   bool
 	CRIDisabled   bool
 }
 
@@ -58,6 +63,7 @@ var (
 	sandboxLine  = regexp.MustCompile(`(?m)^\s*sandbox(?:_image)? = ['"]([^'"]*)['"]`)
 	binDirLine   = regexp.MustCompile(`(?m)^\s*bin_dirs? = \[?['"]([^'"]*)['"]`)
 	systemdLine  = regexp.MustCompile(`(?m)^\s*SystemdCgroup = (true|false)`)
+	restrictLine = regexp.MustCompile(`(?m)^\s*restrict_oom_score_adj = (true|false)`)
 	disabledLine = regexp.MustCompile(`(?m)^disabled_plugins = \[([^\]]*)\]`)
 )
 
@@ -71,6 +77,7 @@ func ParseDump(dump string) Effective {
 	}
 	return Effective{
 		SandboxImage: first(sandboxLine), CNIBinDir: first(binDirLine), SystemdCgroup: first(systemdLine) == "true",
+		RestrictOOM: first(restrictLine) == "true",
 		CRIDisabled: strings.Contains(first(disabledLine), "cri"),
 	}
 }
@@ -95,6 +102,8 @@ func (e Effective) Fits(c Config) string {
 		return "its CRI plugin is disabled"
 	case e.SystemdCgroup != c.SystemdCgroup:
 		return fmt.Sprintf("its SystemdCgroup is %t", e.SystemdCgroup)
+	case c.RestrictOOM && !e.RestrictOOM:
+		return "its restrict_oom_score_adj is false, and nobody here may lower that score"
 	case e.CNIBinDir != c.CNIBinDir && !hasBridge(e.CNIBinDir):
 		return fmt.Sprintf("there are no CNI plugins in %s, where it looks for them", e.CNIBinDir)
 	}

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Run runs a program and answers what it printed. Its complaint becomes the error's text.
@@ -110,4 +112,15 @@ func EmptyTable(ctx context.Context, table string) (bool, error) {
 		return false, nil
 	}
 	return true, nil
+}
+
+// MayLowerOOMScore tells whether programs that are started here may be better protected from the kernel's
+// memory killer than this one is, which takes a privilege that containers often lack.
+func MayLowerOOMScore() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return true // the kernel will tell
+	}
+	return data[0].Effective&(1<<unix.CAP_SYS_RESOURCE) != 0
 }
