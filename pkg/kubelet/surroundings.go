@@ -23,6 +23,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/kubelet/dns"
 	"github.com/sampan-project/sampan/pkg/kubelet/environment"
 	"github.com/sampan-project/sampan/pkg/kubelet/runtime"
+	"github.com/sampan-project/sampan/pkg/kubelet/source"
 	"github.com/sampan-project/sampan/pkg/kubelet/volume"
 )
 
@@ -63,7 +64,8 @@ func (s *surroundings) environment(ctx context.Context, p *corev1.Pod, c *corev1
 			s.recorder.about(p, c.Name, corev1.EventTypeWarning, reason, message)
 		},
 	}
-	if s.services != nil {
+	// The apiserver may be one of the node's static pods: none of them waits for it.
+	if s.services != nil && (!source.IsStatic(p) || s.services.synced()) {
 		var err error
 		if in.Services, err = s.services.of(ctx, p.Namespace); err != nil {
 			return nil, err
