@@ -28,8 +28,10 @@ import (
 
 const (
 	// approval is how long one request waits to be approved before it is looked at afresh.
-	approval       = 15 * time.Minute
-	bootstrapPause = 5 * time.Second
+	approval = 15 * time.Minute
+	// Pauses after a request that failed or was denied.
+	firstPause = 5 * time.Second
+	lastPause  = 5 * time.Minute
 )
 
 // bootstrap makes the kubeconfig, unless a valid one exists.
@@ -46,7 +48,7 @@ func bootstrap(ctx context.Context, c ClientConfig) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := request(ctx, c, cfg, store)
 		if err == nil {
 			return writeKubeconfig(c.Kubeconfig, cfg, store.CurrentPath())
@@ -54,11 +56,11 @@ func bootstrap(ctx context.Context, c ClientConfig) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("asking for a client certificate: %w", err)
 		}
-		c.Log.Error(err, "The node has no client certificate yet; trying again", "after", bootstrapPause.String())
+		c.Log.Error(err, "The node has no client certificate yet; trying again", "after", pause.String())
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("asking for a client certificate: %w", err)
-		case <-c.Clock.After(bootstrapPause):
+		case <-c.Clock.After(pause):
 		}
 	}
 }
@@ -68,7 +70,7 @@ func bootstrap(ctx context.Context, c ClientConfig) error {
 func request(ctx context.Context, c ClientConfig, cfg *rest.Config, store certificate.Store) error {
 	client, err := c.NewClient(cfg)
 	if err != nil {
-		return err
+		return fmt.Errorf("making the client of the bootstrap kubeconfig: %w", err)
 	}
 	keyFile := filepath.Join(c.CertDir, "kubelet-client.key.tmp")
 	key, err := temporaryKey(keyFile)
