@@ -215,6 +215,49 @@ func TestHostProgramComesWithWhatTheLoaderWouldLoad(t *testing.T) {
 	}
 }
 
+func TestHostProgramHasItsAliasesAndPlugins(t *testing.T) {
+	shell, err := look("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := closure(shell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(own) == 0 {
+		t.Fatalf("%s is static: this test needs one that is not", shell)
+	}
+	// A folder with one plugin: a copy of a program, which loads what the program loads.
+	dir := t.TempDir()
+	plugin := filepath.Join(dir, "plugin.so")
+	content, err := os.ReadFile(shell)
+	if err := errors.Join(err, os.WriteFile(plugin, content, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	found, err := hostProgram(HostProgram{
+		Name: "sh", To: "/bin/shell", Aliases: []string{"one"}, AskAliases: []string{"-c", "echo two; echo shell"}, Plugins: dir + "/*.so",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := withFolders(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range all {
+		if !e.folder {
+			got = append(got, strings.TrimRight(e.to+" "+e.link, " "))
+		}
+	}
+	want := append(slices.Clone(own), plugin, "/bin/shell", "/bin/one shell", "/bin/two shell")
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
 func TestStaticProgramNeedsNothing(t *testing.T) {
 	pause := filepath.Join(t.TempDir(), "pause")
 	build := exec.CommandContext(t.Context(), "go", "run", "github.com/sampan-project/sampan/build/pause", "-arch", runtime.GOARCH, "-o", pause)

@@ -42,8 +42,12 @@ type HostProgram struct {
 	Package string
 	// To is where it lies in the image: where it lies on the machine if not given.
 	To string
-	// Links asks for a symbolic link, in the same folder, for each name that the program prints for these arguments.
-	Links []string
+	// Aliases are further names of it in the same folder, as symbolic links.
+	Aliases []string
+	// AskAliases are arguments that make it print further aliases.
+	AskAliases []string
+	// Plugins is a pattern for the libraries that it opens by itself, which it does not declare.
+	Plugins string
 }
 
 // images is the list of all images. version tags those of this project's own programs; the others carry the
@@ -56,7 +60,7 @@ func images(version string) []Image {
 		}
 	}
 	proxy := own("proxy", "10249/tcp", "10256/tcp")
-	proxy.HostPrograms = []HostProgram{nft}
+	proxy.HostPrograms = []HostProgram{nft, iptables} // iptables only for kernels without nftables
 	return []Image{
 		{
 			ID: "pause", Name: "registry.k8s.io/pause:3.10", Entrypoint: []string{"/pause"}, User: "65535:65535",
@@ -84,7 +88,7 @@ func images(version string) []Image {
 			ID: "test", Name: "sampan.io/test:" + version, Cmd: []string{"sh"}, OnlyForTests: true,
 			Files: []File{temporaryFiles, {To: "/root", Folder: true, Mode: 0o700}},
 			HostPrograms: []HostProgram{
-				{Name: "busybox", Package: "busybox-static", To: "/bin/busybox", Links: []string{"--list"}},
+				{Name: "busybox", Package: "busybox-static", To: "/bin/busybox", AskAliases: []string{"--list"}},
 			},
 		},
 	}
@@ -95,4 +99,8 @@ var (
 	temporaryFiles = File{To: "/tmp", Folder: true, Mode: 0o1777}
 	certificates   = File{From: "/etc/ssl/certs/ca-certificates.crt", To: "/etc/ssl/certs/ca-certificates.crt", Mode: 0o644}
 	nft            = HostProgram{Name: "nft", Package: "nftables"}
+	iptables       = HostProgram{
+		Name: "iptables-legacy", Package: "iptables", Plugins: "/usr/lib/*/xtables/*.so",
+		Aliases: []string{"iptables-legacy-restore", "ip6tables-legacy", "ip6tables-legacy-restore"},
+	}
 )

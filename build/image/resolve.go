@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -67,26 +68,54 @@ func hostProgram(p HostProgram) ([]entry, error) {
 		to = file
 	}
 	found := []entry{{to: to, from: file, mode: 0o755}}
-	libraries, err := closure(file)
+	libraries, err := loaded(file, p.Plugins)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range libraries {
 		found = append(found, entry{to: l, from: l, mode: 0o755})
 	}
-	if len(p.Links) == 0 {
-		return found, nil
-	}
-	out, err := exec.Command(file, p.Links...).Output()
+	aliases, err := p.aliases(file)
 	if err != nil {
-		return nil, fmt.Errorf("asking %s for its names: %w", file, err)
+		return nil, err
 	}
-	for _, name := range strings.Fields(string(out)) {
+	for _, name := range aliases {
 		if link := path.Join(path.Dir(to), name); link != to {
 			found = append(found, entry{to: link, link: path.Base(to), mode: 0o777})
 		}
 	}
 	return found, nil
+}
+
+// loaded returns the libraries that a program loads at its start, its plugins, and what those load.
+func loaded(program, plugins string) ([]string, error) {
+	libraries, err := closure(program)
+	if err != nil || plugins == "" {
+		return libraries, err
+	}
+	found, err := filepath.Glob(plugins)
+	if err != nil {
+		return nil, fmt.Errorf("the pattern of plugins of %s: %w", program, err)
+	}
+	for _, plugin := range found {
+		more, err := closure(plugin)
+		if err != nil {
+			return nil, err
+		}
+		libraries = append(append(libraries, plugin), more...)
+	}
+	return libraries, nil
+}
+
+func (p HostProgram) aliases(file string) ([]string, error) {
+	if len(p.AskAliases) == 0 {
+		return p.Aliases, nil
+	}
+	out, err := exec.Command(file, p.AskAliases...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("asking %s for its names: %w", file, err)
+	}
+	return append(slices.Clone(p.Aliases), strings.Fields(string(out))...), nil
 }
 
 // look finds a program in PATH and where programs of root lie, which is not in everyone's PATH.
