@@ -178,23 +178,17 @@ func (r *Reset) stopRuntime(ctx context.Context, say phase.Say) error {
 
 // mounted are the directories below which pods have mounts.
 func (r *Reset) mounted() []string {
-	dirs := []string{layout.KubeletDir, "/run/netns", "/var/run/netns"}
-	if r.record.Ours(layout.ContainerdState) {
-		dirs = append(dirs, layout.ContainerdState)
+	dirs := []string{layout.KubeletDir}
+	for _, d := range []string{layout.ContainerdState, layout.ContainerdRoot} {
+		if r.record.Ours(d) {
+			dirs = append(dirs, d)
+		}
 	}
-	if r.record.Ours(layout.ContainerdRoot) {
-		dirs = append(dirs, layout.ContainerdRoot)
-	}
-	return dirs
+	return append(dirs, r.attached()...)
 }
 
-// podMounts are the mounts of pods that are left; of network namespaces only those that CNI made.
-func (r *Reset) podMounts() ([]string, error) {
-	points, err := host.MountsUnder(r.mounted()...)
-	return slices.DeleteFunc(points, func(p string) bool {
-		return strings.Contains(p, "/run/netns") && !strings.HasPrefix(filepath.Base(p), "cni-")
-	}), err
-}
+// podMounts are the mounts of pods that are left.
+func (r *Reset) podMounts() ([]string, error) { return host.MountsUnder(r.mounted()...) }
 
 func (r *Reset) mounts(_ context.Context, say phase.Say) error {
 	if r.Root != "" {

@@ -20,7 +20,7 @@ import (
 func (r *Reset) always() []string {
 	paths := []string{
 		layout.AdminConf, layout.SuperAdminConf, layout.ManagerConf, layout.SchedulerConf, layout.KubeletConf, layout.BootstrapConf,
-		layout.ManifestsDir + "/*", layout.PKIDir + "/*", layout.KubeletDir + "/*", "/var/lib/cni/*", layout.FlannelState + "/*",
+		layout.ManifestsDir + "/*", layout.PKIDir + "/*", layout.KubeletDir + "/*", layout.FlannelState + "/*",
 		layout.PodLogs + "/*", layout.ContainerLogs + "/*", layout.LogDir, layout.RunDir,
 	}
 	if r.record.CertDir != "" {
@@ -29,7 +29,7 @@ func (r *Reset) always() []string {
 	if r.record.DataDir != "" {
 		paths = append(paths, filepath.Join(r.record.DataDir, "member"))
 	}
-	return append(paths, r.record.CNIFiles...)
+	return append(append(paths, cniState()...), r.record.CNIFiles...)
 }
 
 // made are the places where nothing was before. What a runtime that goes on running keeps is not among them.
@@ -57,7 +57,7 @@ func (r *Reset) files(ctx context.Context, say phase.Say) (err error) {
 		say("put back %s", f)
 	}
 	err = errors.Join(err, r.settings(say))
-	for _, pattern := range append(r.always(), r.made()...) {
+	for _, pattern := range append(r.made(), r.always()...) {
 		if pattern == layout.StateDir {
 			continue
 		}
@@ -98,13 +98,7 @@ func (r *Reset) settings(say phase.Say) (err error) {
 
 // left lists what is still there.
 func (r *Reset) left(ctx context.Context) (left []string, err error) {
-	for _, pattern := range append(r.always(), r.made()...) {
-		if pattern == layout.StateDir {
-			continue
-		}
-		found, _ := filepath.Glob(r.On(pattern))
-		left = append(left, found...)
-	}
+	left = r.leftFiles()
 	if r.Root != "" {
 		return left, nil
 	}
@@ -139,6 +133,21 @@ func (r *Reset) left(ctx context.Context) (left []string, err error) {
 		left = append(left, "cgroup "+g)
 	}
 	return left, err
+}
+
+// leftFiles lists files and directories that are still there, without what lies in one that is named.
+func (r *Reset) leftFiles() (left []string) {
+	for _, pattern := range append(r.made(), r.always()...) {
+		if pattern != layout.StateDir {
+			found, _ := filepath.Glob(r.On(pattern))
+			left = append(left, found...)
+		}
+	}
+	slices.Sort(left)
+	left = slices.Compact(left)
+	return slices.DeleteFunc(slices.Clone(left), func(f string) bool {
+		return slices.ContainsFunc(left, func(dir string) bool { return strings.HasPrefix(f, dir+"/") })
+	})
 }
 
 // proof fails with a list where something is left; otherwise the record goes, too.

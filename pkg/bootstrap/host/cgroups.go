@@ -35,7 +35,7 @@ func PodCgroups(below string) ([]string, error) {
 	}
 	var found []string
 	for _, root := range roots {
-		for _, name := range []string{"kubepods", "kubepods.slice", "k8s.io"} {
+		for _, name := range []string{"kubepods", "kubepods.slice"} {
 			dir := filepath.Join(root, below, name)
 			if _, err := os.Stat(dir); err == nil {
 				found = append(found, dir)

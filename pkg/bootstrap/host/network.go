@@ -46,7 +46,7 @@ func PodLinks(before []string) ([]string, error) {
 	var names []string
 	for _, l := range links {
 		a := l.Attrs()
-		ours := slices.Contains(podLinks, a.Name) || l.Type() == "veth" && (bridge != 0 && a.MasterIndex == bridge || before != nil && strings.HasPrefix(a.Name, "veth"))
+		ours := slices.Contains(podLinks, a.Name) || bridge != 0 && a.MasterIndex == bridge
 		if ours && !slices.Contains(before, a.Name) {
 			names = append(names, a.Name)
 		}
