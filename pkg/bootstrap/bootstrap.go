@@ -83,6 +83,7 @@ func (m *machine) note() error {
 		return nil
 	}
 	r.Claim(claimed(m.Settings)...)
+	r.NodeName = m.NodeName
 	r.Socket, r.CgroupRoot, r.PodCIDR, r.CertDir = m.Socket(), m.CgroupRoot, m.PodCIDR, m.CertDir
 	if !m.External() {
 		r.DataDir = m.DataDir
@@ -100,6 +101,15 @@ func (m *machine) noteKernel(r *record.Record) (err error) {
 	for name := range sysctls {
 		if value, ok := host.Sysctl(name); ok {
 			r.Sysctls[name] = value
+		}
+	}
+	if m.CgroupRoot != "" {
+		hierarchies, err := host.CgroupMounts()
+		if err != nil {
+			return err
+		}
+		for _, h := range hierarchies {
+			r.Claim(filepath.Join(h, m.CgroupRoot))
 		}
 	}
 	if r.Tables, err = host.Tables(context.Background()); err != nil {

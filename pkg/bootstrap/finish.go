@@ -105,7 +105,8 @@ func bridgeConfig(cidr string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// waitNode returns once the node is ready for pods, which it is when it has a network for them.
+// waitNode returns once the node is ready for pods, which it is when it has a network for them, and finds
+// names for them.
 func (i *Init) waitNode(ctx context.Context, say phase.Say) error {
 	if i.PodNetwork == settings.None {
 		say("not waiting: the node becomes ready once a pod network is installed")
@@ -122,7 +123,14 @@ func (i *Init) waitNode(ctx context.Context, say phase.Say) error {
 		if err != nil {
 			return err
 		}
-		return ready(node)
+		if err := ready(node); err != nil || i.NoDNS {
+			return err
+		}
+		dns, err := client.AppsV1().Deployments("kube-system").Get(ctx, "coredns", metav1.GetOptions{})
+		if err == nil && dns.Status.ReadyReplicas == 0 {
+			err = errors.New("no pod of the Deployment coredns is ready (ctl -n kube-system describe pods says why)")
+		}
+		return err
 	})
 }
 

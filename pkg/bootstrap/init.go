@@ -50,7 +50,7 @@ func (i *Init) Phases() []phase.Phase {
 			{Name: "coredns", Short: "Install CoreDNS", Run: i.addon("addons/coredns.yaml", func() bool { return !i.NoDNS })},
 			{Name: "network", Short: "Install the pod network", Run: i.changes(i.network)},
 		}},
-		{Name: "wait-node", Short: "Wait for the node to be ready", Run: i.waitNode},
+		{Name: "wait-node", Short: "Wait for the node and DNS to be ready", Run: i.waitNode},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/bootstrap/layout"
 	"github.com/sampan-project/sampan/pkg/bootstrap/phase"
 	"github.com/sampan-project/sampan/pkg/bootstrap/preflight"
+	"github.com/sampan-project/sampan/pkg/bootstrap/record"
 )
 
 // check runs the pre-flight checks.
@@ -28,6 +29,11 @@ func (m *machine) check(ctx context.Context, w preflight.Wants, say phase.Say) e
 	for _, a := range archives {
 		w.HaveImages = append(w.HaveImages, a.ID)
 	}
+	was, err := record.Open(m.Layout)
+	if err != nil {
+		return err
+	}
+	w.NodeName, w.WasNode = m.NodeName, was.NodeName
 	w.Again, w.BinDir, w.ImageDir, w.Systemd, w.Socket = m.again, m.BinDir, m.ImageDir, m.systemd, m.Socket()
 	findings := preflight.Run(m.look(ctx), w)
 	return preflight.Judge(findings, m.IgnorePreflight, say)

@@ -32,13 +32,16 @@ type Reset struct {
 	failed  []error // what could not be done, told by the last phase with what is left
 }
 
-// NewReset reads what the machine was like before.
-func NewReset(l layout.Layout, socket string, c clock.WithTicker) (*Reset, error) {
+// NewReset reads what the machine was like before. What socket and cgroupRoot say goes before the record.
+func NewReset(l layout.Layout, socket, cgroupRoot string, c clock.WithTicker) (*Reset, error) {
 	rec, err := record.Open(l)
 	if err != nil {
 		return nil, err
 	}
 	r := &Reset{Layout: l, Socket: strings.TrimPrefix(socket, "unix://"), clock: c, systemd: l.Root == "" && host.Systemd(), record: rec}
+	if cgroupRoot != "" {
+		rec.CgroupRoot = cgroupRoot
+	}
 	for _, s := range []string{strings.TrimPrefix(rec.Socket, "unix://"), layout.ContainerdSocket} {
 		if r.Socket == "" {
 			r.Socket = s
@@ -184,11 +187,11 @@ func (r *Reset) mounted() []string {
 			dirs = append(dirs, d)
 		}
 	}
-	return append(dirs, r.attached()...)
+	return dirs
 }
 
 // podMounts are the mounts of pods that are left.
-func (r *Reset) podMounts() ([]string, error) { return host.MountsUnder(r.mounted()...) }
+func (r *Reset) podMounts() ([]string, error) { return host.MountsUnder(r.mounted(), r.attached()) }
 
 func (r *Reset) mounts(_ context.Context, say phase.Say) error {
 	if r.Root != "" {

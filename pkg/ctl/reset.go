@@ -22,7 +22,7 @@ import (
 func resetCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	var force bool
 	var l layout.Layout
-	var socket string
+	var socket, cgroupRoot string
 	var skip []string
 	cmd := &cobra.Command{
 		Use: "reset", Short: "Remove everything that init or join made on this machine", Args: cobra.NoArgs,
@@ -37,7 +37,7 @@ func resetCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			if err := confirm(force, streams.In, streams.Out); err != nil {
 				return err
 			}
-			r, err := bootstrap.NewReset(l, socket, clock.RealClock{})
+			r, err := bootstrap.NewReset(l, socket, cgroupRoot, clock.RealClock{})
 			if err != nil {
 				return err
 			}
@@ -47,6 +47,7 @@ func resetCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask first")
 	cmd.Flags().StringVar(&l.Root, "rootfs", "", "remove files below this directory instead of /")
 	cmd.Flags().StringVar(&socket, "cri-socket", "", "socket of the container runtime; by default the one that was used")
+	cmd.Flags().StringVar(&cgroupRoot, "cgroup-root", "", "cgroup below which the pods' cgroups are; by default the one that was used")
 	cmd.Flags().StringSliceVar(&skip, "skip-phases", nil, "phases not to run")
 	return cmd
 }

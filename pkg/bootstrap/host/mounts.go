@@ -10,24 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MountsUnder lists the mount points at or below the directories, the deepest first, as they must be
-// unmounted.
-func MountsUnder(dirs ...string) ([]string, error) {
+// MountsUnder lists the mount points below the directories, the deepest first, as they must be unmounted; of
+// these paths themselves only those named in exactly.
+func MountsUnder(dirs, exactly []string) ([]string, error) {
 	data, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("reading what is mounted: %w", err)
 	}
-	return mountsUnder(string(data), dirs), nil
+	return mountsUnder(string(data), dirs, exactly), nil
 }
 
-func mountsUnder(mountinfo string, dirs []string) (points []string) {
+func mountsUnder(mountinfo string, dirs, exactly []string) (points []string) {
 	for line := range strings.Lines(mountinfo) {
 		fields := strings.Fields(line)
 		if len(fields) < 5 {
 			continue
 		}
 		at := unescape(fields[4])
-		if slices.ContainsFunc(dirs, func(d string) bool { return at == d || strings.HasPrefix(at, d+"/") }) {
+		if slices.Contains(exactly, at) || slices.ContainsFunc(dirs, func(d string) bool { return strings.HasPrefix(at, d+"/") }) {
 			points = append(points, at)
 		}
 	}

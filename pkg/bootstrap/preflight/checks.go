@@ -25,6 +25,8 @@ type Machine struct {
 type Wants struct {
 	ControlPlane bool
 	Again        bool // init or join ran here before: their own files and ports are no obstacle
+	NodeName     string
+	WasNode      string // the name under which it ran before
 	Port         int
 	DataDir      string
 	OwnEtcd      bool
@@ -44,6 +46,9 @@ func Run(m Machine, w Wants) (f []Finding) {
 	if !m.Root {
 		add("IsPrivilegedUser", Error, "this needs root: run it with sudo")
 		return f
+	}
+	if w.WasNode != "" && w.WasNode != w.NodeName {
+		add("NodeName", Error, "this machine is the node %s of a cluster already and cannot be %s: name it so with --node-name, or remove the cluster with: ctl reset", w.WasNode, w.NodeName)
 	}
 	programs(m, w, add)
 	kernel(m, add)

@@ -26,6 +26,7 @@ type Record struct {
 	Enabled    []string          `json:"enabled,omitempty"` // units that were enabled or started
 	Supervised bool              `json:"supervised,omitempty"`
 	Containerd bool              `json:"containerd,omitempty"` // containerd did not run
+	NodeName   string            `json:"nodeName,omitempty"`
 	Socket     string            `json:"socket,omitempty"`
 	CgroupRoot string            `json:"cgroupRoot,omitempty"`
 	PodCIDR    string            `json:"podCIDR,omitempty"`
