@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +17,8 @@ import (
 	jsonserializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/client-go/kubernetes/scheme"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
@@ -88,63 +91,102 @@ func serializers(strict bool) map[string]runtime.Serializer {
 	}
 }
 
-// decode reads an object of the expected kind. What is wrong with it is a 400 in upstream's words; unknown
-// and duplicate fields are refused, warned of or passed over as the request asks.
-func decode(r *http.Request, media string, body []byte, kind schema.GroupVersionKind, into runtime.Object, strict validation) error {
-	if media != mediaProtobuf {
-		if err := checkDepth(body, media); err != nil {
-			return err
-		}
-	}
-	obj, gvk, err := serializers(strict != validationIgnore)[media].Decode(body, &kind, into)
-	if err != nil && runtime.IsStrictDecodingError(err) && obj != nil {
-		if err := tellStrict(r, err, strict); err != nil {
-			return err
-		}
+// decode reads an object of the expected kind, or of another version that is taken for it. What is wrong with
+// it is a 400 in upstream's words; unknown and duplicate fields are refused, warned of or passed over as the
+// request asks.
+func decode(r *http.Request, media string, body []byte, kind schema.GroupVersionKind, into runtime.Object, strict validation, also ...schema.GroupVersion) error {
+	gvk, err := decodeInto(strict != validationIgnore, media, body, kind, into)
+	if err != nil && runtime.IsStrictDecodingError(err) && strict == validationWarn {
+		warnStrict(r, err)
 		err = nil
 	}
 	if err != nil {
-		return badBody(err, body, kind, into)
+		return badBody(err, body, kind, gvk)
 	}
-	if gvk.GroupVersion() != kind.GroupVersion() {
-		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)", gvk.GroupVersion(), kind.GroupVersion()))
-	}
-	if gvk.Kind != kind.Kind {
-		return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %s", kind.Kind, shown(body, gvk)))
+	if version := gvk.GroupVersion(); version != kind.GroupVersion() && !slices.Contains(also, version) {
+		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)", version, kind.GroupVersion()))
 	}
 	into.GetObjectKind().SetGroupVersionKind(kind)
 	return nil
 }
 
-// tellStrict refuses or warns of fields that nobody knows.
-func tellStrict(r *http.Request, err error, strict validation) error {
-	if strict == validationStrict {
-		return apierrors.NewBadRequest(err.Error())
+// decodeInto reads an object and says what it claims to be. A strict error comes with a whole object.
+func decodeInto(strict bool, media string, body []byte, kind schema.GroupVersionKind, into runtime.Object) (*schema.GroupVersionKind, error) {
+	if media == mediaYAML {
+		if err := checkDepth(body, media); err != nil {
+			return nil, err
+		}
 	}
+	obj, gvk, err := serializers(strict)[media].Decode(body, &kind, into)
+	switch {
+	case err != nil && runtime.IsNotRegisteredError(err) && gvk != nil:
+		return gvk, runtime.NewNotRegisteredErrForKind(schemeName, *gvk)
+	case err != nil && (!runtime.IsStrictDecodingError(err) || obj == nil):
+		return gvk, err
+	case obj != into && gvk.Kind != kind.Kind:
+		return gvk, fmt.Errorf("converting (%s) to (%s): unknown conversion", strings.TrimPrefix(fmt.Sprintf("%T", obj), "*"), internalName(kind))
+	case obj != into: // another version of the kind
+		if media == mediaYAML {
+			body, err = yaml.YAMLToJSON(body)
+		}
+		if err == nil && media != mediaProtobuf {
+			err = kjson.UnmarshalCaseSensitivePreserveInts(body, into)
+		}
+	}
+	return gvk, err
+}
+
+// schemeName is how upstream's messages call the place where kinds are known.
+const schemeName = "pkg/api/legacyscheme/scheme.go:30"
+
+// internalName is what upstream calls its own form of a kind: "core.Pod".
+func internalName(kind schema.GroupVersionKind) string {
+	group, _, _ := strings.Cut(kind.Group, ".")
+	if group == "" || group == "events" {
+		group = "core"
+	}
+	return group + "." + kind.Kind
+}
+
+// warnStrict warns of fields that nobody knows.
+func warnStrict(r *http.Request, err error) {
+	for _, text := range strictFaults(err) {
+		request.Warn(r.Context(), text)
+	}
+}
+
+// strictFaults are the single faults of a strict error.
+func strictFaults(err error) (out []string) {
 	var list interface{ Errors() []error }
 	if errors.As(err, &list) {
 		for _, e := range list.Errors() {
-			request.Warn(r.Context(), e.Error())
+			out = append(out, e.Error())
 		}
 	}
-	return nil
+	return out
 }
 
-func badBody(err error, body []byte, kind schema.GroupVersionKind, into runtime.Object) error {
-	if runtime.IsNotRegisteredError(err) || runtime.IsMissingKind(err) || runtime.IsMissingVersion(err) {
-		return apierrors.NewBadRequest(err.Error())
+func badBody(err error, body []byte, kind schema.GroupVersionKind, gvk *schema.GroupVersionKind) error {
+	if gvk != nil && gvk.Kind != "" {
+		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", gvk.Kind, gvk.Version, kind.Kind, err))
 	}
-	version := kind.Version
-	return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", kind.Kind, version, kind.Kind, err))
+	return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %v (%s)", kind.Kind, err, shown(body)))
 }
 
-func shown(body []byte, gvk *schema.GroupVersionKind) string {
-	const most = 128
-	text := string(body)
-	if len(text) > most {
-		text = text[:most] + " ..."
+// shown is the beginning of a body, in hexadecimal where it is no JSON object.
+func shown(body []byte) string {
+	const most = 30
+	text := fmt.Sprintf("%x", body[:min(len(body), most)])
+	switch {
+	case len(body) == 0:
+		return "<empty>"
+	case body[0] == '{':
+		text = string(body[:min(len(body), most)])
 	}
-	return fmt.Sprintf("couldn't get version/kind; json parse error: %s", text)
+	if len(body) > most {
+		text += " ..."
+	}
+	return text
 }
 
 // maxDepth is how deep JSON and YAML may nest.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
@@ -42,7 +44,10 @@ func (s *Served) patchType(r *http.Request) (types.PatchType, error) {
 			return types.PatchType(media), nil
 		}
 	}
-	return "", unsupported(media, can...)
+	return "", &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType, Reason: metav1.StatusReasonUnsupportedMediaType,
+		Message: "415: Unsupported Media Type", Details: &metav1.StatusDetails{},
+	}}
 }
 
 // patch answers a PATCH of an object, or of the part of it that a subresource may change.
@@ -66,10 +71,6 @@ func (s *Served) patch(w http.ResponseWriter, r *http.Request, info *request.Inf
 	}
 	body, err := readBody(r)
 	if err != nil {
-		fail(w, r, err)
-		return
-	}
-	if err := checkDepth(body, mediaJSON); err != nil && kind != types.ApplyYAMLPatchType {
 		fail(w, r, err)
 		return
 	}
@@ -118,20 +119,8 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	var after []byte
-	switch p.kind {
-	case types.JSONPatchType:
-		after, err = p.jsonPatch(before)
-	case types.MergePatchType:
-		after, err = p.mergePatch(before)
-	case types.StrategicMergePatchType:
-		after, err = p.strategic(before, served)
-	}
-	if err != nil {
-		return nil, err
-	}
 	into := p.s.newObject()
-	if err := p.decode(after, into); err != nil {
+	if err := p.patched(before, served, into); err != nil {
 		return nil, err
 	}
 	obj, err := p.s.stored(into)
@@ -158,77 +147,149 @@ func (p *patcher) agrees(obj, old resource.Object) error {
 	return nil
 }
 
-// decode reads a patched object. Its faults are the patch's: 422 with the whole as the field.
-func (p *patcher) decode(b []byte, into runtime.Object) error {
-	_, gvk, err := serializers(p.strict != validationIgnore)[mediaJSON].Decode(b, &p.s.Kind, into)
-	if err != nil && runtime.IsStrictDecodingError(err) {
-		if p.strict == validationStrict {
-			return apierrors.NewBadRequest(err.Error())
-		}
-		err = tellStrict(p.r, err, p.strict)
+// patched applies the patch to an object's JSON and reads the outcome into another. Faults of the outcome
+// are the patch's: 422 with the field "patch".
+func (p *patcher) patched(before []byte, of, into runtime.Object) error {
+	if p.kind == types.StrategicMergePatchType {
+		return p.strategic(before, of, into)
+	}
+	var after []byte
+	var faults []string
+	var err error
+	if p.kind == types.JSONPatchType {
+		after, faults, err = p.jsonPatch(before)
+	} else {
+		after, faults, err = p.mergePatch(before)
 	}
 	if err != nil {
-		return apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{
-			field.Invalid(field.NewPath("patch"), string(p.body), err.Error()),
-		})
+		return err
 	}
-	if *gvk != p.s.Kind {
-		return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %s", p.s.Kind.Kind, gvk))
+	kind := into.GetObjectKind().GroupVersionKind()
+	if kind.Empty() {
+		kind = p.s.Kind
+	}
+	gvk, err := decodeInto(p.strict != validationIgnore, mediaJSON, after, kind, into)
+	if err == nil && gvk.GroupVersion() != kind.GroupVersion() {
+		err = fmt.Errorf("unable to decode %s into %T", gvk, into)
+	}
+	return p.judge(string(after), faults, err)
+}
+
+// judge refuses or warns of what is wrong with a patch's outcome.
+func (p *patcher) judge(shown string, faults []string, err error) error {
+	if err != nil && !runtime.IsStrictDecodingError(err) {
+		return invalidPatch(shown, err)
+	}
+	if err != nil {
+		faults = append(faults, strictFaults(err)...)
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	if p.strict == validationStrict {
+		errs := make([]error, len(faults))
+		for i, text := range faults {
+			errs[i] = errors.New(text)
+		}
+		return invalidPatch(shown, runtime.NewStrictDecodingError(errs))
+	}
+	for _, text := range faults {
+		request.Warn(p.r.Context(), text)
 	}
 	return nil
 }
 
-func (p *patcher) jsonPatch(before []byte) ([]byte, error) {
+func invalidPatch(shown string, err error) error {
+	return apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), shown, err.Error())})
+}
+
+// strictly decodes a patch itself; the faults are fields that stand twice or that nobody knows.
+func (p *patcher) strictly(into any) (faults []string, err error) {
+	if p.strict == validationIgnore {
+		return nil, kjson.UnmarshalCaseSensitivePreserveInts(p.body, into)
+	}
+	list, err := kjson.UnmarshalStrict(p.body, into)
+	for _, e := range list {
+		faults = append(faults, e.Error())
+	}
+	return faults, err
+}
+
+// jsonPatchOp is one operation, as far as clients know its fields.
+type jsonPatchOp struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	From  string `json:"from"`
+	Value any    `json:"value"`
+}
+
+func (p *patcher) jsonPatch(before []byte) (after []byte, faults []string, err error) {
+	if p.strict != validationIgnore {
+		var operations []jsonPatchOp
+		if faults, err = p.strictly(&operations); err != nil {
+			text := strings.ReplaceAll(err.Error(), "endpoint.jsonPatchOp", "handlers.jsonPatchOp")
+			return nil, nil, apierrors.NewBadRequest("error decoding patch: " + text)
+		}
+		for i, text := range faults {
+			faults[i] = "json patch " + text
+		}
+	}
 	patch, err := jsonpatch.DecodePatch(p.body)
 	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+		return nil, nil, apierrors.NewBadRequest(err.Error())
 	}
 	if len(patch) > maxOperations {
-		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(patch)))
+		return nil, nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(patch)))
 	}
-	after, err := patch.Apply(before)
-	if err != nil {
-		return nil, apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+	if after, err = patch.Apply(before); err != nil {
+		return nil, nil, unprocessable(err)
 	}
-	return after, nil
+	return after, faults, nil
 }
 
-func (p *patcher) mergePatch(before []byte) ([]byte, error) {
-	var object map[string]any
-	if err := json.Unmarshal(p.body, &object); err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
-	}
-	after, err := jsonpatch.MergePatch(before, p.body)
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
-	}
-	return after, nil
+func unprocessable(err error) error {
+	return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
 }
 
-func (p *patcher) strategic(before []byte, of runtime.Object) ([]byte, error) {
+func (p *patcher) mergePatch(before []byte) (after []byte, faults []string, err error) {
+	if p.strict != validationIgnore {
+		if faults, err = p.strictly(&map[string]any{}); err != nil {
+			return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+		}
+	}
+	after, err = jsonpatch.MergePatch(before, p.body)
+	if errors.Is(err, jsonpatch.ErrBadJSONPatch) {
+		return nil, nil, apierrors.NewBadRequest(err.Error())
+	}
+	return after, faults, err
+}
+
+func (p *patcher) strategic(before []byte, of, into runtime.Object) error {
 	meta, err := strategicpatch.NewPatchMetaFromStruct(of)
 	if err != nil {
-		return nil, apierrors.NewInternalError(err)
+		return apierrors.NewInternalError(err)
 	}
-	var original, patch map[string]any
-	if err := json.Unmarshal(before, &original); err != nil {
-		return nil, apierrors.NewInternalError(err)
+	original, patch := map[string]any{}, map[string]any{}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(before, &original); err != nil {
+		return apierrors.NewInternalError(err)
 	}
-	if err := json.Unmarshal(p.body, &patch); err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+	faults, err := p.strictly(&patch)
+	if err != nil {
+		return apierrors.NewBadRequest(err.Error())
 	}
 	after, err := strategicpatch.StrategicMergeMapPatchUsingLookupPatchMeta(original, patch, meta)
 	switch {
 	case errors.Is(err, mergepatch.ErrBadJSONDoc), errors.Is(err, mergepatch.ErrBadPatchFormatForPrimitiveList),
 		errors.Is(err, mergepatch.ErrBadPatchFormatForRetainKeys), errors.Is(err, mergepatch.ErrBadPatchFormatForSetElementOrderList),
 		errors.Is(err, mergepatch.ErrUnsupportedStrategicMergePatchFormat):
-		return nil, apierrors.NewBadRequest(err.Error())
+		return apierrors.NewBadRequest(err.Error())
 	case errors.Is(err, mergepatch.ErrNoListOfLists), mergepatch.IsPreconditionFailed(err):
-		return nil, apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+		return unprocessable(err)
 	case err != nil:
-		return nil, apierrors.NewInternalError(err)
+		return err
 	}
-	return json.Marshal(after)
+	err = runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(after, into, p.strict != validationIgnore)
+	return p.judge(fmt.Sprintf("%+v", patch), faults, err)
 }
 
 // parseApply reads what a manager wants.
@@ -266,7 +327,10 @@ func (p *patcher) unknownFields(u *unstructured.Unstructured) error {
 	}
 	_, _, err = serializers(true)[mediaJSON].Decode(b, &p.s.Kind, p.s.newObject())
 	if err != nil && runtime.IsStrictDecodingError(err) {
-		return tellStrict(p.r, err, p.strict)
+		if p.strict == validationStrict {
+			return apierrors.NewBadRequest(err.Error())
+		}
+		warnStrict(p.r, err)
 	}
 	return nil // what is wrong otherwise, apply says in its own words
 }

@@ -118,12 +118,10 @@ func asStatus(err error) *metav1.Status {
 		status.Kind, status.APIVersion = "Status", "v1"
 		return &status
 	}
-	status := apierrors.NewInternalError(err).Status()
-	status.Kind, status.APIVersion = "Status", "v1"
-	status.Reason, status.Details = metav1.StatusReasonInternalError, nil
-	status.Message = err.Error()
-	status.Code = http.StatusInternalServerError
-	return &status
+	return &metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
+		Status:   metav1.StatusFailure, Code: http.StatusInternalServerError, Message: err.Error(),
+	}
 }
 
 // fail answers with an error.

@@ -59,7 +59,7 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		return
 	}
 	wr := s.writeOf(r, info, nil, opts.DryRun, managerOf(opts.FieldManager, r), opts)
-	up := &resource.UpdatePart[resource.Object]{Validate: s.Validate}
+	up := &resource.UpdatePart[resource.Object]{Validate: s.Validate, Counts: true}
 	out, _, err := s.Update(r.Context(), wr, up, false, func(ctx context.Context, old resource.Object) (resource.Object, error) {
 		before := scaleOf(part, old)
 		after, err := change(before.DeepCopy())
@@ -145,29 +145,15 @@ func (p *patcher) scale(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) 
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	var after []byte
-	switch p.kind {
-	case types.JSONPatchType:
-		after, err = p.jsonPatch(before)
-	case types.StrategicMergePatchType:
-		after, err = p.strategic(before, old)
-	case types.ApplyYAMLPatchType:
-		wanted, perr := yaml.YAMLToJSON(p.body)
-		if perr != nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", perr))
+	if p.kind == types.ApplyYAMLPatchType {
+		if p.body, err = yaml.YAMLToJSON(p.body); err != nil {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
 		}
-		p.body = wanted
-		after, err = p.mergePatch(before)
-	default:
-		after, err = p.mergePatch(before)
-	}
-	if err != nil {
-		return nil, err
 	}
 	into := &autoscalingv1.Scale{}
-	kind := autoscalingv1.SchemeGroupVersion.WithKind("Scale")
-	if _, _, err := serializers(false)[mediaJSON].Decode(after, &kind, into); err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+	into.SetGroupVersionKind(autoscalingv1.SchemeGroupVersion.WithKind("Scale"))
+	if err := p.patched(before, old, into); err != nil {
+		return nil, err
 	}
 	return into, nil
 }

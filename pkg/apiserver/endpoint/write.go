@@ -178,6 +178,7 @@ func (s *Served) update(w http.ResponseWriter, r *http.Request, info *request.In
 		return
 	}
 	write := s.writeOf(r, info, chain, opts.DryRun, managerOf(opts.FieldManager, r), opts)
+	write.UID = obj.GetUID()
 	out, created, err := s.Update(r.Context(), write, part, s.CreateOnUpdate && part == nil, func(context.Context, resource.Object) (resource.Object, error) {
 		return obj.DeepCopyObject().(resource.Object), nil
 	})
@@ -205,7 +206,7 @@ func (s *Served) agrees(o metav1.Object, info *request.Info) error {
 	}
 	if !s.ClusterScoped {
 		if n := o.GetNamespace(); n != "" && n != info.Namespace {
-			return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", n, info.Namespace))
+			return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 		}
 		o.SetNamespace(info.Namespace)
 	}
@@ -348,13 +349,13 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 		return
 	}
 	body := sub.Create.New()
-	if err := decode(r, media, raw, sub.Kind, body, validationOf(opts.FieldValidation)); err != nil {
+	if err := decode(r, media, raw, sub.Kind, body, validationOf(opts.FieldValidation), sub.Create.Also...); err != nil {
 		fail(w, r, err)
 		return
 	}
 	if m, ok := body.(metav1.Object); ok {
 		if n := m.GetName(); n != "" && n != info.Name {
-			fail(w, r, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", n, info.Name)))
+			fail(w, r, apierrors.NewBadRequest("name in URL does not match name in "+sub.Kind.Kind+" object"))
 			return
 		}
 		if n := m.GetNamespace(); n != "" && n != info.Namespace {
@@ -392,6 +393,9 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 	code := http.StatusCreated
 	if sub.Create.Status != 0 {
 		code = sub.Create.Status
+	}
+	if status, is := out.(*metav1.Status); is && status.Code == 0 {
+		status.Code = int32(code)
 	}
 	if kinds, _, err := scheme.Scheme.ObjectKinds(out); err == nil {
 		gvk := kinds[0]

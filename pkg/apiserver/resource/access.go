@@ -38,3 +38,9 @@ type Access interface {
 	// do the preconditions and the dry run of opts, which may be nil.
 	Delete(ctx context.Context, r schema.GroupResource, namespace, name string, opts *metav1.DeleteOptions) error
 }
+
+type unownedKey struct{}
+
+// Unowned marks what is written in the process on behalf of a request (a binding, an eviction): nobody comes
+// to own the fields that it changes.
+func Unowned(ctx context.Context) context.Context { return context.WithValue(ctx, unownedKey{}, true) }

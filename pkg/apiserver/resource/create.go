@@ -89,6 +89,10 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	if err != nil {
 		return nil, err
 	}
+	if v := obj.GetResourceVersion(); v != "" && v != "0" && !w.DryRun {
+		return nil, errors.New("resourceVersion should not be set on objects to be created")
+	}
+	obj.SetResourceVersion("")
 	if w.DryRun {
 		if _, _, err := s.etcd.Get(ctx, key); !errors.Is(err, storage.ErrNotFound) {
 			if err == nil {
@@ -130,6 +134,16 @@ func (s *Store) exists(ctx context.Context, key, name string) error {
 // judge refuses an object with every fault at once.
 func (s *Store) judge(ctx context.Context, obj, old Object, own func(context.Context, Object, Object) field.ErrorList) error {
 	var errs field.ErrorList
+	if old != nil { // metadata is judged for all kinds, and then by most kinds themselves: each fault is told twice
+		errs = s.judgeMetadata(obj, old)
+		if !s.MetadataLast {
+			errs = append(errs, errs...)
+		}
+		if own != nil {
+			errs = append(errs, own(ctx, obj, old)...)
+		}
+		return s.invalid(obj, errs)
+	}
 	if own != nil && s.MetadataLast {
 		errs = own(ctx, obj, old)
 	}
@@ -139,6 +153,10 @@ func (s *Store) judge(ctx context.Context, obj, old Object, own func(context.Con
 			errs = append(errs, own(ctx, obj, old)...)
 		}
 	}
+	return s.invalid(obj, errs)
+}
+
+func (s *Store) invalid(obj Object, errs field.ErrorList) error {
 	if len(errs) == 0 {
 		return nil
 	}

@@ -121,7 +121,7 @@ func subresourceOf[T Object](s Subresource[T]) Subresource[Object] {
 	sub := Subresource[Object]{Name: s.Name, Kind: s.Kind, Verbs: s.Verbs}
 	if u := s.Update; u != nil {
 		sub.Update = &UpdatePart[Object]{Prepare: onBoth(u.Prepare), Validate: judgeBoth(u.Validate), Warn: judgeBoth(u.Warn),
-			Reset: u.Reset, Keep: u.Keep, Deletes: ask(u.Deletes)}
+			Reset: u.Reset, Keep: u.Keep, Counts: u.Counts, Deletes: ask(u.Deletes)}
 	}
 	if p := s.Scale; p != nil {
 		sub.Scale = &ScalePart[Object]{Replicas: ask(p.Replicas), StatusReplicas: ask(p.StatusReplicas), Selector: ask(p.Selector), SpecPath: p.SpecPath}
@@ -130,7 +130,7 @@ func subresourceOf[T Object](s Subresource[T]) Subresource[Object] {
 		}
 	}
 	if c := s.Create; c != nil {
-		sub.Create = &CreateAction[Object]{New: c.New, Default: c.Default, Validate: c.Validate, Do: c.Do, Status: c.Status}
+		sub.Create = &CreateAction[Object]{New: c.New, Also: c.Also, Default: c.Default, Validate: c.Validate, Do: c.Do, Status: c.Status}
 	}
 	if s.Get != nil {
 		sub.Get = func(ctx context.Context, obj Object, options runtime.Object) (runtime.Object, error) {

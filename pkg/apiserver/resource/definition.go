@@ -166,6 +166,8 @@ type UpdatePart[T Object] struct {
 	// allowed); Keep, when set, are the only ones that it may own.
 	Reset []string
 	Keep  []string
+	// Counts: a change of the spec by this way raises metadata.generation.
+	Counts bool
 	// Deletes: after the write an object that waits only for this goes (namespaces/finalize).
 	Deletes func(obj T) bool
 }
@@ -183,6 +185,8 @@ type ScalePart[T Object] struct {
 // CreateAction is a POST to a subresource.
 type CreateAction[T Object] struct {
 	New func() runtime.Object
+	// Also are further versions in which the same body is taken.
+	Also []schema.GroupVersion
 	// Default and Validate treat the body.
 	Default  func(body runtime.Object)
 	Validate func(ctx context.Context, name string, body runtime.Object) field.ErrorList

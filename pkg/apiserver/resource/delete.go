@@ -116,19 +116,15 @@ func (s *Store) beginDeletion(ctx context.Context, obj Object, options *metav1.D
 	}
 	obj.SetFinalizers(s.propagationFinalizers(obj, options))
 	grace := int64(0)
-	graceful := false
 	if s.Grace != nil {
 		grace = s.Grace(obj, options.GracePeriodSeconds)
-		graceful = grace > 0
 	}
 	if has := obj.GetDeletionTimestamp(); has != nil {
 		// A second deletion may only shorten the time that the first one gave.
-		if s.Grace != nil && options.GracePeriodSeconds != nil {
-			if was := obj.GetDeletionGracePeriodSeconds(); was == nil || grace < *was {
-				s.markDeleted(obj, grace)
-			}
+		if was := obj.GetDeletionGracePeriodSeconds(); s.Grace != nil && options.GracePeriodSeconds != nil && (was == nil || grace < *was) {
+			s.markDeleted(obj, grace)
 		}
-	} else if graceful || len(obj.GetFinalizers()) > 0 {
+	} else if s.Grace != nil || len(obj.GetFinalizers()) > 0 {
 		s.markDeleted(obj, grace)
 		if obj.GetGeneration() > 0 {
 			obj.SetGeneration(obj.GetGeneration() + 1)

@@ -34,7 +34,6 @@ func (s *Store) beginLife(o Object, namespace string) {
 	o.SetDeletionTimestamp(nil)
 	o.SetDeletionGracePeriodSeconds(nil)
 	o.SetSelfLink("")
-	o.SetResourceVersion("")
 	if !s.ClusterScoped {
 		o.SetNamespace(namespace)
 	}
@@ -51,9 +50,7 @@ func (s *Store) keepIdentity(o, old Object) {
 	if o.GetUID() == "" {
 		o.SetUID(old.GetUID())
 	}
-	if c := o.GetCreationTimestamp(); c.IsZero() {
-		o.SetCreationTimestamp(old.GetCreationTimestamp())
-	}
+	o.SetCreationTimestamp(old.GetCreationTimestamp())
 	if o.GetDeletionTimestamp() == nil {
 		o.SetDeletionTimestamp(old.GetDeletionTimestamp())
 	}

@@ -172,8 +172,8 @@ func (g *Registry) GetLive(ctx context.Context, r schema.GroupResource, namespac
 const serverManager = "kube-apiserver"
 
 // ownManager is nobody for what is not served: no client ever sees who owns its fields.
-func (s *Store) ownManager() string {
-	if s.Internal {
+func (s *Store) ownManager(ctx context.Context) string {
+	if s.Internal || ctx.Value(unownedKey{}) != nil {
 		return ""
 	}
 	return serverManager
@@ -189,7 +189,7 @@ func (g *Registry) Create(ctx context.Context, r schema.GroupResource, obj Objec
 	if s.Default != nil {
 		s.Default(obj)
 	}
-	return s.Create(ctx, obj, &Write{Namespace: obj.GetNamespace(), Name: obj.GetName(), Manager: s.ownManager(), Options: &metav1.CreateOptions{}})
+	return s.Create(ctx, obj, &Write{Namespace: obj.GetNamespace(), Name: obj.GetName(), Manager: s.ownManager(ctx), Options: &metav1.CreateOptions{}})
 }
 
 // Update implements Access.
@@ -206,7 +206,7 @@ func (g *Registry) Update(ctx context.Context, r schema.GroupResource, subresour
 		}
 		part = sub.Update
 	}
-	w := &Write{Namespace: namespace, Name: name, Subresource: subresource, Manager: s.ownManager(), Options: &metav1.UpdateOptions{}}
+	w := &Write{Namespace: namespace, Name: name, Subresource: subresource, Manager: s.ownManager(ctx), Options: &metav1.UpdateOptions{}}
 	out, _, err := s.Update(ctx, w, part, false, func(_ context.Context, old Object) (Object, error) {
 		return old, change(old)
 	})

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
@@ -84,6 +85,7 @@ type Write struct {
 	Options         runtime.Object // *metav1.CreateOptions ...
 	Manager         string         // of fields; empty for none
 	Applied         bool           // field ownership was settled by server-side apply
+	UID             types.UID      // of the object that a PUT means; empty for any
 	Admission       admission.Chain
 	// Attributes is the start of what admission sees: user and the kind as the client named it.
 	Attributes admission.Attributes

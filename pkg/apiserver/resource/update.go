@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
@@ -65,10 +67,14 @@ func (s *Store) createByUpdate(ctx context.Context, w *Write, change Change) (Ob
 	if err != nil {
 		return nil, err
 	}
-	if v := obj.GetResourceVersion(); v != "" && v != "0" {
+	switch uid := obj.GetUID(); {
+	case uid != "" && w.Applied:
 		return nil, apierrors.NewConflict(s.GroupResource(), w.Name,
-			fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: ", s.KeyPrefix(w.Namespace)+w.Name, obj.GetUID()))
+			fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", uid))
+	case w.UID != "":
+		return nil, s.anotherUID(w, "")
 	}
+	obj.SetResourceVersion("")
 	if s.Default != nil {
 		s.Default(obj)
 	}
@@ -85,7 +91,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	if err != nil {
 		return nil, err
 	}
-	if err := s.precondition(obj, old, w.Name); err != nil {
+	if err := s.precondition(obj, old, w); err != nil {
 		return nil, err
 	}
 	if s.Default != nil {
@@ -150,21 +156,27 @@ func (s *Store) writeError(err error, name string) error {
 }
 
 // precondition refuses a change that was made from another version, or of another object, than is stored.
-func (s *Store) precondition(obj, old Object, name string) error {
-	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
-		return apierrors.NewConflict(s.GroupResource(), name,
-			fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", uid, old.GetUID()))
+func (s *Store) precondition(obj, old Object, w *Write) error {
+	if w.UID != "" && w.UID != old.GetUID() {
+		return s.anotherUID(w, old.GetUID())
 	}
 	switch v := obj.GetResourceVersion(); {
 	case (v == "" || v == "0") && s.StrictUpdate:
-		return apierrors.NewInvalid(s.Kind.GroupKind(), name, field.ErrorList{
+		return apierrors.NewInvalid(schema.GroupKind{Group: s.Kind.Group, Kind: s.Plural}, w.Name, field.ErrorList{
 			field.Invalid(field.NewPath("metadata").Child("resourceVersion"), 0, "must be specified for an update"),
 		})
 	case v != "" && v != "0" && v != old.GetResourceVersion():
-		return s.modified(name)
+		return s.modified(w.Name)
 	}
 	obj.SetResourceVersion(old.GetResourceVersion())
 	return nil
+}
+
+// anotherUID refuses a PUT that means an object that is no longer, or not yet, the one of its name.
+func (s *Store) anotherUID(w *Write, have types.UID) error {
+	return apierrors.NewConflict(s.GroupResource(), w.Name, fmt.Errorf("StorageError: invalid object, Code: 4, Key: %s, "+
+		"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: %s, UID in object meta: %s",
+		s.KeyPrefix(w.Namespace)+w.Name, w.UID, have))
 }
 
 // settle settles who owns which fields, and then lets admission change the object: nobody owns what it
@@ -200,7 +212,9 @@ func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[
 	} else if s.Prepare != nil {
 		s.Prepare(ctx, obj, old)
 	}
-	s.raiseGeneration(obj, old)
+	if part == nil || part.Counts {
+		s.raiseGeneration(obj, old)
+	}
 	if err := s.judge(ctx, obj, old, validate); err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func validateNamespaceFinalizers(obj *corev1.Namespace) field.ErrorList {
 func containsSlash(s string) bool { return slices.Contains([]byte(s), '/') }
 
 func validateNamespaceStatus(_ context.Context, obj, _ *corev1.Namespace) field.ErrorList {
-	path := field.NewPath("status", "phase")
+	path := field.NewPath("status", "Phase")
 	switch {
 	case obj.DeletionTimestamp == nil && obj.Status.Phase != corev1.NamespaceActive:
 		return field.ErrorList{field.Invalid(path, obj.Status.Phase, "may only be 'Active' if `deletionTimestamp` is empty")}

@@ -168,7 +168,8 @@ func podEphemeralContainers() resource.Subresource[*corev1.Pod] {
 			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
 				return podvalidation.EphemeralContainersUpdate(pod, old)
 			},
-			Keep: []string{"spec.ephemeralContainers"},
+			Keep:   []string{"spec.ephemeralContainers"},
+			Counts: true,
 		},
 	}
 }
@@ -187,7 +188,8 @@ func podResize() resource.Subresource[*corev1.Pod] {
 			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
 				return podvalidation.Resize(pod, old)
 			},
-			Keep: []string{"spec.containers", "spec.initContainers", "spec.resources"},
+			Keep:   []string{"spec.containers", "spec.initContainers", "spec.resources"},
+			Counts: true,
 		},
 	}
 }

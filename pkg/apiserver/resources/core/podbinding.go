@@ -62,7 +62,7 @@ func bind(ctx context.Context, d PodDeps, namespace, name string, b *corev1.Bind
 			err = assign(pod.DeepCopyObject().(resource.Object))
 		}
 	} else {
-		_, err = d.Access.Update(ctx, podResource, "binding", namespace, name, assign)
+		_, err = d.Access.Update(resource.Unowned(ctx), podResource, "binding", namespace, name, assign)
 	}
 	if err != nil {
 		return nil, err

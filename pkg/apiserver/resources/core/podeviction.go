@@ -36,7 +36,8 @@ func podEviction(d PodDeps) resource.Subresource[*corev1.Pod] {
 		Kind:  policyv1.SchemeGroupVersion.WithKind("Eviction"),
 		Verbs: []string{"create"},
 		Create: &resource.CreateAction[*corev1.Pod]{
-			New: func() runtime.Object { return &policyv1.Eviction{} },
+			New:  func() runtime.Object { return &policyv1.Eviction{} },
+			Also: []schema.GroupVersion{{Group: policyv1.GroupName, Version: "v1beta1"}},
 			Do: func(ctx context.Context, namespace, name string, body runtime.Object, opts *metav1.CreateOptions) (runtime.Object, error) {
 				e, err := newEviction(d, namespace, name, body, opts)
 				if err != nil {
@@ -172,7 +173,7 @@ func (e *eviction) spend(ctx context.Context, b *policyv1.PodDisruptionBudget) e
 	if e.dryRun() {
 		return take(b.DeepCopy())
 	}
-	_, err := e.Access.Update(ctx, budgetResource, "status", b.Namespace, b.Name, take)
+	_, err := e.Access.Update(resource.Unowned(ctx), budgetResource, "status", b.Namespace, b.Name, take)
 	return err
 }
 
@@ -211,7 +212,7 @@ func overBudget(retrySeconds int, why string) error {
 // remove marks the pod as evicted and deletes it. asSeen lets only this state of it be deleted.
 func (e *eviction) remove(ctx context.Context, pod *corev1.Pod, asSeen bool) (runtime.Object, error) {
 	if !e.dryRun() {
-		marked, err := e.Access.Update(ctx, podResource, "status", e.namespace, e.name, func(obj resource.Object) error {
+		marked, err := e.Access.Update(resource.Unowned(ctx), podResource, "status", e.namespace, e.name, func(obj resource.Object) error {
 			now := obj.(*corev1.Pod)
 			if asSeen && now.ResourceVersion != pod.ResourceVersion || now.UID != pod.UID {
 				return apierrors.NewConflict(podResource, e.name, fmt.Errorf("the pod has changed while it was being evicted; try again"))
