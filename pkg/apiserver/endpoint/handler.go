@@ -94,6 +94,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		NotAllowed(w, r)
 		return
 	}
+	if !s.ClusterScoped && info.Namespace == "" && (verb == "create" && s.Answer == nil || verb == "deletecollection") {
+		NotAllowed(w, r) // across namespaces objects can only be read
+		return
+	}
 	named := *info
 	switch verb {
 	case "list", "watch", "deletecollection": // the name came from a selector

@@ -126,13 +126,17 @@ func decodeToken(s string) (t token, err error) {
 		return t, fmt.Errorf("continue key is not valid: %w", err)
 	}
 	if err := json.Unmarshal(b, &t); err != nil {
-		return t, fmt.Errorf("continue key is not valid: %w", err)
+		return t, fmt.Errorf("continue key is not valid: %s", strings.ReplaceAll(err.Error(), "field token.", "field continueToken."))
 	}
-	if t.Version != tokenVersion || t.Start == "" || t.Revision == 0 {
-		return t, fmt.Errorf("continue key is not valid: server does not recognize this encoded version %q", t.Version)
-	}
-	if strings.HasPrefix(t.Start, "/") || strings.Contains("/"+t.Start+"/", "/../") || strings.Contains(t.Start, "/./") {
-		return t, fmt.Errorf("invalid continue token: %s", t.Start)
+	switch {
+	case t.Version != tokenVersion:
+		return t, fmt.Errorf("continue key is not valid: server does not recognize this encoded version %s", t.Version)
+	case t.Revision == 0:
+		return t, fmt.Errorf("continue key is not valid: incorrect encoded start resourceVersion (version %s)", tokenVersion)
+	case t.Start == "":
+		return t, fmt.Errorf("continue key is not valid: encoded start key empty (version %s)", tokenVersion)
+	case strings.HasPrefix(t.Start, "/"), strings.Contains("/"+t.Start+"/", "/../"), strings.Contains(t.Start, "/./"):
+		return t, fmt.Errorf("continue key is not valid: %s", t.Start)
 	}
 	return t, nil
 }
@@ -140,9 +144,12 @@ func decodeToken(s string) (t token, err error) {
 // moment finds the snapshot that a list asks for, the revision that its answer names, and where it begins.
 func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions) (n *watchcache.Snapshot, revision int64, from string, err error) {
 	if opts.Continue != "" {
+		if v := opts.ResourceVersion; v != "" && v != "0" {
+			return nil, 0, "", apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
+		}
 		t, err := decodeToken(opts.Continue)
 		if err != nil {
-			return nil, 0, "", apierrors.NewBadRequest(fmt.Sprintf("unable to transform continue token: %v", err))
+			return nil, 0, "", apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: %v", err))
 		}
 		from = s.KeyPrefix("") + t.Start
 		if t.Revision < 0 { // an inconsistent continuation: from now
