@@ -24,7 +24,7 @@ import (
 func podSecurity(cfg *Config) admission.Plugin {
 	checker, err := newPodSecurity(cfg)
 	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
-		if a.Operation == admission.Connect || a.Object == nil && a.OldObject == nil {
+		if a.Operation != admission.Create && a.Operation != admission.Update {
 			return nil
 		}
 		if err != nil {
