@@ -39,7 +39,7 @@ func RuntimeClass() *resource.Resource {
 		Validate: validateRuntimeClass,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
-			column.Text("Handler", nodev1.RuntimeClass{}.SwaggerDoc()["handler"]),
+			column.Text("Handler", ""),
 			column.Age(),
 		},
 		Row: func(obj *nodev1.RuntimeClass, now time.Time) []any {

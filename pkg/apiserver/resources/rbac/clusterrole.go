@@ -22,6 +22,7 @@ func ClusterRole() *resource.Resource {
 		Prefix:         "clusterroles",
 		CreateOnUpdate: true,
 		ValidateName:   validateName,
+		Prepare:        func(_ context.Context, obj, _ *rbacv1.ClusterRole) { obj.Rules = noneForEmpty(obj.Rules) },
 		Validate: func(_ context.Context, obj, old *rbacv1.ClusterRole) field.ErrorList {
 			return append(validateRules(obj.Rules, false),
 				validateAggregation(obj.AggregationRule, old != nil && tolerates(old.AggregationRule))...)

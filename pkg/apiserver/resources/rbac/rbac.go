@@ -70,3 +70,11 @@ func validateAggregation(rule *rbacv1.AggregationRule, tolerant bool) field.Erro
 func tolerates(old *rbacv1.AggregationRule) bool {
 	return len(validateAggregation(old, false)) > 0
 }
+
+// noneForEmpty gives an empty list the form in which it comes back from etcd.
+func noneForEmpty[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}

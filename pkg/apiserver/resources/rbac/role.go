@@ -21,6 +21,7 @@ func Role() *resource.Resource {
 		Prefix:         "roles",
 		CreateOnUpdate: true,
 		ValidateName:   validateName,
+		Prepare:        func(_ context.Context, obj, _ *rbacv1.Role) { obj.Rules = noneForEmpty(obj.Rules) },
 		Validate: func(_ context.Context, obj, _ *rbacv1.Role) field.ErrorList {
 			return validateRules(obj.Rules, true)
 		},
