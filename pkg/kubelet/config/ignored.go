@@ -82,6 +82,8 @@ func fieldWarnings(c *kubeletv1beta1.KubeletConfiguration) []string {
 	warn(c.KubeletCgroups != "", "kubeletCgroups", ofTheKernel)
 	warn(c.SystemCgroups != "", "systemCgroups", ofTheKernel)
 	warn(c.RunOnce, "runOnce", "the kubelet always runs on")
+	warn(c.SystemReservedCgroup != "" || c.KubeReservedCgroup != "", "systemReservedCgroup or kubeReservedCgroup", "reserves are kept from pods, and not enforced on those they are kept for")
+	warn(c.MemorySwap.SwapBehavior != "" && c.MemorySwap.SwapBehavior != "NoSwap", "memorySwap.swapBehavior", "containers get no swap")
 	warn(c.Tracing != nil, "tracing", "the kubelet emits no traces")
 	return all
 }
