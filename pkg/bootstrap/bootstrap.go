@@ -57,7 +57,7 @@ func claimed(s *settings.Settings) []string {
 		layout.PodLogs, layout.ContainerLogs, layout.ContainerdState, layout.ContainerdRoot, "/opt/containerd", "/run/netns", "/run/runc",
 		"/run/xtables.lock", "/usr/libexec/kubernetes", "/etc/ssl/certs",
 	}
-	if !s.External() {
+	if !s.External() && s.DataDir != "" {
 		paths = append(paths, s.DataDir)
 	}
 	for _, dir := range layout.CNIBinDirs() {

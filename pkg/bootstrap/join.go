@@ -31,7 +31,10 @@ type Join struct {
 }
 
 // NewJoin makes a join of complete settings.
-func NewJoin(s *settings.Settings, c clock.WithTicker) *Join { return &Join{machine: newMachine(s, c)} }
+func NewJoin(s *settings.Settings, c clock.WithTicker) *Join {
+	s.DataDir = "" // a node keeps no data of the cluster, and its reset must not take it for its own
+	return &Join{machine: newMachine(s, c)}
+}
 
 // Phases are join's, in order.
 func (j *Join) Phases() []phase.Phase {

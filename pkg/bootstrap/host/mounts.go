@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,10 +18,25 @@ func MountsUnder(dirs, exactly []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading what is mounted: %w", err)
 	}
-	return mountsUnder(string(data), dirs, exactly), nil
+	var points []string
+	for _, m := range mountsUnder(string(data), dirs, exactly) {
+		// A mount that another lies over cannot be reached, and is not what the directory holds.
+		var stat unix.Statx_t
+		err := unix.Statx(unix.AT_FDCWD, m.point, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &stat)
+		if err == nil && stat.Mask&unix.STATX_MNT_ID != 0 && stat.Mnt_id != m.id || errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		points = append(points, m.point)
+	}
+	return points, nil
 }
 
-func mountsUnder(mountinfo string, dirs, exactly []string) (points []string) {
+type mount struct {
+	id    uint64
+	point string
+}
+
+func mountsUnder(mountinfo string, dirs, exactly []string) (points []mount) {
 	for line := range strings.Lines(mountinfo) {
 		fields := strings.Fields(line)
 		if len(fields) < 5 {
@@ -28,7 +44,8 @@ func mountsUnder(mountinfo string, dirs, exactly []string) (points []string) {
 		}
 		at := unescape(fields[4])
 		if slices.Contains(exactly, at) || slices.ContainsFunc(dirs, func(d string) bool { return strings.HasPrefix(at, d+"/") }) {
-			points = append(points, at)
+			id, _ := strconv.ParseUint(fields[0], 10, 64)
+			points = append(points, mount{id, at})
 		}
 	}
 	slices.Reverse(points) // what is mounted later lies on what was before

@@ -3,13 +3,16 @@ package token
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -30,11 +33,16 @@ var errUnsigned = errors.New("the cluster does not know the token (it may have r
 func Discover(ctx context.Context, c clock.WithTicker, server, token string, hashes []string, skip bool) (*api.Cluster, error) {
 	ticker := c.NewTicker(500 * time.Millisecond)
 	defer ticker.Stop()
+	unsigned := false
 	for {
 		cluster, err := discover(ctx, server, token, hashes, skip)
+		if ctx.Err() != nil && unsigned {
+			return nil, errUnsigned
+		}
 		if err == nil || !errors.Is(err, errUnsigned) {
 			return cluster, err
 		}
+		unsigned = true
 		select {
 		case <-ticker.C():
 		case <-ctx.Done():
@@ -45,7 +53,7 @@ func Discover(ctx context.Context, c clock.WithTicker, server, token string, has
 
 func discover(ctx context.Context, server, token string, hashes []string, skip bool) (*api.Cluster, error) {
 	// The first answer comes from who knows whom; it counts only once the token has vouched for it.
-	unknown := &rest.Config{Host: "https://" + server, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, Timeout: 10 * time.Second}
+	unknown := &rest.Config{Host: "https://" + server, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, Timeout: 10 * time.Second, QPS: -1}
 	info, err := clusterInfo(ctx, unknown)
 	if err != nil {
 		return nil, err
@@ -61,7 +69,7 @@ func discover(ctx context.Context, server, token string, hashes []string, skip b
 	if !skip && !slices.ContainsFunc(hashes, func(h string) bool { return strings.EqualFold(h, certs.Hash(authorities[0])) }) {
 		return nil, fmt.Errorf("the cluster at %s has the certificate authority %s, which is none of --discovery-token-ca-cert-hash: it is not the cluster that was meant", server, certs.Hash(authorities[0]))
 	}
-	known := &rest.Config{Host: "https://" + server, TLSClientConfig: rest.TLSClientConfig{CAData: cluster.CertificateAuthorityData}, Timeout: 10 * time.Second}
+	known := &rest.Config{Host: "https://" + server, TLSClientConfig: rest.TLSClientConfig{CAData: cluster.CertificateAuthorityData}, Timeout: 10 * time.Second, QPS: -1}
 	again, err := clusterInfo(ctx, known)
 	if err != nil {
 		return nil, fmt.Errorf("the second look, by the cluster's own authority: %w", err)
@@ -92,12 +100,8 @@ func verified(info *corev1.ConfigMap, token string) ([]byte, *api.Cluster, error
 	if signature == "" {
 		return nil, nil, errUnsigned
 	}
-	jws, err := jose.ParseDetached(signature, content, []jose.SignatureAlgorithm{jose.HS256})
-	if err == nil {
-		_, err = jws.Verify([]byte(secret))
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("the token did not sign what this cluster says of itself: its second half is wrong, or this is another cluster")
+	if !signed(content, signature, id, secret) {
+		return nil, nil, errors.New("the token did not sign what this cluster says of itself: its second half is wrong, or this is another cluster")
 	}
 	config, err := clientcmd.Load(content)
 	if err != nil {
@@ -107,6 +111,27 @@ func verified(info *corev1.ConfigMap, token string) ([]byte, *api.Cluster, error
 		return content, cluster, nil
 	}
 	return nil, nil, errors.New("cluster-info names no cluster")
+}
+
+// signed checks a detached signature by HMAC with SHA-256 (RFC 7515). A token's secret is shorter than
+// libraries want of a key.
+func signed(content []byte, signature, id, secret string) bool {
+	protected, mac, ok := strings.Cut(signature, "..")
+	header, err := base64.RawURLEncoding.DecodeString(protected)
+	if !ok || err != nil {
+		return false
+	}
+	var says struct{ Alg, Kid string }
+	if json.Unmarshal(header, &says) != nil || says.Alg != "HS256" || says.Kid != id {
+		return false
+	}
+	have, err := base64.RawURLEncoding.DecodeString(mac)
+	if err != nil {
+		return false
+	}
+	want := hmac.New(sha256.New, []byte(secret))
+	want.Write([]byte(protected + "." + base64.RawURLEncoding.EncodeToString(content)))
+	return hmac.Equal(have, want.Sum(nil))
 }
 
 // FromFile reads the cluster from a kubeconfig file, and the token if it has one.

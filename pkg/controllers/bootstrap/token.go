@@ -3,13 +3,16 @@
 package bootstrap
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -58,22 +61,16 @@ func expiry(s *corev1.Secret) (time.Time, bool) {
 	return until, true
 }
 
-// Detached signs content with a token: a compact JWS without its payload, which the reader has already.
+// Detached signs content with a token: a compact JWS (RFC 7515) by HMAC with SHA-256 without its payload, which
+// the reader has already. A token's secret is shorter than RFC 7518 wants of such a key, which libraries
+// refuse; it is what every joining machine expects.
 func Detached(content, id, secret string) (string, error) {
-	signer, err := jose.NewSigner(jose.SigningKey{
-		Algorithm: jose.HS256, Key: jose.JSONWebKey{Algorithm: "HS256", Key: []byte(secret), KeyID: id},
-	}, nil)
+	header, err := json.Marshal(map[string]string{"alg": "HS256", "kid": id})
 	if err != nil {
 		return "", fmt.Errorf("signing with bootstrap token %s: %w", id, err)
 	}
-	signed, err := signer.Sign([]byte(content))
-	if err != nil {
-		return "", fmt.Errorf("signing with bootstrap token %s: %w", id, err)
-	}
-	compact, err := signed.CompactSerialize()
-	if err != nil {
-		return "", fmt.Errorf("writing the signature of bootstrap token %s: %w", id, err)
-	}
-	parts := strings.Split(compact, ".")
-	return parts[0] + ".." + parts[2], nil
+	protected := base64.RawURLEncoding.EncodeToString(header)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(protected + "." + base64.RawURLEncoding.EncodeToString([]byte(content))))
+	return protected + ".." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
