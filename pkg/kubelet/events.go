@@ -19,10 +19,14 @@ const (
 	reconnect = time.Second
 )
 
+// lookAgain is when all is looked at once events flow: at once, and again for what ended just before, of
+// which no event comes any more and which the runtime may record some seconds late.
+var lookAgain = []time.Duration{0, time.Second, 6 * time.Second}
+
 // Follow hears the runtime's events until ctx ends. Whenever they begin again, all is looked at.
 func (e *Engine) Follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := e.CRI.GetContainerEvents(ctx, func() { e.Relist(ctx) }, e.hear)
+		err := e.CRI.GetContainerEvents(ctx, func() { e.catchUp(ctx) }, e.hear)
 		pause := reconnect
 		if cri.IsUnimplemented(err) {
 			pause = pollEvery
@@ -35,6 +39,22 @@ func (e *Engine) Follow(ctx context.Context) {
 		case <-e.Clock.After(pause):
 		}
 	}
+}
+
+// catchUp looks at all while events are heard again.
+func (e *Engine) catchUp(ctx context.Context) {
+	e.all.Add(1)
+	go func() {
+		defer e.all.Done()
+		for _, pause := range lookAgain {
+			select {
+			case <-ctx.Done():
+				return
+			case <-e.Clock.After(pause):
+				e.Relist(ctx)
+			}
+		}
+	}()
 }
 
 // hear passes an event on to the pod's worker.

@@ -28,7 +28,11 @@ func detect(c Config) (tree, error) {
 		at := left[4]
 		switch right[0] {
 		case "cgroup2":
-			unified = unified || at == filepath.Clean(c.Mount)
+			if at == filepath.Clean(c.Mount) {
+				unified = true
+			} else if strings.HasPrefix(at, filepath.Clean(c.Mount)+"/") {
+				mounts["unified"] = at // beside v1's, without controllers: the runtime makes groups there too
+			}
 		case "cgroup":
 			if at != filepath.Clean(c.Mount) && !strings.HasPrefix(at, filepath.Clean(c.Mount)+"/") {
 				continue
