@@ -57,7 +57,7 @@ func Up(ctx context.Context, out io.Writer, flags ...string) (*Cluster, error) {
 		return nil, err
 	}
 	flags = append([]string{"--apiserver-advertise-address=" + Address, "--node-ip=" + Address, "--node-name=node0"}, flags...)
-	if err := Make(ctx, out, "up", "UP_FLAGS="+strings.Join(flags, " ")); err != nil {
+	if err := Make(ctx, out, "up", "INIT="+strings.Join(flags, " ")); err != nil {
 		return nil, err
 	}
 	c := &Cluster{Root: Root()}
