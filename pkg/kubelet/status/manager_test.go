@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,9 +66,10 @@ func TestStatusIsWrittenOnceAndOnlyWhenItChanged(t *testing.T) {
 
 func TestWritesAreMergedWhileTheApiserverIsAway(t *testing.T) {
 	bubble(t, func(t *testing.T, m *Manager, client *fake.Clientset) {
-		away := true
+		var away atomic.Bool
+		away.Store(true)
 		client.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return away, nil, errors.New("away")
+			return away.Load(), nil, errors.New("away")
 		})
 		m.Seen("u", known())
 		m.Set("u", corev1.PodStatus{Phase: corev1.PodPending})
@@ -78,7 +80,7 @@ func TestWritesAreMergedWhileTheApiserverIsAway(t *testing.T) {
 		}
 		m.Set("u", corev1.PodStatus{Phase: corev1.PodRunning})
 		m.Set("u", corev1.PodStatus{Phase: corev1.PodFailed})
-		away = false
+		away.Store(false)
 		time.Sleep(time.Minute)
 		if n := len(client.Actions()); n != tries+1 {
 			t.Errorf("%d writes of what only the last mattered of", n-tries)
