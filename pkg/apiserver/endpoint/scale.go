@@ -9,6 +9,7 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -33,7 +34,7 @@ func scaleOf(part *resource.ScalePart[resource.Object], o resource.Object) *auto
 
 // scale answers GET, PUT and PATCH of a scale subresource.
 func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, sub *resource.Subresource[resource.Object]) {
-	f, err := negotiate(r, true, asPartial)
+	f, err := negotiate(r, true, asTable, asPartial)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -50,19 +51,21 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 			fail(w, r, apierrors.NewInternalError(err))
 			return
 		}
-		write(w, r, f, http.StatusOK, scaleOf(part, o))
+		s.answerScale(w, r, f, scaleOf(part, o))
 		return
 	}
-	opts, change, err := s.scaleChange(r, info, part)
+	opts, change, err := s.scaleChange(r, info)
 	if err != nil {
 		fail(w, r, err)
 		return
 	}
 	wr := s.writeOf(r, info, nil, opts.DryRun, managerOf(opts.FieldManager, r), opts)
+	wr.Applied = true // the owners of the Scale's fields are brought into the object below
+	owners := scaleOwners{s: s, part: part, manager: wr.Manager, force: opts.Force != nil && *opts.Force}
 	up := &resource.UpdatePart[resource.Object]{Validate: s.Validate, Counts: true}
 	out, _, err := s.Update(r.Context(), wr, up, false, func(ctx context.Context, old resource.Object) (resource.Object, error) {
 		before := scaleOf(part, old)
-		after, err := change(before.DeepCopy())
+		after, err := owners.settle(old, before, change)
 		if err != nil {
 			return nil, err
 		}
@@ -85,6 +88,7 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 			return nil, err
 		}
 		part.SetReplicas(old, after.Spec.Replicas)
+		old.SetManagedFields(after.ManagedFields)
 		old.SetResourceVersion(after.ResourceVersion)
 		old.SetUID(after.UID)
 		return old, nil
@@ -93,50 +97,55 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		fail(w, r, err)
 		return
 	}
-	write(w, r, f, http.StatusOK, scaleOf(part, out))
+	s.answerScale(w, r, f, scaleOf(part, out))
 }
 
 // scaleChange reads what the client wants the Scale to be.
-func (s *Served) scaleChange(r *http.Request, info *request.Info, _ *resource.ScalePart[resource.Object]) (*metav1.PatchOptions, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error), error) {
+func (s *Served) scaleChange(r *http.Request, info *request.Info) (*metav1.PatchOptions, scaleChange, error) {
 	kind := autoscalingv1.SchemeGroupVersion.WithKind("Scale")
 	if info.Verb == "update" {
 		opts, err := options(r, &metav1.UpdateOptions{}, "UpdateOptions", metav1validation.ValidateUpdateOptions)
 		if err != nil {
-			return nil, nil, err
+			return nil, scaleChange{}, err
 		}
 		media, err := mediaOf(r)
 		if err != nil {
-			return nil, nil, err
+			return nil, scaleChange{}, err
 		}
 		body, err := readBody(r)
 		if err != nil {
-			return nil, nil, err
+			return nil, scaleChange{}, err
 		}
 		wanted := &autoscalingv1.Scale{}
 		if err := decode(r, media, body, kind, wanted, validationOf(opts.FieldValidation)); err != nil {
-			return nil, nil, err
+			return nil, scaleChange{}, err
 		}
 		return &metav1.PatchOptions{DryRun: opts.DryRun, FieldManager: opts.FieldManager},
-			func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted.DeepCopy(), nil }, nil
+			scaleChange{plain: func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted.DeepCopy(), nil }}, nil
 	}
 	patchKind, err := s.patchType(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, scaleChange{}, err
 	}
 	opts, err := options(r, &metav1.PatchOptions{}, "PatchOptions", func(o *metav1.PatchOptions) field.ErrorList {
 		return metav1validation.ValidatePatchOptions(o, patchKind)
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, scaleChange{}, err
 	}
 	body, err := readBody(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, scaleChange{}, err
 	}
-	return opts, func(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
-		p := &patcher{s: s, r: r, info: info, kind: patchKind, body: body, strict: validationOf(opts.FieldValidation)}
-		return p.scale(old)
-	}, nil
+	p := &patcher{s: s, r: r, info: info, kind: patchKind, body: body, strict: validationOf(opts.FieldValidation)}
+	if patchKind != types.ApplyYAMLPatchType {
+		return opts, scaleChange{plain: p.scale}, nil
+	}
+	applied := map[string]any{}
+	if err := yaml.Unmarshal(body, &applied); err != nil {
+		return nil, scaleChange{}, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+	}
+	return opts, scaleChange{applied: &unstructured.Unstructured{Object: applied}}, nil
 }
 
 // scale patches a Scale.
@@ -144,11 +153,6 @@ func (p *patcher) scale(old *autoscalingv1.Scale) (*autoscalingv1.Scale, error) 
 	before, err := json.Marshal(old)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
-	}
-	if p.kind == types.ApplyYAMLPatchType {
-		if p.body, err = yaml.YAMLToJSON(p.body); err != nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
-		}
 	}
 	into := &autoscalingv1.Scale{}
 	into.SetGroupVersionKind(autoscalingv1.SchemeGroupVersion.WithKind("Scale"))

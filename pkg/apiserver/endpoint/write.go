@@ -97,9 +97,7 @@ func (s *Served) stored(o runtime.Object) (resource.Object, error) {
 // place makes an object agree with the namespace in the path, or refuses it.
 func (s *Served) place(o metav1.Object, info *request.Info) error {
 	if s.ClusterScoped {
-		if o.GetNamespace() != "" && info.Namespace == "" {
-			return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-		}
+		o.SetNamespace("")
 		return nil
 	}
 	if info.Namespace == "" {
@@ -132,6 +130,10 @@ func (s *Served) create(w http.ResponseWriter, r *http.Request, info *request.In
 	if s.Answer != nil {
 		if !s.ClusterScoped && obj.GetNamespace() == "" {
 			obj.SetNamespace(info.Namespace)
+		}
+		if obj, err = s.OwnedAnswer(obj, managerOf(opts.FieldManager, r)); err != nil {
+			fail(w, r, err)
+			return
 		}
 		answer, err := s.Answer(r.Context(), obj, opts)
 		if err != nil {
@@ -367,6 +369,10 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 	if sub.Create.Default != nil {
 		sub.Create.Default(body)
 	}
+	if body, err = s.ownedBody(sub, body, managerOf(opts.FieldManager, r)); err != nil {
+		fail(w, r, err)
+		return
+	}
 	a := &admission.Attributes{
 		Operation: admission.Create, Kind: sub.Kind, Resource: s.GVR(), Subresource: sub.Name, Namespace: info.Namespace, Name: info.Name,
 		Object: body, Options: opts, DryRun: len(opts.DryRun) > 0, User: request.UserFrom(r.Context()),
@@ -407,6 +413,20 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 		out.GetObjectKind().SetGroupVersionKind(gvk)
 	}
 	write(w, r, f, code, out)
+}
+
+// ownedBody gives the body of an action the managedFields of its sender.
+func (s *Served) ownedBody(sub *resource.Subresource[resource.Object], body runtime.Object, manager string) (runtime.Object, error) {
+	if _, is := body.(metav1.Object); !is {
+		return body, nil
+	}
+	f, err := s.BodyManager(sub.Kind, sub.Name, sub.Create.New)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	none := sub.Create.New()
+	none.GetObjectKind().SetGroupVersionKind(sub.Kind)
+	return f.UpdateNoErrors(none, body, manager), nil
 }
 
 // connect hands the connection over.

@@ -81,7 +81,8 @@ func (s *Store) nameRule() apivalidation.ValidateNameFunc {
 func (s *Store) judgeMetadata(o, old Object) field.ErrorList {
 	at := field.NewPath("metadata")
 	if old != nil {
-		return apivalidation.ValidateObjectMetaAccessorUpdate(o, old, at)
+		faults := apivalidation.ValidateFinalizers(o.GetFinalizers(), at.Child("finalizers"))
+		return append(faults, apivalidation.ValidateObjectMetaAccessorUpdate(o, old, at)...)
 	}
 	return apivalidation.ValidateObjectMetaAccessor(o, !s.ClusterScoped, s.nameRule(), at)
 }

@@ -21,21 +21,21 @@ type managers struct {
 	made  map[managerKey]*managedfields.FieldManager
 }
 
-type managerKey struct{ version, subresource string }
+type managerKey struct {
+	kind        schema.GroupVersionKind
+	subresource string
+}
 
-// manager gives the field manager for writes of a subresource ("" for the object itself).
-func (s *Store) manager(subresource string) (*managedfields.FieldManager, error) {
-	m := &s.managers
+// get makes a field manager at its first use.
+func (m *managers) get(key managerKey, make_ func() (*managedfields.FieldManager, error)) (*managedfields.FieldManager, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	key := managerKey{s.Kind.Version, subresource}
 	if f := m.made[key]; f != nil {
 		return f, nil
 	}
-	own := ownConvertor{s}
-	f, err := managedfields.NewDefaultFieldManager(m.types, own, own, own, s.Kind, s.Kind.GroupVersion(), subresource, s.resetFields(subresource))
+	f, err := make_()
 	if err != nil {
-		return nil, fmt.Errorf("preparing field ownership of %s: %w", s.Plural, err)
+		return nil, fmt.Errorf("preparing field ownership of %s: %w", key.kind.Kind, err)
 	}
 	if m.made == nil {
 		m.made = map[managerKey]*managedfields.FieldManager{}
@@ -44,15 +44,44 @@ func (s *Store) manager(subresource string) (*managedfields.FieldManager, error)
 	return f, nil
 }
 
+// manager gives the field manager for writes in a version, of a subresource or ("") of the object itself.
+func (s *Store) manager(kind schema.GroupVersionKind, subresource string) (*managedfields.FieldManager, error) {
+	if s.view(kind) == nil {
+		kind = s.Kind
+	}
+	return s.managers.get(managerKey{kind, subresource}, func() (*managedfields.FieldManager, error) {
+		own := ownConvertor{s}
+		return managedfields.NewDefaultFieldManager(s.managers.types, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
+	})
+}
+
+// BodyManager gives the field manager of a body that is not stored: of an action, or a Scale.
+func (s *Store) BodyManager(kind schema.GroupVersionKind, subresource string, newBody func() runtime.Object) (*managedfields.FieldManager, error) {
+	return s.managers.get(managerKey{kind, subresource}, func() (*managedfields.FieldManager, error) {
+		body := bodyConvertor{kind, newBody}
+		return managedfields.NewDefaultFieldManager(s.managers.types, body, body, body, kind, kind.GroupVersion(), subresource, nil)
+	})
+}
+
+// view finds the view that serves a kind, nil where it is the stored one.
+func (s *Store) view(kind schema.GroupVersionKind) *View[Object] {
+	for i := range s.Views {
+		if s.Views[i].Kind == kind {
+			return &s.Views[i]
+		}
+	}
+	return nil
+}
+
 // resetFields are what a write of a subresource cannot own because its Prepare resets it.
-func (s *Store) resetFields(subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
+func (s *Store) resetFields(kind schema.GroupVersionKind, subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
 	paths := s.Reset
 	for _, sub := range s.Subresources {
 		if sub.Name == subresource && sub.Update != nil {
 			paths = sub.Update.Reset
 			if len(sub.Update.Keep) > 0 {
 				return map[fieldpath.APIVersion]fieldpath.Filter{
-					fieldpath.APIVersion(s.Kind.GroupVersion().String()): fieldpath.NewIncludeMatcherFilter(matchers(sub.Update.Keep)...),
+					fieldpath.APIVersion(kind.GroupVersion().String()): fieldpath.NewIncludeMatcherFilter(matchers(sub.Update.Keep)...),
 				}
 			}
 		}
@@ -65,7 +94,7 @@ func (s *Store) resetFields(subresource string) map[fieldpath.APIVersion]fieldpa
 		set.Insert(fieldpath.MakePathOrDie(parts(p)...))
 	}
 	return map[fieldpath.APIVersion]fieldpath.Filter{
-		fieldpath.APIVersion(s.Kind.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set),
+		fieldpath.APIVersion(kind.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set),
 	}
 }
 
@@ -88,12 +117,17 @@ func (s *Store) owned(old, obj Object, w *Write) (Object, error) {
 	if w.Manager == "" {
 		return obj, nil
 	}
-	f, err := s.manager(w.Subresource)
+	f, err := s.manager(w.Attributes.Kind, w.Subresource)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
 	s.prepareForOwnership(obj)
 	return f.UpdateNoErrors(old, obj, w.Manager).(Object), nil
+}
+
+// OwnedAnswer gives a question that is answered and not stored the managedFields of who asks.
+func (s *Store) OwnedAnswer(obj Object, manager string) (Object, error) {
+	return s.ownedAnew(obj, &Write{Manager: manager})
 }
 
 // ownedAnew is owned for an object that is about to be created.
@@ -110,7 +144,7 @@ func (s *Store) prepareForOwnership(obj Object) { obj.GetObjectKind().SetGroupVe
 
 // Apply merges what a manager wants into the live object.
 func (s *Store) Apply(_ context.Context, live Object, wanted *unstructured.Unstructured, manager, subresource string, force bool) (Object, error) {
-	f, err := s.manager(subresource)
+	f, err := s.manager(wanted.GroupVersionKind(), subresource)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
@@ -120,40 +154,4 @@ func (s *Store) Apply(_ context.Context, live Object, wanted *unstructured.Unstr
 		return nil, err
 	}
 	return out.(Object), nil
-}
-
-// ownConvertor is what field ownership asks of kinds: there is one version, and defaults are the kind's.
-type ownConvertor struct{ s *Store }
-
-func (c ownConvertor) Convert(_, _, _ any) error {
-	return fmt.Errorf("%s has one version", c.s.Kind.Kind)
-}
-
-// ConvertToVersion gives what apply has merged the kind's Go type.
-func (c ownConvertor) ConvertToVersion(in runtime.Object, _ runtime.GroupVersioner) (runtime.Object, error) {
-	merged, dynamic := in.(*unstructured.Unstructured)
-	out := c.s.New()
-	if _, custom := out.(*unstructured.Unstructured); !dynamic || custom {
-		return in, nil
-	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(merged.Object, out); err != nil {
-		return nil, fmt.Errorf("reading the applied %s: %w", c.s.Kind.Kind, err)
-	}
-	return out, nil
-}
-
-func (c ownConvertor) ConvertFieldLabel(_ schema.GroupVersionKind, label, value string) (string, string, error) {
-	return label, value, nil
-}
-
-func (c ownConvertor) Default(o runtime.Object) {
-	if obj, ok := o.(Object); ok && c.s.Default != nil {
-		c.s.Default(obj)
-	}
-}
-
-func (c ownConvertor) New(schema.GroupVersionKind) (runtime.Object, error) {
-	o := c.s.New()
-	o.GetObjectKind().SetGroupVersionKind(c.s.Kind)
-	return o, nil
 }

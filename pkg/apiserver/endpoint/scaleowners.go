@@ -1,0 +1,98 @@
+package endpoint
+
+import (
+	"net/http"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// scaleChange is what a client wants of a Scale: plain makes it from the present one, applied is what a
+// manager applies.
+type scaleChange struct {
+	plain   func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error)
+	applied *unstructured.Unstructured
+}
+
+// scaleOwners settles who owns the fields of a Scale, and so of the object that is scaled.
+type scaleOwners struct {
+	s       *Served
+	part    *resource.ScalePart[resource.Object]
+	manager string
+	force   bool
+}
+
+// settle makes the wanted Scale of the one before. Its managedFields are those that the parent then has.
+func (o scaleOwners) settle(parent resource.Object, before *autoscalingv1.Scale, change scaleChange) (*autoscalingv1.Scale, error) {
+	gv := o.s.Store.Kind.GroupVersion()
+	path := fieldpath.MakePathOrDie("spec", "replicas")
+	owners := managedfields.NewScaleHandler(parent.GetManagedFields(), gv, managedfields.ResourcePathMappings{gv.String(): path})
+	entries, err := owners.ToSubresource()
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	before.ManagedFields = entries
+	after, err := o.changed(before, change)
+	if err != nil {
+		return nil, err
+	}
+	if after.ManagedFields, err = owners.ToParent(after.ManagedFields); err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return after, nil
+}
+
+func (o scaleOwners) changed(before *autoscalingv1.Scale, change scaleChange) (*autoscalingv1.Scale, error) {
+	kind := autoscalingv1.SchemeGroupVersion.WithKind("Scale")
+	f, err := o.s.BodyManager(kind, "scale", func() runtime.Object { return &autoscalingv1.Scale{} })
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	if change.applied != nil {
+		out, err := f.Apply(before.DeepCopy(), change.applied.DeepCopy(), o.manager, o.force)
+		if err != nil {
+			return nil, err
+		}
+		return out.(*autoscalingv1.Scale), nil
+	}
+	after, err := change.plain(before.DeepCopy())
+	if err != nil {
+		return nil, err
+	}
+	after.SetGroupVersionKind(kind)
+	return f.UpdateNoErrors(before, after, o.manager).(*autoscalingv1.Scale), nil
+}
+
+// answerScale answers with a Scale in the form asked for.
+func (s *Served) answerScale(w http.ResponseWriter, r *http.Request, f format, scale *autoscalingv1.Scale) {
+	if f.as != asTable {
+		write(w, r, f, http.StatusOK, scale)
+		return
+	}
+	name := column.Name()
+	name.Format = ""
+	t := &metav1.Table{
+		TypeMeta: metav1.TypeMeta{Kind: asTable, APIVersion: "meta.k8s.io/v1"},
+		ListMeta: metav1.ListMeta{ResourceVersion: scale.ResourceVersion},
+		ColumnDefinitions: []metav1.TableColumnDefinition{
+			name,
+			column.Integer("Desired", autoscalingv1.ScaleSpec{}.SwaggerDoc()["replicas"]),
+			column.Integer("Available", autoscalingv1.ScaleStatus{}.SwaggerDoc()["replicas"]),
+			column.Age(),
+		},
+		Rows: []metav1.TableRow{{
+			Cells:  []any{scale.Name, int64(scale.Spec.Replicas), int64(scale.Status.Replicas), column.Since(scale.CreationTimestamp, s.now())},
+			Object: runtime.RawExtension{Object: s.partial(scale)},
+		}},
+	}
+	f.as = ""
+	write(w, r, f, http.StatusOK, t)
+}
