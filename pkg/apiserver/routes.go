@@ -40,7 +40,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			reading(s.openapi.ServeHTTP)(w, r)
 			return
 		}
-		endpoint.NotFound(w, r)
+		s.endpoint.NotFound(w, r)
 	})
 	return chained(serve, recovered(s.log), identified, s.served.measured(s.endpoint.Serves), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
 }

@@ -71,11 +71,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	info := request.InfoFrom(r.Context())
 	s := h.find(info)
 	if s == nil || s.ClusterScoped && info.Namespace != "" && s.Plural != "namespaces" || strings.HasSuffix(r.URL.Path, "//") {
-		NotFound(w, r)
+		h.NotFound(w, r)
 		return
 	}
 	if !s.ClusterScoped && info.Namespace == "" && pathName(r) != "" {
-		NotFound(w, r)
+		h.NotFound(w, r)
 		return
 	}
 	if s.Deprecated != "" {
@@ -169,7 +169,7 @@ func pathName(r *http.Request) string {
 func (h *Handler) subresource(w http.ResponseWriter, r *http.Request, info *request.Info, s *Served) {
 	sub := s.Subresource(info.Subresource)
 	if sub == nil || info.Rest != "" && sub.Connect == nil {
-		NotFound(w, r)
+		h.NotFound(w, r)
 		return
 	}
 	switch {
@@ -190,6 +190,30 @@ func (h *Handler) subresource(w http.ResponseWriter, r *http.Request, info *requ
 	default:
 		NotAllowed(w, r)
 	}
+}
+
+// NotFound answers a path that nothing serves: with a Status where the path is in a group that is served.
+func (h *Handler) NotFound(w http.ResponseWriter, r *http.Request) {
+	if !h.knows(r.URL.Path) {
+		NotFound(w, r)
+		return
+	}
+	fail(w, r, &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
+	}})
+}
+
+// knows says whether a path is in a group that is served.
+func (h *Handler) knows(path string) bool {
+	if strings.HasPrefix(path, "/api/") {
+		return true
+	}
+	group, _, below := strings.Cut(strings.TrimPrefix(path, "/apis/"), "/")
+	if !below || !strings.HasPrefix(path, "/apis/") {
+		return false
+	}
+	return slices.ContainsFunc(h.All(), func(s *Served) bool { return s.Kind.Group == group })
 }
 
 // NotFound answers a path that nothing serves.

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,13 +110,21 @@ func negotiate(r *http.Request, protobuf bool, forms ...string) (format, error) 
 			}
 		}
 	}
-	return format{}, notAcceptable(protobuf)
+	return format{}, notAcceptable(protobuf, parseAccept(header))
 }
 
-func notAcceptable(protobuf bool) error {
+// notAcceptable refuses what cannot be given: no known encoding in one way, forms in another.
+func notAcceptable(protobuf bool, asked []clause) error {
 	can := []string{mediaJSON, mediaYAML}
 	if protobuf {
 		can = append(can, mediaProtobuf)
+	}
+	encoded := slices.ContainsFunc(asked, func(c clause) bool { return c.media == "*/*" || slices.Contains(can, c.media) })
+	if !encoded {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
+			Message: "406: Not Acceptable\n\nAvailable representations: " + strings.Join(can, ", "), Details: &metav1.StatusDetails{},
+		}}
 	}
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,

@@ -142,7 +142,7 @@ func (p *patcher) agrees(obj, old resource.Object) error {
 		obj.SetNamespace(old.GetNamespace())
 	}
 	if obj.GetNamespace() != old.GetNamespace() {
-		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", obj.GetNamespace(), p.info.Namespace))
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
 	return nil
 }
@@ -343,7 +343,7 @@ func (p *patcher) apply(ctx context.Context, old resource.Object, opts *metav1.P
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, p.info.Name))
 	}
 	if n := wanted.GetNamespace(); n != "" && n != p.info.Namespace {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", n, p.info.Namespace))
+		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
 	obj, err := p.s.Apply(ctx, old, wanted, opts.FieldManager, p.info.Subresource, force)
 	if err != nil {

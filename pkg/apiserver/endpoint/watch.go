@@ -36,7 +36,7 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 		return
 	}
 	if f.media == mediaYAML {
-		fail(w, r, notAcceptable(s.protobuf()))
+		fail(w, r, notAcceptable(s.protobuf(), parseAccept(r.Header.Get("Accept"))))
 		return
 	}
 	opts, err := s.listOptions(r, info)
