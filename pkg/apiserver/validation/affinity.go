@@ -274,7 +274,7 @@ func Tolerations(path *field.Path, list []corev1.Toleration) field.ErrorList {
 			}
 		case corev1.TolerationOpExists:
 			if t.Value != "" {
-				faults = append(faults, field.Invalid(at.Child("operator"), GoNames(t), "value must be empty when `operator` is 'Exists'"))
+				faults = append(faults, field.Invalid(at.Child("operator"), t.Value, "value must be empty when `operator` is 'Exists'"))
 			}
 		default:
 			faults = append(faults, oneOfAny(at.Child("operator"), t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists)...)

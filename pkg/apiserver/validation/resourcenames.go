@@ -36,7 +36,11 @@ func ResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
 
 // ContainerResourceName refuses names of resources that a container cannot ask for.
 func ContainerResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	return containerResourceName(path, name)
+	faults := containerResourceName(path, name)
+	if strings.Contains(string(name), "/") || isContainerResource(name) || len(utilvalidation.IsQualifiedName(string(name))) == 0 {
+		return faults
+	}
+	return append(faults, field.Invalid(path, string(name), "must be a standard resource for containers"))
 }
 
 // QuotaResourceName refuses names of resources that a quota cannot limit.

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"time"
 
@@ -77,6 +78,12 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 		set(&s.RollingUpdate.MaxSurge, intstr.FromInt32(0))
 	}
 	set(&d.Spec.RevisionHistoryLimit, 10)
+	// Whoever writes one owns the annotation, which was a field once.
+	if _, there := d.Annotations[appsv1.DeprecatedTemplateGeneration]; !there {
+		annotations := map[string]string{appsv1.DeprecatedTemplateGeneration: "0"}
+		maps.Copy(annotations, d.Annotations)
+		d.Annotations = annotations
+	}
 }
 
 // prepareDaemonSet also counts the changes of the template in the annotation that stands for what was once

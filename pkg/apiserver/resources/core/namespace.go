@@ -66,7 +66,7 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 					Validate: func(_ context.Context, obj, _ *corev1.Namespace) field.ErrorList {
 						return validateNamespaceFinalizers(obj)
 					},
-					Keep: []string{"spec.finalizers"},
+					Reset: []string{"status"},
 					Deletes: func(obj *corev1.Namespace) bool {
 						return obj.DeletionTimestamp != nil && len(obj.Spec.Finalizers) == 0 && len(obj.Finalizers) == 0
 					},

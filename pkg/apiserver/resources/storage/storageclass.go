@@ -3,12 +3,12 @@ package storage
 
 import (
 	"context"
-	"reflect"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -131,12 +131,13 @@ func validateParameters(at *field.Path, parameters map[string]string) field.Erro
 // validateTopologies judges where volumes may be. Two terms that say the same are one too many.
 func validateTopologies(at *field.Path, terms []corev1.TopologySelectorTerm) field.ErrorList {
 	var faults field.ErrorList
-	var seen []map[string]sets.Set[string]
+	// As upstream, which begins with one term that says nothing for each that is given.
+	seen := make([]map[string]sets.Set[string], len(terms))
 	for i, term := range terms {
-		labels, more := validateTopology(at.Child("matchLabelExpressions"), term)
+		labels, more := validateTopology(at.Index(i).Child("matchLabelExpressions"), term)
 		faults = append(faults, more...)
 		for _, before := range seen {
-			if reflect.DeepEqual(before, labels) {
+			if equality.Semantic.DeepEqual(before, labels) {
 				faults = append(faults, field.Duplicate(at.Index(i).Child("matchLabelExpressions"), ""))
 			}
 		}
