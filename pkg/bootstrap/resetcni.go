@@ -45,9 +45,9 @@ func namespaceOf(result []byte) string {
 	if json.Unmarshal(result, &kept) != nil {
 		return ""
 	}
-	ns := strings.Replace(kept.NetNS, "/var/run/", "/run/", 1)
+	ns := filepath.Clean(strings.Replace(kept.NetNS, "/var/run/", "/run/", 1))
 	if !strings.HasPrefix(ns, "/run/netns/cni-") {
 		return ""
 	}
-	return filepath.Clean(ns)
+	return ns
 }

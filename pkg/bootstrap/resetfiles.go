@@ -163,8 +163,8 @@ func (r *Reset) proof(ctx context.Context, say phase.Say) error {
 		}
 		return fmt.Errorf("run ctl reset again when the cause is gone: %w", err)
 	}
-	if err := os.RemoveAll(r.On(layout.StateDir)); err != nil {
-		return fmt.Errorf("removing the record: %w", err)
+	if err := r.record.Remove(); err != nil {
+		return err
 	}
 	say("nothing is left: no process, mount, interface, packet rule, cgroup or file")
 	return nil

@@ -139,3 +139,16 @@ func (r *Record) Restore() (restored []string, err error) {
 	slices.Sort(restored)
 	return restored, err
 }
+
+// Remove removes the record and what it saved, and its directory if there was none before.
+func (r *Record) Remove() error {
+	for _, path := range []string{filepath.Join(layout.StateDir, "saved"), layout.RecordFile} {
+		if err := os.RemoveAll(r.layout.On(path)); err != nil {
+			return fmt.Errorf("removing what was kept for a reset: %w", err)
+		}
+	}
+	if !r.Ours(layout.StateDir) {
+		return nil
+	}
+	return os.Remove(r.layout.On(layout.StateDir))
+}

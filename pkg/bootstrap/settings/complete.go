@@ -95,13 +95,13 @@ func (s *Settings) CompleteInit() error {
 	if s.Advertise == "" {
 		s.Advertise = ownAddress()
 	}
+	if net.ParseIP(s.Advertise) == nil {
+		return fmt.Errorf("--apiserver-advertise-address is %q: give an IP address", s.Advertise)
+	}
 	if err := s.CompleteNode(); err != nil {
 		return err
 	}
 	var errs []error
-	if net.ParseIP(s.Advertise) == nil {
-		errs = append(errs, fmt.Errorf("--apiserver-advertise-address is %q: give an IP address", s.Advertise))
-	}
 	if s.Port < 1 || s.Port > 65535 {
 		errs = append(errs, fmt.Errorf("--apiserver-bind-port is %d: use 1 to 65535", s.Port))
 	}
