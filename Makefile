@@ -39,6 +39,8 @@ $(BIN)/pause: $(wildcard build/pause/*.go build/pause/program/*) ; @mkdir -p $(B
 	$(GO) run ./build/pause -o $@
 $(BIN)/image: $(wildcard build/image/*.go) go.mod ; @mkdir -p $(BIN)
 	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./build/image
+$(BIN)/get: $(wildcard test/e2e/get/*.go) ; @mkdir -p $(BIN)
+	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./test/e2e/get
 $(BIN)/web: $(wildcard examples/web/server/*.go) ; @mkdir -p $(BIN)
 	$(GO) build -p 2 -ldflags '-s -w' -o $@ ./examples/web/server
 
@@ -63,6 +65,7 @@ test-tools: $(BIN)/etcd out/tools/kubectl out/images/test.tar ## build etcd, an 
 
 # What each image holds; build/image/images.go says more.
 $(foreach i,pause apiserver scheduler controller-manager proxy coredns web,$(eval out/images/$(i).tar: $(BIN)/$(i)))
+out/images/test.tar: $(BIN)/get
 out/images/flannel.tar: $(BIN)/flanneld $(BIN)/flannel
 out/images/%.tar: $(BIN)/image
 	$(BIN)/image -bin $(BIN) -o out/images -version $(VERSION) -name pause=$(PAUSE) $*

@@ -86,7 +86,7 @@ func images(version string) []Image {
 		},
 		{
 			ID: "test", Name: "sampan.io/test:" + version, Cmd: []string{"sh"}, OnlyForTests: true,
-			Files: []File{temporaryFiles, {To: "/root", Folder: true, Mode: 0o700}},
+			Files: []File{temporaryFiles, {From: "get", To: "/bin/get"}, {To: "/root", Folder: true, Mode: 0o700}},
 			HostPrograms: []HostProgram{
 				{Name: "busybox", Package: "busybox-static", To: "/bin/busybox", AskAliases: []string{"--list"}},
 			},

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -39,10 +38,16 @@ type Cluster struct {
 	hosts  []*Host
 }
 
-// Root is the repository's root, found from this file.
+// Root is the repository's root: tests run in the folder of their package, below it.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	dir, err := os.Getwd()
+	for err == nil && dir != "/" {
+		if _, err := os.Stat(filepath.Join(dir, "Makefile")); err == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "."
 }
 
 // Up makes the bridge and starts a cluster on it by `make up`. What it prints goes to out as well.

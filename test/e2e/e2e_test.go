@@ -36,7 +36,7 @@ const (
 )
 
 // TestCluster starts a cluster with `make up`, does with it what users do, breaks it, and ends it with
-// `make down`. The steps build on each other: the first that fails ends the test.
+// `make down`. Where a step fails the cluster's state is shown.
 func TestCluster(t *testing.T) {
 	before, err := cluster.Survey()
 	if err != nil {
@@ -68,11 +68,9 @@ func TestCluster(t *testing.T) {
 		{"DaemonsAreKilled", killedDaemons},
 		{"BadInputIsExplained", badInput},
 	}
-	passed := true
 	for _, step := range steps {
-		if passed = t.Run(step.name, func(t *testing.T) { step.run(t, s) }); !passed {
+		if !t.Run(step.name, func(t *testing.T) { step.run(t, s) }) {
 			s.describe(t)
-			break
 		}
 	}
 	if err := c.Down(context.WithoutCancel(ctx), out); err != nil {
@@ -116,7 +114,7 @@ func (s *suite) describe(t *testing.T) {
 	}
 }
 
-// kubectl runs the unmodified kubectl and gives what it prints.
+// kubectl runs the unmodified kubectl and gives what it prints; an error holds what it complained of.
 func (s *suite) kubectl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	return s.kubectlWith(t, "", args...)
@@ -134,11 +132,13 @@ func (s *suite) kubectlWith(t *testing.T, stdin string, args ...string) (string,
 	defer cancel()
 	cmd := s.kubectlCommand(ctx, args...)
 	cmd.Stdin = strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	err := cmd.Run()
 	if err != nil {
-		err = fmt.Errorf("kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
+		err = fmt.Errorf("kubectl %s: %w\n%s%s", strings.Join(args, " "), err, &complaints, &out)
 	}
-	return string(out), err
+	return out.String(), err
 }
 
 // must runs kubectl and ends the test where it fails.

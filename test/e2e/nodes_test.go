@@ -69,12 +69,12 @@ func moreNodes(t *testing.T, s *suite) {
 		s.must(t, "wait", "--for=condition=Ready", "pod/tester-"+h.Name, "--timeout=120s")
 		for _, p := range pods {
 			eventually(t, soon, fmt.Sprintf("%s is reached from a pod on %s", p.Name, h.Name), func(context.Context) error {
-				_, err := s.inside(t, "tester-"+h.Name, "wget", "-q", "-T", "5", "-O", "-", "http://"+p.Status.PodIP+":8080/")
+				_, err := s.inside(t, "tester-"+h.Name, "get", "http://"+p.Status.PodIP+":8080/")
 				return err
 			})
 		}
 		eventually(t, soon, "the service is reached by name from a pod on "+h.Name, func(context.Context) error {
-			_, err := s.inside(t, "tester-"+h.Name, "wget", "-q", "-T", "5", "-O", "-", "http://web/")
+			_, err := s.inside(t, "tester-"+h.Name, "get", "http://web/")
 			return err
 		})
 		eventually(t, soon, "the node port of "+h.Name+" answers", func(ctx context.Context) error {

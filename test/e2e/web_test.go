@@ -81,7 +81,7 @@ func exampleReachable(t *testing.T, s *suite) {
 		eventually(t, soon, "every pod is reached from "+way, func(context.Context) error { return reachesAll(ask, pods) })
 	}
 	eventually(t, soon, "every pod is reached from a pod, by name", func(context.Context) error {
-		out, err := s.inside(t, "tester", "sh", "-c", "for i in $(seq 30); do wget -q -T 5 -O - http://web.default.svc.cluster.local/ || exit 1; done")
+		out, err := s.inside(t, "tester", "get", "-n", "30", "http://web.default.svc.cluster.local/")
 		if err != nil {
 			return err
 		}
