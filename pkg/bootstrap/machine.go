@@ -33,6 +33,7 @@ func (m *machine) check(ctx context.Context, w preflight.Wants, say phase.Say) e
 	if err != nil {
 		return err
 	}
+	w.Kubelet = m.kubeletPath()
 	w.NodeName, w.WasNode = m.NodeName, was.NodeName
 	w.Again, w.BinDir, w.ImageDir, w.Systemd, w.Socket = m.again, m.BinDir, m.ImageDir, m.systemd, m.Socket()
 	findings := preflight.Run(m.look(ctx), w)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -62,5 +63,22 @@ func TestAProcessIsWaitedForAndStopped(t *testing.T) {
 	}
 	if _, ok := ReadProcess(file); ok {
 		t.Error("it runs on")
+	}
+}
+
+func TestAPortThatIsTakenIsSeenAtEveryAddress(t *testing.T) {
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	for _, address := range []string{"", "127.0.0.1"} {
+		if !Listening(address, port) {
+			t.Errorf("%q is free at %d, which is taken", address, port)
+		}
+	}
+	_ = l.Close()
+	if Listening("", port) {
+		t.Error("a port that was given back is taken")
 	}
 }

@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 )
 
@@ -31,6 +30,7 @@ type Wants struct {
 	DataDir      string
 	OwnEtcd      bool
 	BinDir       string
+	Kubelet      string // its program, "" where there is none
 	ImageDir     string
 	Images       []string // archives that must be there
 	HaveImages   []string
@@ -86,9 +86,8 @@ func programs(m Machine, w Wants, add adder) {
 			add("FileExisting-"+p.name, p.s, "%s is missing: apt-get install %s", p.name, p.pkg)
 		}
 	}
-	kubelet := filepath.Join(w.BinDir, "kubelet")
-	if !m.Exists(kubelet) && m.Program("kubelet") == "" {
-		add("FileExisting-kubelet", Error, "the kubelet is not at %s nor in PATH: run make build or make install, or name its directory with --bin-dir", kubelet)
+	if w.Kubelet == "" {
+		add("FileExisting-kubelet", Error, "the kubelet is neither in %s nor in PATH: run make build or make install, or name its directory with --bin-dir", w.BinDir)
 	}
 }
 
