@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"net/http"
+	"strings"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,7 +34,10 @@ type scaleOwners struct {
 // settle makes the wanted Scale of the one before. Its managedFields are those that the parent then has.
 func (o scaleOwners) settle(parent resource.Object, before *autoscalingv1.Scale, change scaleChange) (*autoscalingv1.Scale, error) {
 	gv := o.s.Store.Kind.GroupVersion()
-	path := fieldpath.MakePathOrDie("spec", "replicas")
+	var path fieldpath.Path
+	for _, name := range strings.Split(o.part.SpecPath, ".") {
+		path = append(path, fieldpath.PathElement{FieldName: &name})
+	}
 	owners := managedfields.NewScaleHandler(parent.GetManagedFields(), gv, managedfields.ResourcePathMappings{gv.String(): path})
 	entries, err := owners.ToSubresource()
 	if err != nil {

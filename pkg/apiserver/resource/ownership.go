@@ -59,7 +59,7 @@ func (s *Store) manager(kind schema.GroupVersionKind, subresource string) (*mana
 func (s *Store) BodyManager(kind schema.GroupVersionKind, subresource string, newBody func() runtime.Object) (*managedfields.FieldManager, error) {
 	return s.managers.get(managerKey{kind, subresource}, func() (*managedfields.FieldManager, error) {
 		body := bodyConvertor{kind, newBody}
-		return managedfields.NewDefaultFieldManager(s.managers.types, body, body, body, kind, kind.GroupVersion(), subresource, nil)
+		return managedfields.NewDefaultFieldManager(newBodyTypes(newBody()), body, body, body, kind, kind.GroupVersion(), subresource, nil)
 	})
 }
 
@@ -127,7 +127,14 @@ func (s *Store) owned(old, obj Object, w *Write) (Object, error) {
 
 // OwnedAnswer gives a question that is answered and not stored the managedFields of who asks.
 func (s *Store) OwnedAnswer(obj Object, manager string) (Object, error) {
-	return s.ownedAnew(obj, &Write{Manager: manager})
+	f, err := s.BodyManager(s.Kind, "", func() runtime.Object { return s.New() })
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	s.prepareForOwnership(obj)
+	none := s.New()
+	s.prepareForOwnership(none)
+	return f.UpdateNoErrors(none, obj, manager).(Object), nil
 }
 
 // ownedAnew is owned for an object that is about to be created.
