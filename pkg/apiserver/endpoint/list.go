@@ -172,7 +172,7 @@ func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions) 
 	default:
 		want, err := parseVersion(version)
 		if err != nil {
-			return nil, 0, "", err
+			return nil, 0, "", apierrors.NewBadRequest("invalid resource version: " + err.Error())
 		}
 		if err := s.reach(ctx, want); err != nil {
 			return nil, 0, "", err
@@ -206,9 +206,14 @@ func expiredContinue(t token) error {
 func parseVersion(s string) (int64, error) {
 	v, err := strconv.ParseUint(s, 10, 63)
 	if err != nil {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("Invalid value: %q: strconv.ParseUint: parsing %q: invalid syntax", s, s))
+		return 0, badVersion(s)
 	}
 	return int64(v), nil
+}
+
+// badVersion says what a resourceVersion should have been.
+func badVersion(s string) error {
+	return fmt.Errorf("resourceVersion: Invalid value: %q: strconv.ParseUint: parsing %q: invalid syntax", s, s)
 }
 
 // reach waits a moment for a revision that the client has seen elsewhere.
