@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -100,16 +99,11 @@ func immutable(now, before any, path *field.Path) field.ErrorList {
 	return field.ErrorList{field.Invalid(path, now, "field is immutable")}
 }
 
-// prefixed says whether any of texts is wrong with value.
+// texts makes one fault of each message.
 func texts(path *field.Path, value any, messages []string) field.ErrorList {
 	var faults field.ErrorList
 	for _, m := range messages {
 		faults = append(faults, field.Invalid(path, value, m))
 	}
 	return faults
-}
-
-// quoted is a warning's way of naming a field.
-func quoted(path *field.Path, format string, args ...any) string {
-	return fmt.Sprintf("%s: %s", path, fmt.Sprintf(format, args...))
 }

@@ -43,7 +43,7 @@ func Event(ttl time.Duration) *resource.Resource {
 		Columns:      eventColumns(),
 		Row:          eventRow,
 		FieldNames:   slices.Sorted(maps.Keys(eventFields(&corev1.Event{}))),
-		Fields:       eventFields,
+		Fields:       eventFieldsOfAll,
 		Views:        []resource.View[*corev1.Event]{eventView()},
 	})
 }
@@ -55,6 +55,13 @@ func eventFields(e *corev1.Event) map[string]string {
 	}
 	fields := map[string]string{"reason": e.Reason, "reportingComponent": e.ReportingController, "source": source, "type": e.Type}
 	referenceFields(fields, "involvedObject.", &e.InvolvedObject)
+	return fields
+}
+
+// eventFieldsOfAll are the fields under the names of both groups: selectors are matched against what is stored.
+func eventFieldsOfAll(e *corev1.Event) map[string]string {
+	fields := eventFields(e)
+	maps.Copy(fields, eventViewFields(e))
 	return fields
 }
 

@@ -2,6 +2,8 @@ package core
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -24,15 +26,16 @@ func eventView() resource.View[*corev1.Event] {
 			}
 			return eventToCore(e), nil
 		},
-		FieldNames: []string{"reason", "type", "reportingController", "regarding.kind", "regarding.namespace", "regarding.name",
-			"regarding.uid", "regarding.apiVersion", "regarding.resourceVersion", "regarding.fieldPath"},
-		Fields: func(e *corev1.Event) map[string]string {
-			fields := map[string]string{"reason": e.Reason, "type": e.Type, "reportingController": e.ReportingController}
-			referenceFields(fields, "regarding.", &e.InvolvedObject)
-			return fields
-		},
+		FieldNames: slices.Sorted(maps.Keys(eventViewFields(&corev1.Event{}))),
+		Fields:     eventViewFields,
 		ShortNames: []string{"ev"},
 	}
+}
+
+func eventViewFields(e *corev1.Event) map[string]string {
+	fields := map[string]string{"reason": e.Reason, "type": e.Type, "reportingController": e.ReportingController}
+	referenceFields(fields, "regarding.", &e.InvolvedObject)
+	return fields
 }
 
 func eventFromCore(e *corev1.Event) *eventsv1.Event {

@@ -173,7 +173,7 @@ func (e *eviction) spend(ctx context.Context, b *policyv1.PodDisruptionBudget) e
 	if e.dryRun() {
 		return take(b.DeepCopy())
 	}
-	_, err := e.Access.Update(resource.Unowned(ctx), budgetResource, "status", b.Namespace, b.Name, take)
+	_, err := e.Access.Update(ctx, budgetResource, "status", b.Namespace, b.Name, take)
 	return err
 }
 

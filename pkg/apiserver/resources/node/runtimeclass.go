@@ -23,14 +23,15 @@ import (
 // RuntimeClass declares runtimeclasses.
 func RuntimeClass() *resource.Resource {
 	return resource.Define(resource.Definition[*nodev1.RuntimeClass]{
-		Kind:          nodev1.SchemeGroupVersion.WithKind("RuntimeClass"),
-		Plural:        "runtimeclasses",
-		Singular:      "runtimeclass",
-		ClusterScoped: true,
-		New:           func() *nodev1.RuntimeClass { return &nodev1.RuntimeClass{} },
-		NewList:       func() runtime.Object { return &nodev1.RuntimeClassList{} },
-		Prefix:        "runtimeclasses",
-		StrictUpdate:  true,
+		Kind:           nodev1.SchemeGroupVersion.WithKind("RuntimeClass"),
+		Plural:         "runtimeclasses",
+		Singular:       "runtimeclass",
+		ClusterScoped:  true,
+		New:            func() *nodev1.RuntimeClass { return &nodev1.RuntimeClass{} },
+		NewList:        func() runtime.Object { return &nodev1.RuntimeClassList{} },
+		Prefix:         "runtimeclasses",
+		CreateOnUpdate: true,
+		StrictUpdate:   true,
 		Default: func(obj *nodev1.RuntimeClass) {
 			if obj.Overhead != nil {
 				defaults.Resources(obj.Overhead.PodFixed)

@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -98,7 +99,8 @@ func (b bound) validateSubject(s *rbacv1.Subject, at *field.Path) field.ErrorLis
 func bindingColumns(role, kind string) []metav1.TableColumnDefinition {
 	return []metav1.TableColumnDefinition{
 		column.Name(),
-		column.Text("Role", role),
+		// The column is described as the field was before it was said to be immutable.
+		column.Text("Role", strings.TrimSuffix(role, " This field is immutable.")),
 		column.Age(),
 		column.Wide("Users", "Users in the "+kind),
 		column.Wide("Groups", "Groups in the "+kind),
