@@ -41,6 +41,7 @@ func start(t *testing.T, dir string, set ...func(*apiserver.Config)) *server {
 	cfg.DataDir, cfg.CertDir = dir, t.TempDir()
 	cfg.BindAddress, cfg.Advertise, cfg.Port = "127.0.0.1", "192.0.2.1", freePort(t)
 	cfg.ServiceCIDR, cfg.AllowPrivileged = "10.96.0.0/16", true
+	cfg.Guard.AccountIssuers = []string{"https://kubernetes.default.svc"}
 	cfg.Guard.TokenFile, cfg.Guard.Modes = tokens, []string{"Node", "RBAC"}
 	for _, f := range set {
 		f(cfg)
