@@ -1,8 +1,13 @@
 package daemon
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -31,4 +36,31 @@ func ClientConfig(path, userAgent string) (*rest.Config, error) {
 	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	cfg.QPS = -1
 	return cfg, nil
+}
+
+// serverCheck is how long a server that does not answer is waited for before the daemon starts without a look at it.
+const serverCheck = 5 * time.Second
+
+// CheckServer fails where the apiserver's certificate is not one that cfg trusts: trying again would not mend
+// that. A server that cannot be reached is no error, since it may only start later.
+func CheckServer(ctx context.Context, cfg *rest.Config) error {
+	client, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return fmt.Errorf("making a client of the apiserver: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, serverCheck)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, cfg.Host+"/livez", nil)
+	if err != nil {
+		return fmt.Errorf("the server of the kubeconfig is not usable: %w", err)
+	}
+	answer, err := client.Do(request)
+	if err == nil {
+		return answer.Body.Close()
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return fmt.Errorf("the apiserver at %s is not the one that the kubeconfig trusts (put the cluster's own authority into its certificate-authority): %w", cfg.Host, untrusted)
+	}
+	return nil
 }

@@ -51,6 +51,9 @@ func Run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	if err := daemon.CheckServer(ctx, rest); err != nil {
+		return err
+	}
 	client, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		return fmt.Errorf("making the client of the apiserver: %w", err)

@@ -55,6 +55,9 @@ func Run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	if err := daemon.CheckServer(ctx, config); err != nil {
+		return err
+	}
 	if cfg.Master != "" {
 		config.Host = cfg.Master
 	}
