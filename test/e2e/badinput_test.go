@@ -9,11 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/sampan-project/sampan/pkg/pki"
 	"github.com/sampan-project/sampan/test/cluster"
-	"k8s.io/client-go/tools/clientcmd"
-	"time"
 )
 
 // refused runs a program that must end with another code than 0 and one line that says want.
@@ -44,7 +45,7 @@ func badInput(t *testing.T, s *suite) {
 	})
 	t.Run("NoContainerRuntime", func(t *testing.T) {
 		refused(t, "/nowhere.sock", bin("kubelet"), "--container-runtime-endpoint=unix:///nowhere.sock", "--kubeconfig="+cluster.AdminKubeconfig,
-			"--root-dir="+dir+"/kubelet", "--cert-dir="+dir+"/kubelet-pki", "--hostname-override=other", "--port=0", "--healthz-port=0")
+			"--root-dir="+dir+"/kubelet", "--cert-dir="+dir+"/kubelet-pki", "--hostname-override=other", "--port=20250", "--healthz-port=0")
 	})
 	t.Run("NoClusterTwice", func(t *testing.T) {
 		refused(t, "ctl reset", bin("ctl"), "init", "--apiserver-advertise-address="+cluster.Address)

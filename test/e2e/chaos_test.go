@@ -11,9 +11,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sampan-project/sampan/test/cluster"
 )
 
 // pidOf finds the one process of a daemon on this host: those of other hosts are in other mount namespaces.
@@ -110,14 +113,42 @@ func killAndReturn(t *testing.T, program string) {
 func killedDaemons(t *testing.T, s *suite) {
 	l, w := startLoad(t), startWriter(t, s)
 	for _, program := range []string{"apiserver", "scheduler", "controller-manager", "proxy", "kubelet"} {
+		killed := time.Now()
 		killAndReturn(t, program)
-		eventually(t, later, "the API is ready after "+program+" was killed", func(ctx context.Context) error {
-			return s.Client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
-		})
+		s.atWork(t, program, killed)
 		s.works(t)
 	}
 	l.end(t)
 	w.end(t, s)
+}
+
+// atWork waits until a daemon does again what it is for. One that was killed leaves its lease behind, and its
+// successor has to wait until that has run out.
+func (s *suite) atWork(t *testing.T, program string, since time.Time) {
+	t.Helper()
+	eventually(t, later, program+" is at work again", func(ctx context.Context) error {
+		if err := s.Client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
+			return err
+		}
+		switch program {
+		case "scheduler", "controller-manager":
+			return s.renewed(ctx, "kube-system", "kube-"+program, since)
+		case "kubelet":
+			return s.renewed(ctx, corev1.NamespaceNodeLease, "node0", since)
+		case "proxy":
+			_, err := fetch(ctx, "http://"+cluster.Address+":10256/healthz")
+			return err
+		}
+		return nil
+	})
+}
+
+func (s *suite) renewed(ctx context.Context, namespace, lease string, since time.Time) error {
+	l, err := s.Client.CoordinationV1().Leases(namespace).Get(ctx, lease, metav1.GetOptions{})
+	if err == nil && (l.Spec.RenewTime == nil || !l.Spec.RenewTime.After(since)) {
+		err = fmt.Errorf("the lease %s was renewed at %v", lease, l.Spec.RenewTime)
+	}
+	return err
 }
 
 // works replaces a pod, which takes every daemon: it must be deleted, made, scheduled, started and reached.
