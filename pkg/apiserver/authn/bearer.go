@@ -49,7 +49,7 @@ func socketToken(r *http.Request) (token string, rest []string, err error) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		return "", nil, nil
 	}
-	for _, h := range r.Header[protocolHeader] {
+	for _, h := range r.Header.Values(protocolHeader) {
 		for p := range strings.SplitSeq(h, ",") {
 			p = textproto.TrimString(p)
 			encoded, ok := strings.CutPrefix(p, socketPrefix)
