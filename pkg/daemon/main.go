@@ -19,9 +19,17 @@ func Main(cmd *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	versioned(cmd)
 	err := cmd.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), err)
 		os.Exit(1)
 	}
+}
+
+// versioned gives cmd --version, which answers as the daemons of the same contract do: tools that set up
+// nodes read it.
+func versioned(cmd *cobra.Command) {
+	cmd.Version = Version
+	cmd.SetVersionTemplate("Kubernetes {{.Version}}\n")
 }
