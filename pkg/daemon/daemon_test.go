@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/sampan-project/sampan/pkg/pki"
 )
 
 // apiserver answers reviews: the token "good" is user u, who may only get /metrics.
@@ -70,6 +73,35 @@ func TestOnlyThePermittedPassTheDelegatedDoor(t *testing.T) {
 	status("/metrics", "good")
 	if asked != before+2 {
 		t.Errorf("old answers were used: %d questions, want 2", asked-before)
+	}
+}
+
+func TestClientCertificatesAreHeldAgainstTheAuthoritiesOfTheMoment(t *testing.T) {
+	now := time.Now()
+	authority := func() (*pki.Pair, *x509.CertPool) {
+		ca, err := pki.NewCA(pki.CertSpec{CommonName: "ca"}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := x509.NewCertPool()
+		pool.AddCert(ca.Cert)
+		return ca, pool
+	}
+	ca, trusted := authority()
+	_, other := authority()
+	client, err := ca.Sign(pki.CertSpec{CommonName: "u", Organizations: []string{"g"}, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/metrics", nil)
+	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{client.Cert}}
+	d := &Delegated{ClientCAs: func() *x509.CertPool { return trusted }, Clock: clocktesting.NewFakePassiveClock(now)}
+	if u, err := d.Authenticate(r); err != nil || u.Username != "u" {
+		t.Fatalf("got %v, %v", u, err)
+	}
+	trusted = other
+	if u, err := d.Authenticate(r); err == nil {
+		t.Errorf("%v is still trusted after its authority was replaced", u)
 	}
 }
 

@@ -22,9 +22,11 @@ import (
 // certificates of ClientCAs or from TokenReviews, permissions from SubjectAccessReviews. Answers are kept
 // for a short time. It is safe for use by several requests at once.
 type Delegated struct {
-	Client    kubernetes.Interface // nil: no tokens are accepted and nothing is permitted
-	ClientCAs *x509.CertPool       // nil: no certificates are accepted
-	Anonymous bool                 // a request without credentials is system:anonymous
+	Client kubernetes.Interface // nil: no tokens are accepted and nothing is permitted
+	// ClientCAs is asked for each request, so that authorities can be replaced while the daemon runs; nil: no
+	// certificates are accepted.
+	ClientCAs func() *x509.CertPool
+	Anonymous bool // a request without credentials is system:anonymous
 	Clock     clock.PassiveClock
 	// How long answers are kept; zero for the usual 10 s, 10 s and 10 s.
 	TokenTTL, AllowedTTL, DeniedTTL time.Duration
@@ -67,7 +69,7 @@ func (d *Delegated) byCertificate(r *http.Request) (*authenticationv1.UserInfo, 
 	}
 	leaf := r.TLS.PeerCertificates[0]
 	_, err := leaf.Verify(x509.VerifyOptions{
-		Roots: d.ClientCAs, Intermediates: chain, CurrentTime: d.Clock.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots: d.ClientCAs(), Intermediates: chain, CurrentTime: d.Clock.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("verifying the client certificate: %w", err)

@@ -69,9 +69,11 @@ func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.
 	}
 	auth := &Delegated{Client: client, Clock: clock.RealClock{}}
 	if s.ClientCAFile != "" {
-		if auth.ClientCAs, err = CertPool(s.ClientCAFile); err != nil {
+		pool, err := CertPool(s.ClientCAFile)
+		if err != nil {
 			return err
 		}
+		auth.ClientCAs = func() *x509.CertPool { return pool }
 	}
 	mux := http.NewServeMux()
 	health.Install(mux)

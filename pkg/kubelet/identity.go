@@ -61,7 +61,7 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		auth.ClientCAs = authorities.Pool()
+		auth.ClientCAs = authorities.Pool
 	}
 	registry := daemon.NewMetrics()
 	registry.MustRegister(&podMetrics{k.engine})
