@@ -53,7 +53,7 @@ func config() Config {
 func machine(t *testing.T, change func(*Config)) *Manager {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("cgroups can be made by root only")
+		t.Fatal("control groups can be made by root only: run the tests as root, as make test does")
 	}
 	c := config()
 	c.Root = fmt.Sprintf("sampan-test-%d-%s", os.Getpid(), strings.ToLower(t.Name()))
