@@ -18,7 +18,6 @@ import (
 	"github.com/sampan-project/sampan/pkg/bootstrap/phase"
 	"github.com/sampan-project/sampan/pkg/bootstrap/record"
 	"github.com/sampan-project/sampan/pkg/proxy"
-	"github.com/sampan-project/sampan/pkg/proxy/nftables"
 )
 
 // Reset is what ctl reset does: it takes away everything that init or join made, and looks whether
@@ -220,7 +219,7 @@ func (r *Reset) network(ctx context.Context, say phase.Say) error {
 	if r.Root != "" || !record.Exists(r.Layout) {
 		return nil
 	}
-	err := proxy.CleanupAll(ctx, nftables.Options{MasqueradeBit: proxy.DefaultConfig().MasqueradeBit})
+	err := proxy.Cleanup(ctx, proxy.DefaultConfig())
 	links, e := host.PodLinks(r.record.Links)
 	err = errors.Join(err, e)
 	for _, l := range links {

@@ -62,8 +62,13 @@ func OpenKernel(mode Mode, o nftables.Options, scheduler string, log logr.Logger
 	return nil, fmt.Errorf(`--proxy-mode is %q: use "auto", "ipvs" or "nftables"`, mode)
 }
 
-// CleanupAll removes what either path may have left. A path that this kernel does not have left nothing.
-func CleanupAll(ctx context.Context, o nftables.Options) error {
+// Cleanup removes what either path may have left with this configuration. A path that this kernel does not
+// have left nothing.
+func Cleanup(ctx context.Context, cfg *Config) error {
+	o, err := cfg.options()
+	if err != nil {
+		return err
+	}
 	var errs []error
 	if k, err := openIPVS(o, ""); err == nil {
 		errs = append(errs, k.Cleanup(ctx))

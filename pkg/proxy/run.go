@@ -42,12 +42,12 @@ func Run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	if cfg.Cleanup {
+		return Cleanup(ctx, cfg)
+	}
 	options, err := cfg.options()
 	if err != nil {
 		return err
-	}
-	if cfg.Cleanup {
-		return CleanupAll(ctx, options)
 	}
 	if cfg.Node == "" {
 		host, err := os.Hostname()
