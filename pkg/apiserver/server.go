@@ -1,3 +1,5 @@
+// Package apiserver is the one door of a cluster: here storage, rules, verbs and guards are put together into
+// a server of the Kubernetes API. What each of them does stands in the packages below.
 package apiserver
 
 import (
