@@ -6,6 +6,7 @@ package kubelet
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -67,8 +68,9 @@ type EngineConfig struct {
 // Engine runs pods. Its methods may be called from several goroutines.
 type Engine struct {
 	EngineConfig
-	ctx context.Context
-	all sync.WaitGroup
+	ctx    context.Context
+	all    sync.WaitGroup
+	tidied atomic.Int64 // when Tidy last looked at everything, in nanoseconds since 1970
 
 	mu      sync.Mutex
 	workers map[types.UID]*worker
@@ -80,7 +82,9 @@ type Engine struct {
 
 // NewEngine makes an Engine. Its workers end with ctx; the containers keep running.
 func NewEngine(ctx context.Context, c EngineConfig) *Engine {
-	return &Engine{EngineConfig: c, ctx: ctx, workers: map[types.UID]*worker{}, owners: map[string]types.UID{}, waiters: map[string]map[chan struct{}]bool{}}
+	e := &Engine{EngineConfig: c, ctx: ctx, workers: map[types.UID]*worker{}, owners: map[string]types.UID{}, waiters: map[string]map[chan struct{}]bool{}}
+	e.tidied.Store(c.Clock.Now().UnixNano())
+	return e
 }
 
 // Adopt looks at what the runtime has, before the first pod is set. What belongs to no pod is ended by

@@ -40,6 +40,7 @@ type rig struct {
 	mu      sync.Mutex
 	events  []string
 	volumes error
+	disk    chan struct{} // while there is one that is open, the disk does not answer
 }
 
 // bubble runs a test in which time passes only while everything waits.
@@ -96,7 +97,6 @@ func (r *rig) start() {
 func (r *rig) Setup(context.Context, *corev1.Pod) error  { return r.volumes }
 func (r *rig) RefreshAt(types.UID) time.Time             { return time.Time{} }
 func (r *rig) Teardown(context.Context, types.UID) error { return nil }
-func (r *rig) OnDisk() ([]types.UID, error)              { return nil, nil }
 func (r *rig) Pod(*corev1.Pod) (string, error)           { return "", nil }
 func (r *rig) Remove(types.UID) error                    { return nil }
 func (r *rig) Run(_ context.Context, _ *corev1.Pod, c *corev1.Container, _, _ string, h *corev1.LifecycleHandler) error {
@@ -107,6 +107,16 @@ func (r *rig) Run(_ context.Context, _ *corev1.Pod, c *corev1.Container, _, _ st
 		time.Sleep(time.Duration(h.Sleep.Seconds) * time.Second)
 	}
 	return nil
+}
+
+func (r *rig) OnDisk() ([]types.UID, error) {
+	r.mu.Lock()
+	answers := r.disk
+	r.mu.Unlock()
+	if answers != nil {
+		<-answers
+	}
+	return nil, nil
 }
 
 func (r *rig) Mounts(*corev1.Pod, *corev1.Container, []*cri.KeyValue) ([]*cri.Mount, error) {
@@ -493,6 +503,29 @@ func TestLostEventsAreMadeUpFor(t *testing.T) {
 		r.expect("unheard", "running 0", r.state("a"))
 		r.pass(relistEvery)
 		r.expect("after the next look at everything", "running 1", r.state("a"))
+	})
+}
+
+func TestHealthFailsWhileTheLookAtEverythingHangs(t *testing.T) {
+	bubble(t, "", func(r *rig) {
+		r.engine.EndOrphans(t.Context())
+		r.pass(10 * time.Minute)
+		if err := r.engine.Healthy(t.Context()); err != nil {
+			t.Errorf("while all is well: %v", err)
+		}
+		answers := make(chan struct{})
+		r.mu.Lock()
+		r.disk = answers
+		r.mu.Unlock()
+		r.pass(2 * stuckAfter)
+		if err := r.engine.Healthy(t.Context()); err == nil {
+			t.Error("nothing was looked at for minutes, and all is said to be well")
+		}
+		close(answers)
+		r.pass(2 * relistEvery)
+		if err := r.engine.Healthy(t.Context()); err != nil {
+			t.Errorf("it goes on: %v", err)
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -13,6 +14,8 @@ import (
 const (
 	// relistEvery is the safety net under the runtime's events.
 	relistEvery = time.Minute
+	// stuckAfter is when a look at everything is held to hang.
+	stuckAfter = 3 * relistEvery
 	// pollEvery is how often a runtime without events is asked.
 	pollEvery = 2 * time.Second
 	// reconnect is the pause after the runtime's events broke off.
@@ -80,8 +83,18 @@ func (e *Engine) Tidy(ctx context.Context) {
 		case <-ticker.C():
 			e.Relist(ctx)
 			e.sweep(ctx)
+			e.tidied.Store(e.Clock.Now().UnixNano())
 		}
 	}
+}
+
+// Healthy fails where Tidy no longer comes round: what else happened may then be missed too, and a restart of
+// the kubelet would help.
+func (e *Engine) Healthy(context.Context) error {
+	if since := e.Clock.Since(time.Unix(0, e.tidied.Load())); since > stuckAfter {
+		return fmt.Errorf("the pods were last looked at %s ago (does the container runtime answer?)", since.Round(time.Second))
+	}
+	return nil
 }
 
 // Relist compares what the runtime has with what the workers know, and has those look again who differ.

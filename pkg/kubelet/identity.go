@@ -63,6 +63,8 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		}
 		auth.ClientCAs = authorities.Pool
 	}
+	health := &daemon.Health{}
+	health.AddLive(daemon.Check{Name: "syncloop", Check: k.engine.Healthy})
 	registry := daemon.NewMetrics()
 	registry.MustRegister(&podMetrics{k.engine})
 	logs := ""
@@ -75,7 +77,7 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		Stats: stats.New(stats.Config{
 			NodeName: k.name, Runtime: k.cri, Pods: k.engine.Pods, RootDir: k.cfg.RootDir, StartedAt: k.clock.Now(), Clock: k.clock, Log: k.log,
 		}),
-		Health: &daemon.Health{}, Metrics: registry, LogDir: logs, Configuration: cfg,
+		Health: health, Metrics: registry, LogDir: logs, Configuration: cfg,
 		NoDebugging: !*cfg.EnableDebuggingHandlers, StreamIdle: cfg.StreamingConnectionIdleTimeout.Duration, Clock: k.clock, Log: k.log,
 	}), cert, nil
 }
