@@ -154,6 +154,9 @@ func (k *kubelet) build(ctx context.Context) error {
 	k.volumes = volume.New(volume.Config{
 		Root: k.podsDir(), Objects: k.objects, Tokens: k.tokenSource(), Allocatable: k.node.Allocatable, Clock: k.clock, Log: k.log,
 	})
+	if err := k.volumes.ShareRoot(); err != nil {
+		return err
+	}
 	k.images = image.New(image.Config{Runtime: k.cri, Objects: k.objects, Clock: k.clock, Parallel: k.parallelPulls(), Event: k.recorder.about})
 	k.probes = probe.New(probe.Config{
 		Exec: k.exec, Clock: k.clock, Log: k.log, Event: k.recorder.about, Changed: func(uid types.UID) { k.engine.Wake(uid) },

@@ -190,6 +190,7 @@ func (h *host) remove(t *testing.T) {
 	for _, dir := range slices.Backward(groups) { // children first
 		_ = syscall.Rmdir(dir)
 	}
+	_ = syscall.Unmount(filepath.Join(h.dir, "kubelet", "pods"), 0) // shared, where the machine's mounts are not
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		t.Error(err)
