@@ -325,6 +325,10 @@ func (w *worker) lookAt(ctx context.Context, id string) error {
 			return w.lookAtAll(ctx)
 		}
 		w.observed.Put(now)
+		if now.State == pod.Exited {
+			// Its sandbox may have ended first, which may be heard of later: nothing is to be started in it.
+			return w.lookAt(ctx, c.SandboxID)
+		}
 		return nil
 	}
 	for _, s := range w.observed.Sandboxes {
