@@ -48,7 +48,8 @@ func (m Machine) Left(before Machine) []string {
 			}
 		}
 		for _, name := range before[kind] {
-			if !slices.Contains(now, name) {
+			// A process may end of itself; what else was there a cluster must leave alone.
+			if kind != "process" && !slices.Contains(now, name) {
 				out = append(out, kind+" gone: "+name)
 			}
 		}
@@ -68,11 +69,18 @@ func processes() ([]string, error) {
 		if err != nil {
 			continue // a kernel thread, or gone meanwhile
 		}
-		if slices.Contains(programs, strings.TrimSuffix(filepath.Base(exe), " (deleted)")) {
+		if ours(strings.TrimSuffix(exe, " (deleted)")) {
 			out = append(out, exe+" ("+filepath.Base(d)+")")
 		}
 	}
 	return out, nil
+}
+
+// ours says whether a program is one that a cluster runs: of this checkout, of an image, where it stands at the
+// top, or the runtime's.
+func ours(exe string) bool {
+	dir := filepath.Dir(exe)
+	return slices.Contains(programs, filepath.Base(exe)) && (dir == "/" || dir == "/opt/bin" || strings.HasPrefix(dir, "/usr/") || dir == filepath.Join(Root(), "bin"))
 }
 
 func mounts() ([]string, error) {
