@@ -1,7 +1,6 @@
 package endpoint
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -113,7 +112,7 @@ func decode(r *http.Request, media string, body []byte, kind schema.GroupVersion
 // decodeInto reads an object and says what it claims to be. A strict error comes with a whole object.
 func decodeInto(strict bool, media string, body []byte, kind schema.GroupVersionKind, into runtime.Object) (*schema.GroupVersionKind, error) {
 	if media == mediaYAML {
-		if err := checkDepth(body, media); err != nil {
+		if err := checkYAML(body); err != nil {
 			return nil, err
 		}
 	}
@@ -187,37 +186,4 @@ func shown(body []byte) string {
 		text += " ..."
 	}
 	return text
-}
-
-// maxDepth is how deep JSON and YAML may nest.
-const maxDepth = 10000
-
-// checkDepth refuses bodies that nest too deep before anyone recurses into them.
-func checkDepth(body []byte, media string) error {
-	depth, inString, escaped := 0, false, false
-	if media == mediaYAML && !bytes.ContainsAny(body, "{[") {
-		return nil
-	}
-	for _, c := range body {
-		switch {
-		case escaped:
-			escaped = false
-		case inString:
-			switch c {
-			case '\\':
-				escaped = true
-			case '"':
-				inString = false
-			}
-		case c == '"':
-			inString = true
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return apierrors.NewBadRequest("exceeded max depth")
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,6 +31,10 @@ import (
 
 // maxOperations is how many operations a JSON patch may hold.
 const maxOperations = 10000
+
+// limitCopies bounds what the copy operations of a JSON patch may add to an object: ten that copy a member
+// into itself would make a kilobyte a megabyte. The library knows the bound as a variable only.
+var limitCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = maxBody })
 
 // patchType reads the kind of a patch from the Content-Type.
 func (s *Served) patchType(r *http.Request) (types.PatchType, error) {
@@ -241,6 +246,7 @@ func (p *patcher) jsonPatch(before []byte) (after []byte, faults []string, err e
 	if len(patch) > maxOperations {
 		return nil, nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(patch)))
 	}
+	limitCopies()
 	if after, err = patch.Apply(before); err != nil {
 		return nil, nil, unprocessable(err)
 	}
@@ -295,13 +301,13 @@ func (p *patcher) strategic(before []byte, of, into runtime.Object) error {
 // parseApply reads what a manager wants.
 func (p *patcher) parseApply() (*unstructured.Unstructured, error) {
 	wanted := map[string]any{}
-	if err := checkDepth(p.body, mediaYAML); err != nil {
-		return nil, err
+	if err := checkYAML(p.body); err != nil {
+		return nil, badYAML(err)
 	}
 	unmarshal := yaml.Unmarshal
 	strictErr := yaml.UnmarshalStrict(p.body, &map[string]any{})
 	if err := unmarshal(p.body, &wanted); err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+		return nil, badYAML(err)
 	}
 	if strictErr != nil && p.strict != validationIgnore {
 		if p.strict == validationStrict {
@@ -314,6 +320,10 @@ func (p *patcher) parseApply() (*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	return u, nil
+}
+
+func badYAML(err error) error {
+	return apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
 }
 
 // unknownFields refuses or warns of what the kind does not have.

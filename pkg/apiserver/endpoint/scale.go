@@ -141,9 +141,12 @@ func (s *Served) scaleChange(r *http.Request, info *request.Info) (*metav1.Patch
 	if patchKind != types.ApplyYAMLPatchType {
 		return opts, scaleChange{plain: p.scale}, nil
 	}
+	if err := checkYAML(body); err != nil {
+		return nil, scaleChange{}, badYAML(err)
+	}
 	applied := map[string]any{}
 	if err := yaml.Unmarshal(body, &applied); err != nil {
-		return nil, scaleChange{}, apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
+		return nil, scaleChange{}, badYAML(err)
 	}
 	return opts, scaleChange{applied: &unstructured.Unstructured{Object: applied}}, nil
 }

@@ -227,6 +227,11 @@ func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
 		if err != nil {
 			return nil, err
 		}
+		if media == mediaYAML {
+			if err := checkYAML(body); err != nil {
+				return nil, apierrors.NewBadRequest(err.Error())
+			}
+		}
 		kind := schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}
 		obj, gvk, err := serializers(false)[media].Decode(body, &kind, opts)
 		if err != nil {
