@@ -40,6 +40,7 @@ type Config struct {
 	MaxReads       int
 	MaxWrites      int
 	RequestTimeout time.Duration
+	Profiling      bool
 	Logging        daemon.Logging
 
 	ignored map[string]*string
@@ -56,7 +57,7 @@ func DefaultConfig() *Config {
 	return &Config{
 		EtcdPrefix: "/registry", DataDir: "/var/lib/etcd", Compaction: 5 * time.Minute, BindAddress: "0.0.0.0", Port: 6443,
 		CertDir: "/var/run/kubernetes", Guard: guard.NewOptions(), ServiceCIDR: "10.0.0.0/24", NodePortRange: "30000-32767",
-		MaxReads: 400, MaxWrites: 200, RequestTimeout: time.Minute,
+		MaxReads: 400, MaxWrites: 200, RequestTimeout: time.Minute, Profiling: true,
 		EventTTL: time.Hour,
 		Kubelet:  kubeletFlags{AddressTypes: []string{"Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP"}, Timeout: 5 * time.Second},
 	}
@@ -91,6 +92,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&c.MaxReads, "max-requests-inflight", c.MaxReads, "reads served at once; further ones get 429")
 	fs.IntVar(&c.MaxWrites, "max-mutating-requests-inflight", c.MaxWrites, "writes served at once; further ones get 429")
 	fs.DurationVar(&c.RequestTimeout, "request-timeout", c.RequestTimeout, "how long a request may take that is no watch")
+	fs.BoolVar(&c.Profiling, "profiling", c.Profiling, "serve profiles of the process under /debug/pprof/")
 	c.Logging.AddFlags(fs)
 	c.addIgnoredFlags(fs)
 }
@@ -99,7 +101,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 func (c *Config) addIgnoredFlags(fs *pflag.FlagSet) {
 	c.ignored = map[string]*string{}
 	for _, name := range []string{
-		"profiling", "feature-gates", "runtime-config", "storage-backend", "storage-media-type", "tls-cipher-suites", "tls-min-version",
+		"feature-gates", "runtime-config", "storage-backend", "storage-media-type", "tls-cipher-suites", "tls-min-version",
 		"goaway-chance", "endpoint-reconciler-type", "proxy-client-cert-file", "proxy-client-key-file", "cloud-provider",
 		"delete-collection-workers", "enable-aggregator-routing", "enable-priority-and-fairness", "watch-cache", "watch-cache-sizes",
 		"default-watch-cache-size", "min-request-timeout", "http2-max-streams-per-connection", "audit-log-path", "audit-policy-file",

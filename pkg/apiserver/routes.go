@@ -40,6 +40,10 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			reading(s.openapi.ServeHTTP)(w, r)
 			return
 		}
+		if s.cfg.Profiling && (path == profilingPath || strings.HasPrefix(path, profilingPath+"/")) {
+			profiling(w, r)
+			return
+		}
 		s.endpoint.NotFound(w, r)
 	})
 	return chained(serve, recovered(s.log), identified, s.served.measured(s.endpoint.Serves), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
