@@ -29,6 +29,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/bootstrapobjects"
 	"github.com/sampan-project/sampan/pkg/apiserver/discovery"
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
+	"github.com/sampan-project/sampan/pkg/apiserver/flowstatus"
 	"github.com/sampan-project/sampan/pkg/apiserver/guard"
 	"github.com/sampan-project/sampan/pkg/apiserver/openapi"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -293,6 +294,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.boot(gctx) })
 	g.Go(func() error { s.keepNetwork(gctx); return nil })
+	g.Go(func() error { return flowstatus.Keep(gctx, s.registry, s.clock.Now, s.log.WithName("flowstatus")) })
 	g.Go(func() error {
 		<-gctx.Done()
 		stop() // watches and streams end at once

@@ -29,6 +29,7 @@ var (
 
 const (
 	autoUpdateSpec = "apf.kubernetes.io/autoupdate-spec"
+	flowManager    = "api-priority-and-fairness-config-producer-v1"
 	trustName      = "extension-apiserver-authentication"
 	// trackingName tells since when the use of old service account tokens is noted.
 	trackingName = "kube-apiserver-legacy-service-account-token-tracking"
@@ -103,6 +104,7 @@ func restore[T any](have *T, want T) bool {
 
 func (e *ensurer) spec(r schema.GroupResource, want resource.Object, change func(resource.Object) bool) job {
 	return func(ctx context.Context) error {
+		ctx = resource.ManagedAs(ctx, flowManager)
 		have, err := e.find(ctx, r, want)
 		if apierrors.IsNotFound(err) {
 			return e.create(ctx, r, want)

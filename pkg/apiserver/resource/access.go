@@ -39,8 +39,13 @@ type Access interface {
 	Delete(ctx context.Context, r schema.GroupResource, namespace, name string, opts *metav1.DeleteOptions) error
 }
 
-type unownedKey struct{}
+type ownManagerKey struct{}
 
 // Unowned marks what is written in the process on behalf of a request (a binding, an eviction): nobody comes
 // to own the fields that it changes.
-func Unowned(ctx context.Context) context.Context { return context.WithValue(ctx, unownedKey{}, true) }
+func Unowned(ctx context.Context) context.Context { return ManagedAs(ctx, "") }
+
+// ManagedAs lets what is written in the process own its fields under another name than the server's.
+func ManagedAs(ctx context.Context, manager string) context.Context {
+	return context.WithValue(ctx, ownManagerKey{}, manager)
+}

@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/utils/clock"
@@ -173,8 +174,11 @@ const serverManager = "kube-apiserver"
 
 // ownManager is nobody for what is not served: no client ever sees who owns its fields.
 func (s *Store) ownManager(ctx context.Context) string {
-	if s.Internal || ctx.Value(unownedKey{}) != nil {
+	if s.Internal {
 		return ""
+	}
+	if other, is := ctx.Value(ownManagerKey{}).(string); is {
+		return other
 	}
 	return serverManager
 }
@@ -198,19 +202,45 @@ func (g *Registry) Update(ctx context.Context, r schema.GroupResource, subresour
 	if err != nil {
 		return nil, err
 	}
-	var part *UpdatePart[Object]
-	if subresource != "" {
-		sub := s.Subresource(subresource)
-		if sub == nil || sub.Update == nil {
-			return nil, apierrors.NewInternalError(fmt.Errorf("%s has no subresource %s to update", r, subresource))
-		}
-		part = sub.Update
+	part, err := s.part(subresource)
+	if err != nil {
+		return nil, err
 	}
 	w := &Write{Namespace: namespace, Name: name, Subresource: subresource, Manager: s.ownManager(ctx), Options: &metav1.UpdateOptions{}}
 	out, _, err := s.Update(ctx, w, part, false, func(_ context.Context, old Object) (Object, error) {
 		return old, change(old)
 	})
 	return out, err
+}
+
+// Apply merges what one of the server's own managers wants into an object, as server-side apply does with
+// force. subresource "" is the main resource. The object must exist.
+func (g *Registry) Apply(ctx context.Context, r schema.GroupResource, subresource string, wanted *unstructured.Unstructured, manager string) error {
+	s, err := g.store(r)
+	if err != nil {
+		return err
+	}
+	part, err := s.part(subresource)
+	if err != nil {
+		return err
+	}
+	w := &Write{Namespace: wanted.GetNamespace(), Name: wanted.GetName(), Subresource: subresource, Manager: manager, Applied: true, Options: &metav1.PatchOptions{}}
+	_, _, err = s.Update(ctx, w, part, false, func(ctx context.Context, old Object) (Object, error) {
+		return s.Apply(ctx, old, wanted.DeepCopy(), manager, subresource, true)
+	})
+	return err
+}
+
+// part finds what a subresource may change, nil for the main resource.
+func (s *Store) part(subresource string) (*UpdatePart[Object], error) {
+	if subresource == "" {
+		return nil, nil
+	}
+	sub := s.Subresource(subresource)
+	if sub == nil || sub.Update == nil {
+		return nil, apierrors.NewInternalError(fmt.Errorf("%s has no subresource %s to update", s.GroupResource(), subresource))
+	}
+	return sub.Update, nil
 }
 
 // Delete implements Access.

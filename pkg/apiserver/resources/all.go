@@ -15,6 +15,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/coordination"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/core"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/discovery"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/flowcontrol"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/networking"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/node"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/policy"
@@ -69,6 +70,9 @@ func All(d Deps) []*resource.Resource {
 		apps.StatefulSet(),
 
 		discovery.EndpointSlice(),
+
+		flowcontrol.FlowSchema(),
+		flowcontrol.PriorityLevelConfiguration(),
 
 		networking.IPAddress(),
 		networking.ServiceCIDR(),

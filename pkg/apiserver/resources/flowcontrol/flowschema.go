@@ -1,0 +1,93 @@
+// Package flowcontrol declares the resources of the group flowcontrol.apiserver.k8s.io: which requests share
+// which part of the server's capacity.
+package flowcontrol
+
+import (
+	"context"
+	"time"
+
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+const usualPrecedence = 1000
+
+type flowSchema = flowcontrolv1.FlowSchema
+
+// FlowSchema declares flowschemas.
+func FlowSchema() *resource.Resource {
+	kind := flowcontrolv1.SchemeGroupVersion.WithKind("FlowSchema")
+	doc := flowcontrolv1.FlowSchemaSpec{}.SwaggerDoc()
+	return resource.Define(resource.Definition[*flowSchema]{
+		Kind:          kind,
+		Plural:        "flowschemas",
+		Singular:      "flowschema",
+		ClusterScoped: true,
+		New:           func() *flowSchema { return &flowSchema{} },
+		NewList:       func() runtime.Object { return &flowcontrolv1.FlowSchemaList{} },
+		Prefix:        "flowschemas",
+		Default: func(obj *flowSchema) {
+			if obj.Spec.MatchingPrecedence == 0 {
+				obj.Spec.MatchingPrecedence = usualPrecedence
+			}
+		},
+		Prepare: func(_ context.Context, obj, old *flowSchema) {
+			obj.Status = flowcontrolv1.FlowSchemaStatus{}
+			if old != nil {
+				obj.Status = *old.Status.DeepCopy()
+			}
+		},
+		Spec:  func(obj *flowSchema) any { return &obj.Spec },
+		Reset: []string{"status"},
+		Validate: func(_ context.Context, obj, _ *flowSchema) field.ErrorList {
+			return validateFlowSchema(obj)
+		},
+		Columns: []metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("PriorityLevel", flowcontrolv1.PriorityLevelConfigurationReference{}.SwaggerDoc()["name"]),
+			column.Text("MatchingPrecedence", doc["matchingPrecedence"]),
+			column.Text("DistinguisherMethod", doc["distinguisherMethod"]),
+			column.Age(),
+			column.Text("MissingPL", "references a broken or non-existent PriorityLevelConfiguration"),
+		},
+		Row: flowSchemaRow,
+		Subresources: []resource.Subresource[*flowSchema]{{
+			Name: "status", Kind: kind, Verbs: []string{"get", "patch", "update"},
+			Update: &resource.UpdatePart[*flowSchema]{
+				Prepare: func(_ context.Context, obj, old *flowSchema) {
+					obj.Spec, obj.ObjectMeta = *old.Spec.DeepCopy(), ownedMeta(&obj.ObjectMeta, &old.ObjectMeta)
+				},
+				Validate: func(_ context.Context, obj, _ *flowSchema) field.ErrorList {
+					return validateConditions(conditionTypes(obj.Status.Conditions, func(c flowcontrolv1.FlowSchemaCondition) string { return string(c.Type) }))
+				},
+				Reset: []string{"spec", "metadata"},
+			},
+		}},
+	})
+}
+
+// ownedMeta is the old metadata with the new owners of fields.
+func ownedMeta(obj, old *metav1.ObjectMeta) metav1.ObjectMeta {
+	meta := *old.DeepCopy()
+	meta.ManagedFields = obj.ManagedFields
+	return meta
+}
+
+func flowSchemaRow(obj *flowSchema, now time.Time) []any {
+	method, missing := column.None, "?"
+	if m := obj.Spec.DistinguisherMethod; m != nil {
+		method = string(m.Type)
+	}
+	for _, c := range obj.Status.Conditions {
+		if c.Type == flowcontrolv1.FlowSchemaConditionDangling {
+			missing = string(c.Status)
+		}
+	}
+	return []any{obj.Name, obj.Spec.PriorityLevelConfiguration.Name, int64(obj.Spec.MatchingPrecedence), method,
+		column.Since(obj.CreationTimestamp, now), missing}
+}
