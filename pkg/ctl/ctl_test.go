@@ -83,3 +83,19 @@ func TestUnknownPhaseListsThem(t *testing.T) {
 		t.Errorf("code %d, said %q; want 1 and one line with the phases", code, errOut)
 	}
 }
+
+func TestHelpOfInitAndJoinShowsTheirFlags(t *testing.T) {
+	for args, want := range map[string]string{
+		"init --help": "--pod-network-cidr", "init phase --help": "--pod-network-cidr",
+		"join --help": "--discovery-token", "join phase --help": "--discovery-token",
+	} {
+		streams, _, out, _ := genericiooptions.NewTestIOStreams()
+		root := newRoot([]string{"ctl"}, streams)
+		adopt(root, streams)
+		root.SetOut(out)
+		root.SetArgs(strings.Fields(args))
+		if err := root.Execute(); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("ctl %s: %v, and the help lacks %s:\n%s", args, err, want, out)
+		}
+	}
+}

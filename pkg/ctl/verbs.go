@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubectl/pkg/util/templates"
@@ -42,14 +43,14 @@ func marked(list ...*cobra.Command) []*cobra.Command {
 // procedure is a command that runs phases, with a command below it that runs one alone.
 type procedure struct {
 	phases   func() []phase.Phase
-	complete func(args []string) error // the settings
+	complete func(given *pflag.FlagSet, args []string) error // the settings
 	skip     func() []string
 	done     func(out io.Writer) error // told when all phases ran
 	out      io.Writer
 }
 
-func (p procedure) run(ctx context.Context, args []string) error {
-	if err := p.complete(args); err != nil {
+func (p procedure) run(ctx context.Context, given *pflag.FlagSet, args []string) error {
+	if err := p.complete(given, args); err != nil {
 		return err
 	}
 	if err := phase.Run(ctx, p.phases(), p.skip(), phase.NewProgress(p.out)); err != nil {
@@ -58,8 +59,9 @@ func (p procedure) run(ctx context.Context, args []string) error {
 	return p.done(p.out)
 }
 
-// phaseCommand is "init phase NAME" and "join phase NAME".
-func (p procedure) phaseCommand(verb string) *cobra.Command {
+// phaseCommand is "init phase NAME" and "join phase NAME". It has the flags of the verb itself: they are not
+// persistent flags of that, because kubectl's help shows those nowhere.
+func (p procedure) phaseCommand(verb string, flags *pflag.FlagSet) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "phase NAME", Short: "Run one phase alone, or list them",
 		ValidArgs: phase.Names(p.phases()),
@@ -70,7 +72,7 @@ func (p procedure) phaseCommand(verb string) *cobra.Command {
 			if _, err := phase.Find(p.phases(), args[0]); err != nil {
 				return err
 			}
-			if err := p.complete(args[1:]); err != nil {
+			if err := p.complete(cmd.Flags(), args[1:]); err != nil {
 				return err
 			}
 			found, err := phase.Find(p.phases(), args[0]) // of what complete made anew
@@ -81,6 +83,7 @@ func (p procedure) phaseCommand(verb string) *cobra.Command {
 		},
 	}
 	cmd.Long = fmt.Sprintf("Run one phase of ctl %s alone; what it needs of earlier ones must be there. Without a name, list the phases.", verb)
+	cmd.Flags().AddFlagSet(flags)
 	return cmd
 }
 
@@ -112,7 +115,7 @@ func initCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			# With another pod network, which is installed afterwards
 			ctl init --pod-network-addon=none --pod-network-cidr=10.244.0.0/16`),
 	}
-	s.AddInit(cmd.PersistentFlags())
+	s.AddInit(cmd.Flags())
 	p := procedure{
 		out: streams.Out, skip: func() []string { return s.SkipPhases },
 		phases: func() []phase.Phase {
@@ -121,8 +124,8 @@ func initCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			}
 			return work.Phases()
 		},
-		complete: func([]string) error {
-			if err := s.Load(cmd.PersistentFlags()); err != nil {
+		complete: func(given *pflag.FlagSet, _ []string) error {
+			if err := s.Load(given); err != nil {
 				return err
 			}
 			work = nil // made anew of the complete settings
@@ -130,8 +133,8 @@ func initCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		},
 	}
 	p.done = func(out io.Writer) error { return initDone(out, work, s) }
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), args) }
-	cmd.AddCommand(p.phaseCommand("init"))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), cmd.Flags(), args) }
+	cmd.AddCommand(p.phaseCommand("init", cmd.Flags()))
 	return cmd
 }
 
@@ -158,7 +161,7 @@ func joinCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		Example: templates.Examples(`
 			ctl join 192.168.1.10:6443 --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash sha256:...`),
 	}
-	s.AddJoin(cmd.PersistentFlags())
+	s.AddJoin(cmd.Flags())
 	p := procedure{
 		out: streams.Out, skip: func() []string { return s.SkipPhases },
 		phases: func() []phase.Phase {
@@ -167,8 +170,8 @@ func joinCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			}
 			return work.Phases()
 		},
-		complete: func(args []string) error {
-			if err := s.Load(cmd.PersistentFlags()); err != nil {
+		complete: func(given *pflag.FlagSet, args []string) error {
+			if err := s.Load(given); err != nil {
 				return err
 			}
 			work = nil
@@ -183,8 +186,8 @@ func joinCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			return err
 		},
 	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), args) }
-	cmd.AddCommand(p.phaseCommand("join"))
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), cmd.Flags(), args) }
+	cmd.AddCommand(p.phaseCommand("join", cmd.Flags()))
 	return cmd
 }
 
