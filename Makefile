@@ -93,10 +93,14 @@ down: $(BIN)/ctl ## remove the cluster and all that it left on this machine
 	$(BIN)/ctl reset --force
 
 .PHONY: test
-test: lint build images test-tools ## everything that must hold: vet, lint, architecture, unit, API, oracle replay, kernels, clusters
+test: test-packages lint build images test-tools ## everything that must hold: vet, lint, architecture, unit, API, oracle replay, kernels, clusters
 	CGO_ENABLED=1 $(GO) test -p 2 -race -timeout 30m . ./api/... ./build/... ./cmd/... ./examples/... ./pkg/...
 	cd build/flannel && $(GO) test -p 2 ./...
 	$(GO) test -p 1 -v -timeout 60m ./test/...
+
+.PHONY: test-packages
+test-packages:
+	.ci/packages test
 
 .PHONY: lint
 lint: ## go vet, gofmt and staticcheck

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -11,7 +12,18 @@ import (
 	"time"
 )
 
+const usage = `web answers with the name of its pod and the text of a ConfigMap. It is configured by its environment:
+
+  LISTEN    where it listens (:8080)
+  POD_NAME  the name that it answers with (the host's)
+  GREETING  a line that it answers with
+  PAGE      a file whose text follows, read anew for each request (/etc/web/page.txt)
+  DRAIN     how long requests are still answered once it is told to end (5s)
+`
+
 func main() {
+	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), usage) }
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if err := run(ctx); err != nil {

@@ -81,7 +81,7 @@ func programs(m Machine, w Wants, add adder) {
 	for _, p := range []struct {
 		name, pkg string
 		s         Severity
-	}{{"nft", "nftables", Error}, {"iptables", "iptables", Warning}, {"mount", "mount", Error}, {"conntrack", "conntrack", Warning}} {
+	}{{"nft", "nftables", Error}, {"iptables", "iptables", Warning}, {"mount", "mount", Error}} {
 		if m.Program(p.name) == "" {
 			add("FileExisting-"+p.name, p.s, "%s is missing: apt-get install %s", p.name, p.pkg)
 		}
