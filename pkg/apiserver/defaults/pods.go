@@ -48,6 +48,10 @@ func Pod(pod *corev1.Pod) {
 	dropInitAnnotations(pod.Annotations)
 	PodSpec(&pod.Spec)
 	spec := &pod.Spec
+	if g := spec.TerminationGracePeriodSeconds; *g < 0 { // a template may say so; what is made of it gets the least
+		least := int64(1)
+		spec.TerminationGracePeriodSeconds = &least
+	}
 	for i := range spec.InitContainers {
 		requestsFromLimits(&spec.InitContainers[i].Resources)
 	}

@@ -304,45 +304,37 @@ func (p *patcher) parseApply() (*unstructured.Unstructured, error) {
 	if err := checkYAML(p.body); err != nil {
 		return nil, badYAML(err)
 	}
-	unmarshal := yaml.Unmarshal
-	strictErr := yaml.UnmarshalStrict(p.body, &map[string]any{})
-	if err := unmarshal(p.body, &wanted); err != nil {
+	if err := yaml.Unmarshal(p.body, &wanted); err != nil {
 		return nil, badYAML(err)
 	}
-	if strictErr != nil && p.strict != validationIgnore {
-		if p.strict == validationStrict {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("error strict decoding YAML: %v", strictErr))
-		}
-		request.Warn(p.r.Context(), fmt.Sprintf("%v", strictErr))
+	return &unstructured.Unstructured{Object: wanted}, nil
+}
+
+// duplicates refuses or warns of fields that are given twice. Fields that the kind does not have apply itself
+// refuses.
+func (p *patcher) duplicates() error {
+	if p.strict == validationIgnore {
+		return nil
 	}
-	u := &unstructured.Unstructured{Object: wanted}
-	if err := p.unknownFields(u); err != nil {
-		return nil, err
+	err := yaml.UnmarshalStrict(p.body, &map[string]any{})
+	switch {
+	case err == nil:
+		return nil
+	case p.strict == validationStrict:
+		return apierrors.NewBadRequest(fmt.Sprintf("error strict decoding YAML: %v", err))
 	}
-	return u, nil
+	text := err.Error()
+	if _, lines, several := strings.Cut(text, "yaml: unmarshal errors:\n"); several {
+		text = lines
+	}
+	for line := range strings.Lines(text) {
+		request.Warn(p.r.Context(), strings.TrimSpace(line))
+	}
+	return nil
 }
 
 func badYAML(err error) error {
 	return apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
-}
-
-// unknownFields refuses or warns of what the kind does not have.
-func (p *patcher) unknownFields(u *unstructured.Unstructured) error {
-	if p.strict == validationIgnore || !p.s.protobuf() {
-		return nil
-	}
-	b, err := json.Marshal(u.Object)
-	if err != nil {
-		return apierrors.NewBadRequest(err.Error())
-	}
-	_, _, err = serializers(true)[mediaJSON].Decode(b, &p.s.Kind, p.s.newObject())
-	if err != nil && runtime.IsStrictDecodingError(err) {
-		if p.strict == validationStrict {
-			return apierrors.NewBadRequest(err.Error())
-		}
-		warnStrict(p.r, err)
-	}
-	return nil // what is wrong otherwise, apply says in its own words
 }
 
 // apply merges what is wanted into the live object.
@@ -357,6 +349,9 @@ func (p *patcher) apply(ctx context.Context, old resource.Object, opts *metav1.P
 	}
 	obj, err := p.s.Apply(ctx, old, wanted, opts.FieldManager, p.info.Subresource, force)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.duplicates(); err != nil {
 		return nil, err
 	}
 	if obj.GetName() == "" {

@@ -128,19 +128,11 @@ func (s *Served) create(w http.ResponseWriter, r *http.Request, info *request.In
 		return
 	}
 	if s.Answer != nil {
-		if !s.ClusterScoped && obj.GetNamespace() == "" {
-			obj.SetNamespace(info.Namespace)
-		}
-		if obj, err = s.OwnedAnswer(obj, managerOf(opts.FieldManager, r)); err != nil {
-			fail(w, r, err)
-			return
-		}
-		answer, err := s.Answer(r.Context(), obj, opts)
+		answer, err := s.ask(r, info, chain, obj, opts)
 		if err != nil {
 			fail(w, r, err)
 			return
 		}
-		answer.GetObjectKind().SetGroupVersionKind(s.Kind)
 		write(w, r, f, http.StatusCreated, answer)
 		return
 	}
@@ -215,6 +207,44 @@ func (s *Served) agrees(o metav1.Object, info *request.Info) error {
 	return nil
 }
 
+// ask answers a question, which passes admission as an object would.
+func (s *Served) ask(r *http.Request, info *request.Info, chain admission.Chain, obj resource.Object, opts *metav1.CreateOptions) (runtime.Object, error) {
+	ctx := r.Context()
+	if !s.ClusterScoped {
+		if n := obj.GetNamespace(); n != "" && n != info.Namespace {
+			return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+		}
+		obj.SetNamespace(info.Namespace)
+	}
+	obj, err := s.OwnedAnswer(obj, managerOf(opts.FieldManager, r))
+	if err != nil {
+		return nil, err
+	}
+	a := &admission.Attributes{
+		Operation: admission.Create, Kind: s.Kind, Resource: s.GVR(), Namespace: info.Namespace, Name: obj.GetName(),
+		Object: obj, Options: opts, DryRun: len(opts.DryRun) > 0, User: request.UserFrom(ctx),
+	}
+	if err := chain.Admit(ctx, a); err != nil {
+		return nil, err
+	}
+	if err := chain.Validate(ctx, a); err != nil {
+		return nil, err
+	}
+	answer, err := s.Answer(ctx, obj, opts)
+	if err != nil {
+		return nil, err
+	}
+	if status, is := answer.(*metav1.Status); is {
+		status.TypeMeta, status.Code = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, http.StatusCreated
+		return status, nil
+	}
+	answer.GetObjectKind().SetGroupVersionKind(s.Kind)
+	return answer, nil
+}
+
+// optionsScheme is how upstream's messages call the place where the kinds of options are known.
+const optionsScheme = "pkg/apis/meta/internalversion/scheme/register.go:27"
+
 // deleteOptions come as a body or in the query.
 func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
 	opts := &metav1.DeleteOptions{}
@@ -238,7 +268,7 @@ func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		if obj != runtime.Object(opts) {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("decoded object cannot be converted to DeleteOptions: %v", gvk))
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("no kind %q is registered for version %q in scheme %q", gvk.Kind, gvk.GroupVersion(), optionsScheme))
 		}
 	} else if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), metav1.SchemeGroupVersion, opts); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())

@@ -18,6 +18,7 @@ const nameTries = 8
 
 // Create stores a new object. obj is decoded and defaulted, and becomes what is stored.
 func (s *Store) Create(ctx context.Context, obj Object, w *Write) (Object, error) {
+	forgetPast(obj)
 	return s.create(ctx, obj, w, func(o Object) (Object, error) { return s.ownedAnew(o, w) })
 }
 

@@ -121,7 +121,7 @@ func subresourceOf[T Object](s Subresource[T]) Subresource[Object] {
 	sub := Subresource[Object]{Name: s.Name, Kind: s.Kind, Verbs: s.Verbs}
 	if u := s.Update; u != nil {
 		sub.Update = &UpdatePart[Object]{Prepare: onBoth(u.Prepare), Validate: judgeBoth(u.Validate), Warn: judgeBoth(u.Warn),
-			Reset: u.Reset, Keep: u.Keep, Counts: u.Counts, Deletes: ask(u.Deletes)}
+			Reset: u.Reset, Counts: u.Counts, Deletes: ask(u.Deletes)}
 	}
 	if p := s.Scale; p != nil {
 		sub.Scale = &ScalePart[Object]{Replicas: ask(p.Replicas), StatusReplicas: ask(p.StatusReplicas), Selector: ask(p.Selector), SpecPath: p.SpecPath}

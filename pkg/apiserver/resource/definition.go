@@ -163,9 +163,8 @@ type UpdatePart[T Object] struct {
 	Validate func(ctx context.Context, obj, old T) field.ErrorList
 	Warn     func(ctx context.Context, obj, old T) []string
 	// Reset are the field paths that the subresource may not own ("spec"; a leading "metadata." form is
-	// allowed); Keep, when set, are the only ones that it may own.
+	// allowed).
 	Reset []string
-	Keep  []string
 	// Counts: a change of the spec by this way raises metadata.generation.
 	Counts bool
 	// Deletes: after the write an object that waits only for this goes (namespaces/finalize).

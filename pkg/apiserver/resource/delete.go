@@ -69,15 +69,16 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		if sameButTimes(obj, old) {
 			return obj, false, nil // on its way already
 		}
-		value, err := s.codec.Encode(obj)
-		if err != nil {
-			return nil, false, apierrors.NewInternalError(err)
-		}
-		written, err := s.etcd.Update(ctx, key, value, revision, s.ttl(obj))
-		if err != nil {
+		if _, err := s.writeDeleted(ctx, key, revision, obj); err != nil {
 			return nil, false, s.writeError(err, w.Name)
 		}
-		return s.stored(key, written, obj), false, nil
+		return obj, false, nil
+	}
+	if s.Grace != nil && !sameButTimes(obj, old) {
+		// Who watches a kind that ends gracefully sees that it is deleted before it is gone.
+		if revision, err = s.writeDeleted(ctx, key, revision, obj); err != nil {
+			return nil, false, s.writeError(err, w.Name)
+		}
 	}
 	deleted, err := s.etcd.Delete(ctx, key, revision)
 	if err != nil {
@@ -88,12 +89,29 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	return obj, true, nil
 }
 
+// writeDeleted stores an object that has been marked, and answers its revision.
+func (s *Store) writeDeleted(ctx context.Context, key string, revision int64, obj Object) (int64, error) {
+	value, err := s.codec.Encode(obj)
+	if err != nil {
+		return 0, fmt.Errorf("encoding %s: %w", key, err)
+	}
+	written, err := s.etcd.Update(ctx, key, value, revision, s.ttl(obj))
+	if err != nil {
+		return 0, err
+	}
+	s.stored(key, written, obj)
+	return written, nil
+}
+
 func (s *Store) deletePreconditions(old Object, name string, options *metav1.DeleteOptions) error {
 	p := options.Preconditions
 	if p == nil {
 		return nil
 	}
 	conflict := func(what string, want, have any, happened string) error {
+		if s.endsInSteps() {
+			return apierrors.NewConflict(s.GroupResource(), name, fmt.Errorf("Precondition failed: %s in precondition: %v, %s in object meta: %v", what, want, what, have))
+		}
 		return apierrors.NewConflict(schema.GroupResource{Group: s.Kind.Group, Resource: s.Kind.Kind}, name,
 			fmt.Errorf("the %s in the precondition (%v) does not match the %s in record (%v). The object might have been %s", what, want, what, have, happened))
 	}
@@ -104,6 +122,12 @@ func (s *Store) deletePreconditions(old Object, name string, options *metav1.Del
 		return conflict("ResourceVersion", *p.ResourceVersion, old.GetResourceVersion(), "modified")
 	}
 	return nil
+}
+
+// endsInSteps says that the kind has a subresource which finishes deletions (namespaces/finalize): it then
+// judges preconditions itself, in other words.
+func (s *Store) endsInSteps() bool {
+	return slices.ContainsFunc(s.Subresources, func(sub Subresource[Object]) bool { return sub.Update != nil && sub.Update.Deletes != nil })
 }
 
 // beginDeletion marks an object as on its way out; now says that nothing keeps it.

@@ -27,6 +27,15 @@ func generateName(base string) string {
 	return string(b)
 }
 
+// forgetPast takes off what only the server decides, so that nobody comes to own it.
+func forgetPast(o Object) {
+	o.SetCreationTimestamp(metav1.Time{})
+	o.SetUID("")
+	o.SetDeletionTimestamp(nil)
+	o.SetDeletionGracePeriodSeconds(nil)
+	o.SetSelfLink("")
+}
+
 // beginLife sets what the server alone decides of a new object's metadata.
 func (s *Store) beginLife(o Object, namespace string) {
 	o.SetCreationTimestamp(metav1.NewTime(s.clock.Now().UTC()).Rfc3339Copy())

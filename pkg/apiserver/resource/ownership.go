@@ -51,7 +51,7 @@ func (s *Store) manager(kind schema.GroupVersionKind, subresource string) (*mana
 	}
 	return s.managers.get(managerKey{kind, subresource}, func() (*managedfields.FieldManager, error) {
 		own := ownConvertor{s}
-		return managedfields.NewDefaultFieldManager(s.managers.types, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
+		return managedfields.NewDefaultFieldManager(doorTypes{s.managers.types, kind}, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
 	})
 }
 
@@ -79,11 +79,6 @@ func (s *Store) resetFields(kind schema.GroupVersionKind, subresource string) ma
 	for _, sub := range s.Subresources {
 		if sub.Name == subresource && sub.Update != nil {
 			paths = sub.Update.Reset
-			if len(sub.Update.Keep) > 0 {
-				return map[fieldpath.APIVersion]fieldpath.Filter{
-					fieldpath.APIVersion(kind.GroupVersion().String()): fieldpath.NewIncludeMatcherFilter(matchers(sub.Update.Keep)...),
-				}
-			}
 		}
 	}
 	if len(paths) == 0 {
@@ -101,13 +96,6 @@ func (s *Store) resetFields(kind schema.GroupVersionKind, subresource string) ma
 func parts(path string) (out []any) {
 	for _, p := range strings.Split(path, ".") {
 		out = append(out, p)
-	}
-	return out
-}
-
-func matchers(paths []string) (out []*fieldpath.SetMatcher) {
-	for _, p := range paths {
-		out = append(out, fieldpath.MakePrefixMatcherOrDie(parts(p)...))
 	}
 	return out
 }

@@ -160,7 +160,13 @@ func (s *Store) precondition(obj, old Object, w *Write) error {
 	if w.UID != "" && w.UID != old.GetUID() {
 		return s.anotherUID(w, old.GetUID())
 	}
-	switch v := obj.GetResourceVersion(); {
+	v := obj.GetResourceVersion()
+	if v != "" {
+		if _, err := strconv.ParseUint(v, 10, 64); err != nil {
+			return err //nolint:wrapcheck // upstream answers Go's own words
+		}
+	}
+	switch {
 	case (v == "" || v == "0") && s.StrictUpdate:
 		return apierrors.NewInvalid(schema.GroupKind{Group: s.Kind.Group, Kind: s.Plural}, w.Name, field.ErrorList{
 			field.Invalid(field.NewPath("metadata").Child("resourceVersion"), 0, "must be specified for an update"),

@@ -102,7 +102,7 @@ func writeFields(out *bytes.Buffer, v reflect.Value, first *bool) error {
 	if spec, is := v.Interface().(corev1.PodSpec); is {
 		v = reflect.ValueOf(shownPod(spec))
 	}
-	for i := range v.NumField() {
+	for _, i := range fieldOrder(v.Type()) {
 		f := v.Type().Field(i)
 		if f.Anonymous && f.Type.Kind() == reflect.Struct {
 			if err := writeFields(out, v.Field(i), first); err != nil {
@@ -115,6 +115,21 @@ func writeFields(out *bytes.Buffer, v reflect.Value, first *bool) error {
 		}
 	}
 	return nil
+}
+
+// fieldOrder is that of the type, but for volumes, of which messages show a kind elsewhere.
+func fieldOrder(t reflect.Type) []int {
+	order := make([]int, 0, t.NumField())
+	for i := range t.NumField() {
+		order = append(order, i)
+	}
+	if t != reflect.TypeFor[corev1.VolumeSource]() {
+		return order
+	}
+	rbd, _ := t.FieldByName("RBD")
+	quobyte, _ := t.FieldByName("Quobyte")
+	order = slices.DeleteFunc(order, func(i int) bool { return i == quobyte.Index[0] })
+	return slices.Insert(order, slices.Index(order, rbd.Index[0])+1, quobyte.Index[0])
 }
 
 func writeField(out *bytes.Buffer, name string, v reflect.Value, first *bool) error {

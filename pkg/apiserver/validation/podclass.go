@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // QOS is the class that the kubelet evicts and protects by: Guaranteed where every container is given as
@@ -43,6 +44,7 @@ func DropSwitchedOff(spec, old *corev1.PodSpec) {
 	if old == nil || old.SchedulingGroup == nil {
 		spec.SchedulingGroup = nil
 	}
+	dropStopSignals(spec, old)
 	hasBundle, hasCertificate := false, false
 	if old != nil {
 		eachProjection(old, func(p *corev1.VolumeProjection) {
@@ -58,6 +60,56 @@ func DropSwitchedOff(spec, old *corev1.PodSpec) {
 			p.PodCertificate = nil
 		}
 	})
+}
+
+// dropStopSignals takes the signals off that containers ask to be stopped by, and the lifecycles that hold
+// nothing else.
+func dropStopSignals(spec, old *corev1.PodSpec) {
+	has := false
+	if old != nil {
+		eachContainer(nil, old, func(_ *field.Path, c *corev1.Container) {
+			has = has || c.Lifecycle != nil && c.Lifecycle.StopSignal != nil
+		})
+	}
+	if has {
+		return
+	}
+	drop := func(l **corev1.Lifecycle) {
+		if *l == nil || (*l).StopSignal == nil {
+			return
+		}
+		if (*l).StopSignal = nil; **l == (corev1.Lifecycle{}) {
+			*l = nil
+		}
+	}
+	for i := range spec.Containers {
+		drop(&spec.Containers[i].Lifecycle)
+	}
+	for i := range spec.InitContainers {
+		drop(&spec.InitContainers[i].Lifecycle)
+	}
+	for i := range spec.EphemeralContainers {
+		drop(&spec.EphemeralContainers[i].Lifecycle)
+	}
+}
+
+// DropSwitchedOffStatus does for a pod's status what DropSwitchedOff does for its spec.
+func DropSwitchedOffStatus(status, old *corev1.PodStatus) {
+	lists := func(s *corev1.PodStatus) [][]corev1.ContainerStatus {
+		return [][]corev1.ContainerStatus{s.ContainerStatuses, s.InitContainerStatuses, s.EphemeralContainerStatuses}
+	}
+	for _, list := range lists(old) {
+		for i := range list {
+			if list[i].StopSignal != nil {
+				return
+			}
+		}
+	}
+	for _, list := range lists(status) {
+		for i := range list {
+			list[i].StopSignal = nil
+		}
+	}
 }
 
 func eachProjection(spec *corev1.PodSpec, visit func(p *corev1.VolumeProjection)) {

@@ -36,8 +36,8 @@ func Resize(pod, old *corev1.Pod) field.ErrorList {
 	if old.Spec.OS != nil && old.Spec.OS.Name == corev1.Windows {
 		return append(faults, field.Forbidden(field.NewPath(""), "windows pods cannot be resized"))
 	}
-	if class := QOS(&pod.Spec); class != old.Status.QOSClass {
-		faults = append(faults, field.Invalid(spec, class, "Pod QOS Class may not change as a result of resizing"))
+	if QOS(&pod.Spec) != old.Status.QOSClass {
+		faults = append(faults, field.Invalid(spec, pod.Status.QOSClass, "Pod QOS Class may not change as a result of resizing"))
 	}
 	compare := func(path *field.Path, now, was []corev1.Container) {
 		for i := range min(len(now), len(was)) {

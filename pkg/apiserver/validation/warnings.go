@@ -38,7 +38,12 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 	w.hostAliases(at.Child("hostAliases"), spec.HostAliases)
 	w.pullSecrets(at.Child("imagePullSecrets"), spec.ImagePullSecrets)
 	w.duplicateNames(at, spec)
-	eachOwnContainer(at, spec, w.container)
+	eachOwnContainer(at, spec, func(at *field.Path, c *corev1.Container) {
+		if path != nil { // a pod's are spoken of where its fields are filled from them
+			w.appArmorAnnotation(metadata.Child("annotations"), meta.Annotations, spec, c)
+		}
+		w.container(at, c)
+	})
 	if spec.Resources != nil {
 		w.fractions(at.Child("resources"), spec.Resources)
 	}
@@ -115,8 +120,6 @@ func (w *warner) oldLabel(path *field.Path, key string) {
 func (w *warner) annotations(path *field.Path, annotations map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		switch {
-		case strings.HasPrefix(key, corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix):
-			w.say(path.Key(key), `deprecated since v1.30; use the "appArmorProfile" field instead`)
 		case key == "scheduler.alpha.kubernetes.io/critical-pod":
 			w.say(path.Key(key), `non-functional in v1.16+; use the "priorityClassName" field instead`)
 		case key == corev1.SeccompPodAnnotationKey, strings.HasPrefix(key, corev1.SeccompContainerAnnotationKeyPrefix):

@@ -117,11 +117,10 @@ func validateNamespaceFinalizers(obj *corev1.Namespace) field.ErrorList {
 	var faults field.ErrorList
 	for i, f := range obj.Spec.Finalizers {
 		path := field.NewPath("spec", "finalizers").Index(i)
-		messages := validation.IsQualifiedName(string(f))
-		for _, m := range messages {
+		for _, m := range validation.IsQualifiedName(string(f)) {
 			faults = append(faults, field.Invalid(path, string(f), m))
 		}
-		if len(messages) == 0 && f != corev1.FinalizerKubernetes && !containsSlash(string(f)) {
+		if f != corev1.FinalizerKubernetes && !containsSlash(string(f)) {
 			faults = append(faults, field.Invalid(path, string(f), "name is neither a standard finalizer name nor is it fully qualified"))
 		}
 	}

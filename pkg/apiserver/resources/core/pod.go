@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
@@ -29,16 +30,23 @@ type PodDeps struct {
 // Pod declares pods.
 func Pod(d PodDeps) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Pod]{
-		Kind:          corev1.SchemeGroupVersion.WithKind("Pod"),
-		Plural:        "pods",
-		Singular:      "pod",
-		ShortNames:    []string{"po"},
-		Categories:    []string{"all"},
-		New:           func() *corev1.Pod { return &corev1.Pod{} },
-		NewList:       func() runtime.Object { return &corev1.PodList{} },
-		Prefix:        "pods",
-		Default:       defaults.Pod,
-		Prepare:       preparePod,
+		Kind:       corev1.SchemeGroupVersion.WithKind("Pod"),
+		Plural:     "pods",
+		Singular:   "pod",
+		ShortNames: []string{"po"},
+		Categories: []string{"all"},
+		New:        func() *corev1.Pod { return &corev1.Pod{} },
+		NewList:    func() runtime.Object { return &corev1.PodList{} },
+		Prefix:     "pods",
+		Default:    defaults.Pod,
+		Prepare: func(ctx context.Context, pod, old *corev1.Pod) {
+			if old != nil {
+				pod.Status = *old.Status.DeepCopy()
+				podvalidation.DropSwitchedOff(&pod.Spec, &old.Spec)
+				return
+			}
+			prepareNewPod(ctx, pod, d)
+		},
 		Validate:      validatePod,
 		Warn:          warnPod,
 		Spec:          func(p *corev1.Pod) any { return &p.Spec },
@@ -62,19 +70,17 @@ func Pod(d PodDeps) *resource.Resource {
 	})
 }
 
-func preparePod(_ context.Context, pod, old *corev1.Pod) {
-	if old != nil {
-		pod.Status = *old.Status.DeepCopy()
-		podvalidation.DropSwitchedOff(&pod.Spec, &old.Spec)
-		return
-	}
+func prepareNewPod(ctx context.Context, pod *corev1.Pod, d PodDeps) {
 	podvalidation.DropSwitchedOff(&pod.Spec, nil)
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podvalidation.QOS(&pod.Spec)}
 	if len(pod.Spec.SchedulingGates) > 0 {
-		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
-			Reason: corev1.PodReasonSchedulingGated, Message: "Scheduling is blocked due to non-empty scheduling gates"}}
+		setCondition(pod, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+			Reason: corev1.PodReasonSchedulingGated, Message: "Scheduling is blocked due to non-empty scheduling gates"}, d)
 	}
 	podvalidation.SelectByOwnLabels(pod)
+	for _, text := range podvalidation.AppArmorFromAnnotations(pod) {
+		request.Warn(ctx, text)
+	}
 }
 
 func validatePod(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
@@ -145,12 +151,37 @@ func podStatus() resource.Subresource[*corev1.Pod] {
 				if pod.Status.QOSClass == "" {
 					pod.Status.QOSClass = old.Status.QOSClass
 				}
+				keepObservedGenerations(&pod.Status, &old.Status)
+				podvalidation.DropSwitchedOffStatus(&pod.Status, &old.Status)
 			},
 			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
 				return podvalidation.PodStatusUpdate(pod, old)
 			},
 			Reset: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"},
 		},
+	}
+}
+
+// keepObservedGenerations gives a status, and its conditions, the generations back that a client which does not
+// know the field has left out. Conditions of one type are matched in their order.
+func keepObservedGenerations(status, old *corev1.PodStatus) {
+	if status.ObservedGeneration == 0 {
+		status.ObservedGeneration = old.ObservedGeneration
+	}
+	seen := map[corev1.PodConditionType][]int64{}
+	for _, c := range old.Conditions {
+		seen[c.Type] = append(seen[c.Type], c.ObservedGeneration)
+	}
+	for i := range status.Conditions {
+		c := &status.Conditions[i]
+		was := seen[c.Type]
+		if len(was) == 0 {
+			continue
+		}
+		seen[c.Type] = was[1:]
+		if c.ObservedGeneration == 0 {
+			c.ObservedGeneration = was[0]
+		}
 	}
 }
 
@@ -168,7 +199,6 @@ func podEphemeralContainers() resource.Subresource[*corev1.Pod] {
 			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
 				return podvalidation.EphemeralContainersUpdate(pod, old)
 			},
-			Keep:   []string{"spec.ephemeralContainers"},
 			Counts: true,
 		},
 	}
@@ -188,7 +218,6 @@ func podResize() resource.Subresource[*corev1.Pod] {
 			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
 				return podvalidation.Resize(pod, old)
 			},
-			Keep:   []string{"spec.containers", "spec.initContainers", "spec.resources"},
 			Counts: true,
 		},
 	}

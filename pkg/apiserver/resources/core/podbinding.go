@@ -84,11 +84,16 @@ func validateBinding(b *corev1.Binding) field.ErrorList {
 
 func assignPod(pod *corev1.Pod, b *corev1.Binding, d PodDeps) error {
 	refuse := func(err error) error { return apierrors.NewConflict(bindingResource, pod.Name, err) }
+	another := func(what string, want, have any) error {
+		return apierrors.NewConflict(podResource, pod.Name, fmt.Errorf("StorageError: invalid object, Code: 4, Key: /registry/pods/%s/%s, "+
+			"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: %s in precondition: %v, %s in object meta: %v",
+			pod.Namespace, pod.Name, what, want, what, have))
+	}
 	switch {
 	case b.UID != "" && b.UID != pod.UID:
-		return refuse(fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", b.UID, pod.UID))
+		return another("UID", b.UID, pod.UID)
 	case b.ResourceVersion != "" && b.ResourceVersion != pod.ResourceVersion:
-		return refuse(fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", b.ResourceVersion, pod.ResourceVersion))
+		return another("ResourceVersion", b.ResourceVersion, pod.ResourceVersion)
 	case pod.DeletionTimestamp != nil:
 		return refuse(fmt.Errorf("pod %s is being deleted, cannot be assigned to a host", pod.Name))
 	case pod.Spec.NodeName != "":
