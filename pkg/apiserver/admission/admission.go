@@ -36,6 +36,11 @@ type Attributes struct {
 	Options     runtime.Object
 	DryRun      bool
 	User        *request.User
+	// Forms are the other versions in which the resource is served, the one that was asked for among them where
+	// Object is in another.
+	Forms []Form
+	// Passes says how often the rules have been at the object; nil outside of Chain.Admit.
+	Passes *Passes
 }
 
 // Plugin declares one admission rule. A nil function has nothing to say. Admit may change a.Object in
@@ -50,8 +55,18 @@ type Plugin struct {
 // Chain runs plugins in the order given.
 type Chain []Plugin
 
-// Admit lets every plugin change the object; the first error ends it.
+// Admit lets every plugin change the object; the first error ends it. All see it once more where one that
+// users configure has changed it.
 func (c Chain) Admit(ctx context.Context, a *Attributes) error {
+	a.Passes = &Passes{State: map[string]any{}}
+	if err := c.admit(ctx, a); err != nil || !a.Passes.Again {
+		return err
+	}
+	a.Passes.Second = true
+	return c.admit(ctx, a)
+}
+
+func (c Chain) admit(ctx context.Context, a *Attributes) error {
 	for _, p := range c {
 		if p.Admit != nil {
 			if err := p.Admit(ctx, a); err != nil {

@@ -57,6 +57,7 @@ const (
 	userKey key = iota
 	infoKey
 	warningsKey
+	annotationsKey
 )
 
 // WithUser puts the identity of the asker into ctx.

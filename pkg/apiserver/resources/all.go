@@ -9,6 +9,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/admissionregistration"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/authentication"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/certificates"
@@ -62,6 +63,13 @@ func All(d Deps) []*resource.Resource {
 		core.Secret(),
 		core.Service(core.ServiceDeps{Allocate: d.Allocator.Allocate, Deleted: d.Allocator.Deleted, Streams: d.ServiceStreams}),
 		core.ServiceAccount(authentication.Token(d.Tokens)),
+
+		admissionregistration.MutatingAdmissionPolicy(),
+		admissionregistration.MutatingAdmissionPolicyBinding(),
+		admissionregistration.MutatingWebhookConfiguration(),
+		admissionregistration.ValidatingAdmissionPolicy(),
+		admissionregistration.ValidatingAdmissionPolicyBinding(),
+		admissionregistration.ValidatingWebhookConfiguration(),
 
 		apps.ControllerRevision(),
 		apps.DaemonSet(),

@@ -1,0 +1,245 @@
+package admissionregistration
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+)
+
+// reviewVersions are the versions of AdmissionReview that the server speaks.
+var reviewVersions = []string{"v1", "v1beta1"}
+
+// leniency is what an update may keep as it was stored before it was judged.
+type leniency struct {
+	conditions, sideEffects, versions, names, selectors bool
+	known                                               known
+}
+
+func leniencyFor(hooks, old []hook) leniency {
+	l := leniency{conditions: sameConditions(hooks, old), known: known{}}
+	seen := map[string]bool{}
+	for _, h := range old {
+		for _, c := range h.MatchConditions {
+			l.known[c.Expression] = true
+		}
+		if h.SideEffects == nil || !harmless(*h.SideEffects) {
+			l.sideEffects = true
+		}
+		if len(h.AdmissionReviewVersions) > 0 && !slices.ContainsFunc(h.AdmissionReviewVersions, spoken) {
+			l.versions = true
+		}
+		if seen[h.Name] {
+			l.names = true
+		}
+		seen[h.Name] = true
+		for _, s := range []*metav1.LabelSelector{h.NamespaceSelector, h.ObjectSelector} {
+			if s != nil && len(validation.LabelSelector(nil, s, false)) > 0 {
+				l.selectors = true
+			}
+		}
+	}
+	return l
+}
+
+func spoken(version string) bool { return slices.Contains(reviewVersions, version) }
+
+func harmless(c admissionv1.SideEffectClass) bool {
+	return c == admissionv1.SideEffectClassNone || c == admissionv1.SideEffectClassNoneOnDryRun
+}
+
+func sameConditions(a, b []hook) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !reflect.DeepEqual(a[i].MatchConditions, b[i].MatchConditions) {
+			return false
+		}
+	}
+	return true
+}
+
+func validateHooks(hooks, old []hook, update bool) field.ErrorList {
+	lenient := leniency{}
+	if update {
+		lenient = leniencyFor(hooks, old)
+	}
+	var faults field.ErrorList
+	seen := map[string]bool{}
+	for i := range hooks {
+		h, at := &hooks[i], field.NewPath("webhooks").Index(i)
+		faults = append(faults, validateHook(at, h, lenient)...)
+		faults = append(faults, validateVersions(at.Child("admissionReviewVersions"), h.AdmissionReviewVersions, lenient.versions)...)
+		if h.Name != "" && seen[h.Name] && !lenient.names {
+			faults = append(faults, field.Duplicate(at.Child("name"), h.Name))
+		}
+		seen[h.Name] = true
+	}
+	return faults
+}
+
+func validateHook(at *field.Path, h *hook, lenient leniency) field.ErrorList {
+	faults := utilvalidation.IsFullyQualifiedName(at.Child("name"), h.Name)
+	for i := range h.Rules {
+		faults = append(faults, validateRule(at.Child("rules").Index(i), &h.Rules[i])...)
+	}
+	faults = append(faults, oneOf(at.Child("failurePolicy"), h.FailurePolicy, failurePolicies...)...)
+	faults = append(faults, oneOf(at.Child("matchPolicy"), h.MatchPolicy, matchPolicies...)...)
+	allowed := []admissionv1.SideEffectClass{admissionv1.SideEffectClassNone, admissionv1.SideEffectClassNoneOnDryRun}
+	if lenient.sideEffects {
+		allowed = append(allowed, admissionv1.SideEffectClassSome, admissionv1.SideEffectClassUnknown)
+	}
+	if h.SideEffects == nil {
+		faults = append(faults, field.Required(at.Child("sideEffects"), "must specify one of "+joined(allowed)))
+	}
+	faults = append(faults, oneOf(at.Child("sideEffects"), h.SideEffects, allowed...)...)
+	if t := h.TimeoutSeconds; t != nil && (*t < 1 || *t > 30) {
+		faults = append(faults, field.Invalid(at.Child("timeoutSeconds"), *t, "the timeout value must be between 1 and 30 seconds"))
+	}
+	for _, s := range []struct {
+		name     string
+		selector *metav1.LabelSelector
+	}{{"namespaceSelector", h.NamespaceSelector}, {"objectSelector", h.ObjectSelector}} {
+		if s.selector != nil {
+			faults = append(faults, validation.LabelSelector(at.Child(s.name), s.selector, lenient.selectors)...)
+		}
+	}
+	faults = append(faults, oneOf(at.Child("reinvocationPolicy"), h.reinvocation, reinvocations...)...)
+	faults = append(faults, validateClient(at.Child("clientConfig"), &h.ClientConfig)...)
+	if !lenient.conditions {
+		faults = append(faults, validateConditions(at.Child("matchConditions"), h.MatchConditions, false, lenient.known)...)
+	}
+	return faults
+}
+
+// joined lists words as messages do.
+func joined[T ~string](words []T) string {
+	var out []string
+	for _, w := range words {
+		out = append(out, string(w))
+	}
+	return strings.Join(out, ", ")
+}
+
+// oneOf refuses a value that is not among those supported; a missing one is no fault.
+func oneOf[T ~string](at *field.Path, value *T, supported ...T) field.ErrorList {
+	if value == nil || slices.Contains(supported, *value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, *value, supported)}
+}
+
+// oneOfRequired is oneOf for what must be there.
+func oneOfRequired[T ~string](at *field.Path, value *T, supported ...T) field.ErrorList {
+	if value == nil {
+		return field.ErrorList{field.Required(at, "")}
+	}
+	return oneOf(at, value, supported...)
+}
+
+func validateVersions(at *field.Path, versions []string, lenient bool) field.ErrorList {
+	if len(versions) == 0 {
+		return field.ErrorList{field.Required(at, "must specify one of "+joined(reviewVersions))}
+	}
+	var faults field.ErrorList
+	for i, v := range versions {
+		if slices.Contains(versions[:i], v) {
+			faults = append(faults, field.Invalid(at.Index(i), v, "duplicate version"))
+			continue
+		}
+		for _, text := range utilvalidation.IsDNS1035Label(v) {
+			faults = append(faults, field.Invalid(at.Index(i), v, text))
+		}
+	}
+	if !lenient && !slices.ContainsFunc(versions, spoken) {
+		faults = append(faults, field.Invalid(at, versions, "must include at least one of "+joined(reviewVersions)))
+	}
+	return faults
+}
+
+func validateClient(at *field.Path, c *admissionv1.WebhookClientConfig) field.ErrorList {
+	switch {
+	case (c.URL == nil) == (c.Service == nil):
+		return field.ErrorList{field.Required(at, "exactly one of url or service is required")}
+	case c.URL != nil:
+		return validateURL(at.Child("url"), *c.URL)
+	}
+	return validateService(at.Child("service"), c.Service)
+}
+
+func validateURL(at *field.Path, text string) field.ErrorList {
+	const form = "; desired format: https://host[/path]"
+	u, err := url.Parse(text)
+	if err != nil {
+		return field.ErrorList{field.Required(at, "url must be a valid URL: "+err.Error()+form)}
+	}
+	var faults field.ErrorList
+	if u.Scheme != "https" {
+		faults = append(faults, field.Invalid(at, u.Scheme, "'https' is the only allowed URL scheme"+form))
+	}
+	if u.Host == "" {
+		faults = append(faults, field.Invalid(at, u.Host, "host must be specified"+form))
+	}
+	if u.User != nil {
+		faults = append(faults, field.Invalid(at, u.User.String(), "user information is not permitted in the URL"))
+	}
+	if u.Fragment != "" {
+		faults = append(faults, field.Invalid(at, u.Fragment, "fragments are not permitted in the URL"))
+	}
+	if u.RawQuery != "" {
+		faults = append(faults, field.Invalid(at, u.RawQuery, "query parameters are not permitted in the URL"))
+	}
+	return faults
+}
+
+func validateService(at *field.Path, s *admissionv1.ServiceReference) field.ErrorList {
+	var faults field.ErrorList
+	if s.Name == "" {
+		faults = append(faults, field.Required(at.Child("name"), ""))
+	}
+	if s.Namespace == "" {
+		faults = append(faults, field.Required(at.Child("namespace"), ""))
+	}
+	if s.Port != nil {
+		if texts := utilvalidation.IsValidPortNum(int(*s.Port)); texts != nil {
+			faults = append(faults, field.Invalid(at.Child("port"), *s.Port, "port is not valid: "+strings.Join(texts, ", ")))
+		}
+	}
+	if s.Path != nil {
+		faults = append(faults, validatePath(at.Child("path"), *s.Path)...)
+	}
+	return faults
+}
+
+// validatePath wants segments that are DNS subdomains.
+func validatePath(at *field.Path, path string) field.ErrorList {
+	switch path {
+	case "", "/":
+		return nil
+	case "//":
+		return field.ErrorList{field.Invalid(at, path, "segment[0] may not be empty")}
+	}
+	var faults field.ErrorList
+	if !strings.HasPrefix(path, "/") {
+		faults = append(faults, field.Invalid(at, path, "must start with a '/'"))
+	}
+	for i, segment := range strings.Split(strings.TrimSuffix(path[1:], "/"), "/") {
+		if segment == "" {
+			faults = append(faults, field.Invalid(at, path, fmt.Sprintf("segment[%d] may not be empty", i)))
+			continue
+		}
+		for _, text := range utilvalidation.IsDNS1123Subdomain(segment) {
+			faults = append(faults, field.Invalid(at, path, fmt.Sprintf("segment[%d]: %v", i, text)))
+		}
+	}
+	return faults
+}
