@@ -3,22 +3,29 @@ package resource
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/ownership"
 )
 
 // managers keeps who owns which fields, one for each version and subresource.
 type managers struct {
-	types managedfields.TypeConverter
-	mu    sync.Mutex
-	made  map[managerKey]*managedfields.FieldManager
+	types  managedfields.TypeConverter
+	sets   *ownership.Sets
+	own    func() *ownership.Type // of plain writes in the stored version; nil for a type that must be looked at each time
+	resets sync.Map               // subresource -> fieldpath.Filter
+	mu     sync.Mutex
+	made   map[managerKey]*managedfields.FieldManager
 }
 
 type managerKey struct {
@@ -105,12 +112,67 @@ func (s *Store) owned(old, obj Object, w *Write) (Object, error) {
 	if w.Manager == "" {
 		return obj, nil
 	}
+	s.prepareForOwnership(obj)
+	if entries, ok := s.ownedHere(old, obj, w); ok {
+		obj.SetManagedFields(entries)
+		return obj, nil
+	}
 	f, err := s.manager(w.Attributes.Kind, w.Subresource)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	s.prepareForOwnership(obj)
 	return f.UpdateNoErrors(old, obj, w.Manager).(Object), nil
+}
+
+// ownedHere computes the same as the library, at a tenth of the cost, for kinds whose shape is known and
+// for managers that all write in the stored version. ok is false for the others.
+func (s *Store) ownedHere(old, obj Object, w *Write) (entries []metav1.ManagedFieldsEntry, ok bool) {
+	kind := w.Attributes.Kind
+	if kind != s.Kind {
+		return nil, false
+	}
+	t := s.managers.own()
+	if t == nil {
+		return nil, false
+	}
+	managed := obj.GetManagedFields()
+	switch {
+	case len(managed) == 1 && reflect.ValueOf(managed[0]).IsZero(): // the client asks to begin anew
+		managed = nil
+	case len(managed) == 0:
+		managed = old.GetManagedFields()
+	}
+	version := kind.GroupVersion().String()
+	entries, err := t.Update(old, obj, managed, &ownership.Writer{
+		Manager: w.Manager, Subresource: w.Subresource, Version: version, Now: s.clock.Now(),
+		Filter: s.resetBy(w.Subresource),
+	}, s.managers.sets)
+	return entries, err == nil
+}
+
+// resetBy is what writes of the stored version by way of a subresource cannot own.
+func (s *Store) resetBy(subresource string) fieldpath.Filter {
+	f, ok := s.managers.resets.Load(subresource)
+	if !ok {
+		f, _ = s.managers.resets.LoadOrStore(subresource, s.resetFields(s.Kind, subresource)[fieldpath.APIVersion(s.Kind.GroupVersion().String())])
+	}
+	filter, _ := f.(fieldpath.Filter) // nil where nothing is reset
+	return filter
+}
+
+// typeOf compiles the type of a built-in kind at its first write.
+func typeOf(types managedfields.TypeConverter, r *Resource) func() *ownership.Type {
+	return sync.OnceValue(func() *ownership.Type {
+		empty := r.New()
+		if _, custom := empty.(*unstructured.Unstructured); custom {
+			return nil
+		}
+		t, err := ownership.Of(types, r.Kind, empty)
+		if err != nil {
+			return nil // it has free parts: the library looks at each object
+		}
+		return t
+	})
 }
 
 // OwnedAnswer gives a question that is answered and not stored the managedFields of who asks.

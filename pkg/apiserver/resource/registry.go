@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/utils/clock"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/ownership"
 	"github.com/sampan-project/sampan/pkg/apiserver/storage"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
@@ -21,6 +22,7 @@ type Registry struct {
 	etcd  storage.Interface
 	cache *watchcache.Cache
 	clock clock.PassiveClock
+	sets  *ownership.Sets
 
 	mu     sync.RWMutex
 	stores map[schema.GroupResource]*Store
@@ -30,13 +32,13 @@ var _ Access = (*Registry)(nil)
 
 // NewRegistry is empty; Add resources to it.
 func NewRegistry(etcd storage.Interface, cache *watchcache.Cache, c clock.PassiveClock) *Registry {
-	return &Registry{etcd: etcd, cache: cache, clock: c, stores: map[schema.GroupResource]*Store{}}
+	return &Registry{etcd: etcd, cache: cache, clock: c, sets: ownership.NewSets(), stores: map[schema.GroupResource]*Store{}}
 }
 
 // Add makes a store for a resource. types knows the schemas for field ownership.
 func (g *Registry) Add(r *Resource, types managedfields.TypeConverter) *Store {
 	s := newStore(r, g.etcd, g.cache, g.clock)
-	s.managers.types = types
+	s.managers.types, s.managers.sets, s.managers.own = types, g.sets, typeOf(types, r)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stores[s.GroupResource()] = s
