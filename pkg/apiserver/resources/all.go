@@ -56,6 +56,8 @@ func All(d Deps) []*resource.Resource {
 		core.Endpoints(),
 		core.Namespace(d.Clock),
 		core.Node(d.NodeStreams...),
+		core.PersistentVolume(d.Clock),
+		core.PersistentVolumeClaim(),
 		core.Pod(pods),
 		core.PodTemplate(),
 		core.ReplicationController(),
@@ -100,6 +102,11 @@ func All(d Deps) []*resource.Resource {
 
 		scheduling.PriorityClass(),
 
+		storage.CSIDriver(),
+		storage.CSINode(),
+		storage.CSIStorageCapacity(),
 		storage.StorageClass(),
+		storage.VolumeAttachment(),
+		storage.VolumeAttributesClass(),
 	}
 }

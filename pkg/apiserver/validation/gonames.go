@@ -117,19 +117,26 @@ func writeFields(out *bytes.Buffer, v reflect.Value, first *bool) error {
 	return nil
 }
 
-// fieldOrder is that of the type, but for volumes, of which messages show a kind elsewhere.
+// fieldOrder is that of the type, but for volumes, of which messages show some kinds elsewhere.
 func fieldOrder(t reflect.Type) []int {
 	order := make([]int, 0, t.NumField())
 	for i := range t.NumField() {
 		order = append(order, i)
 	}
-	if t != reflect.TypeFor[corev1.VolumeSource]() {
-		return order
+	move := func(name, after string) {
+		f, _ := t.FieldByName(name)
+		before, _ := t.FieldByName(after)
+		order = slices.DeleteFunc(order, func(i int) bool { return i == f.Index[0] })
+		order = slices.Insert(order, slices.Index(order, before.Index[0])+1, f.Index[0])
 	}
-	rbd, _ := t.FieldByName("RBD")
-	quobyte, _ := t.FieldByName("Quobyte")
-	order = slices.DeleteFunc(order, func(i int) bool { return i == quobyte.Index[0] })
-	return slices.Insert(order, slices.Index(order, rbd.Index[0])+1, quobyte.Index[0])
+	switch t {
+	case reflect.TypeFor[corev1.VolumeSource]():
+		move("Quobyte", "RBD")
+	case reflect.TypeFor[corev1.PersistentVolumeSource]():
+		move("Quobyte", "RBD")
+		move("FlexVolume", "ISCSI")
+	}
+	return order
 }
 
 func writeField(out *bytes.Buffer, name string, v reflect.Value, first *bool) error {

@@ -54,3 +54,6 @@ func QuotaResourceName(path *field.Path, name corev1.ResourceName) field.ErrorLi
 
 // CanOvercommit says whether containers may be promised more of a resource than there is.
 func CanOvercommit(name corev1.ResourceName) bool { return canOvercommit(name) }
+
+// IsNativeResource says whether a resource is one of Kubernetes' own.
+func IsNativeResource(name corev1.ResourceName) bool { return isNative(name) }

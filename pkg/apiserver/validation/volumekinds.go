@@ -13,7 +13,10 @@ import (
 // The sources below are served by drivers outside of the kubelet, or by none any more. Their rules stay:
 // manifests name them.
 
-const maxISCSIInitiator = 64
+const (
+	maxISCSIInitiator  = 64
+	longISCSIInitiator = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
+)
 
 var (
 	iscsiEUI = regexp.MustCompile(`^eui\.[[:alnum:]]{16}$`)
@@ -41,13 +44,17 @@ func partition(path *field.Path, n int32) field.ErrorList {
 
 func diskKinds(s *corev1.VolumeSource) []kindOfVolume {
 	return []kindOfVolume{
-		{"persistentDisk", s.GCEPersistentDisk != nil, func(at *field.Path) field.ErrorList {
-			return append(need(at, "pdName", s.GCEPersistentDisk.PDName), partition(at, s.GCEPersistentDisk.Partition)...)
-		}},
-		{"awsElasticBlockStore", s.AWSElasticBlockStore != nil, func(at *field.Path) field.ErrorList {
-			return append(need(at, "volumeID", s.AWSElasticBlockStore.VolumeID), partition(at, s.AWSElasticBlockStore.Partition)...)
-		}},
+		{"persistentDisk", s.GCEPersistentDisk != nil, func(at *field.Path) field.ErrorList { return gceDisk(at, s.GCEPersistentDisk) }},
+		{"awsElasticBlockStore", s.AWSElasticBlockStore != nil, func(at *field.Path) field.ErrorList { return awsDisk(at, s.AWSElasticBlockStore) }},
 	}
+}
+
+func gceDisk(path *field.Path, v *corev1.GCEPersistentDiskVolumeSource) field.ErrorList {
+	return append(need(path, "pdName", v.PDName), partition(path, v.Partition)...)
+}
+
+func awsDisk(path *field.Path, v *corev1.AWSElasticBlockStoreVolumeSource) field.ErrorList {
+	return append(need(path, "volumeID", v.VolumeID), partition(path, v.Partition)...)
 }
 
 func sharedKinds(s *corev1.VolumeSource, name string) []kindOfVolume {
@@ -93,23 +100,27 @@ func NFS(path *field.Path, v *corev1.NFSVolumeSource) field.ErrorList {
 }
 
 func iscsi(path *field.Path, v *corev1.ISCSIVolumeSource, name string) field.ErrorList {
-	faults := need(path, "targetPortal", v.TargetPortal)
-	if v.IQN == "" {
-		faults = append(faults, field.Required(path.Child("iqn"), ""))
-	} else {
-		faults = append(faults, iscsiName(path.Child("iqn"), v.IQN)...)
-	}
-	if v.Lun < 0 || v.Lun > 255 {
-		faults = append(faults, field.Invalid(path.Child("lun"), v.Lun, utilvalidation.InclusiveRangeError(0, 255)))
-	}
+	faults := append(need(path, "targetPortal", v.TargetPortal), iscsiTarget(path, v.IQN, v.Lun)...)
 	if (v.DiscoveryCHAPAuth || v.SessionCHAPAuth) && v.SecretRef == nil {
 		faults = append(faults, field.Required(path.Child("secretRef"), ""))
 	}
 	if v.InitiatorName != nil {
 		faults = append(faults, iscsiName(path.Child("initiatorname"), *v.InitiatorName)...)
 		if len(name+":"+v.TargetPortal) > maxISCSIInitiator {
-			faults = append(faults, field.Invalid(path.Child("name"), name, "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."))
+			faults = append(faults, field.Invalid(path.Child("name"), name, longISCSIInitiator))
 		}
+	}
+	return faults
+}
+
+// iscsiTarget judges what is to be found at a portal.
+func iscsiTarget(path *field.Path, iqn string, lun int32) field.ErrorList {
+	faults := need(path, "iqn", iqn)
+	if iqn != "" {
+		faults = append(faults, iscsiName(path.Child("iqn"), iqn)...)
+	}
+	if lun < 0 || lun > 255 {
+		faults = append(faults, field.Invalid(path.Child("lun"), lun, utilvalidation.InclusiveRangeError(0, 255)))
 	}
 	return faults
 }
@@ -237,7 +248,7 @@ func azureDisk(path *field.Path, v *corev1.AzureDiskVolumeSource) field.ErrorLis
 		blob    = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
 	)
 	at := path.Child("diskURI")
-	if *v.Kind == corev1.AzureManagedDisk && !strings.HasPrefix(v.DataDiskURI, "/") {
+	if *v.Kind == corev1.AzureManagedDisk && !strings.HasPrefix(v.DataDiskURI, "/subscriptions/") {
 		faults = append(faults, field.NotSupported(at, v.DataDiskURI, []string{managed}))
 	}
 	if *v.Kind != corev1.AzureManagedDisk && !strings.HasPrefix(v.DataDiskURI, "https://") {
@@ -246,16 +257,19 @@ func azureDisk(path *field.Path, v *corev1.AzureDiskVolumeSource) field.ErrorLis
 	return faults
 }
 
+func storageOSNames(path *field.Path, volume, namespace string) field.ErrorList {
+	faults := need(path, "volumeName", volume)
+	if volume != "" {
+		faults = append(faults, DNSLabel(path.Child("volumeName"), volume)...)
+	}
+	if namespace != "" {
+		faults = append(faults, DNSLabel(path.Child("volumeNamespace"), namespace)...)
+	}
+	return faults
+}
+
 func storageOS(path *field.Path, v *corev1.StorageOSVolumeSource) field.ErrorList {
-	var faults field.ErrorList
-	if v.VolumeName == "" {
-		faults = append(faults, field.Required(path.Child("volumeName"), ""))
-	} else {
-		faults = append(faults, DNSLabel(path.Child("volumeName"), v.VolumeName)...)
-	}
-	if v.VolumeNamespace != "" {
-		faults = append(faults, DNSLabel(path.Child("volumeNamespace"), v.VolumeNamespace)...)
-	}
+	faults := storageOSNames(path, v.VolumeName, v.VolumeNamespace)
 	if v.SecretRef != nil {
 		faults = append(faults, need(path.Child("secretRef"), "name", v.SecretRef.Name)...)
 	}

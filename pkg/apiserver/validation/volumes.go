@@ -2,7 +2,6 @@ package validation
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -313,14 +312,15 @@ func trustBundleProjection(path *field.Path, p *corev1.ClusterTrustBundleProject
 }
 
 func csiVolume(path *field.Path, v *corev1.CSIVolumeSource) field.ErrorList {
-	faults := csiDriver(path.Child("driver"), v.Driver)
+	faults := CSIDriverName(path.Child("driver"), v.Driver)
 	if v.NodePublishSecretRef != nil {
 		faults = append(faults, sourceName(path.Child("nodePublishSecretRef", "name"), v.NodePublishSecretRef.Name)...)
 	}
 	return faults
 }
 
-func csiDriver(path *field.Path, driver string) field.ErrorList {
+// CSIDriverName judges the name that a driver of volumes or devices goes by.
+func CSIDriverName(path *field.Path, driver string) field.ErrorList {
 	const maxLength = 63
 	var faults field.ErrorList
 	if driver == "" {
@@ -354,7 +354,7 @@ func ephemeralVolume(path *field.Path, v *corev1.EphemeralVolumeSource, name str
 		faults = append(faults, invalid(path.Root().Child("spec", "volumes"), meta.Name+"-"+name, longClaimName(meta.Name+"-"+name))...)
 	}
 	faults = append(faults, claimTemplateMeta(at.Child("metadata"), &v.VolumeClaimTemplate.ObjectMeta)...)
-	return append(faults, ClaimSpec(at.Child("spec"), &v.VolumeClaimTemplate.Spec)...)
+	return append(faults, ClaimSpec(at.Child("spec"), &v.VolumeClaimTemplate.Spec, ClaimOptions{})...)
 }
 
 func longClaimName(name string) []string {
@@ -386,63 +386,5 @@ func claimTemplateMeta(path *field.Path, meta *metav1.ObjectMeta) field.ErrorLis
 	forbid("ownerReferences", len(meta.OwnerReferences) > 0)
 	forbid("finalizers", len(meta.Finalizers) > 0)
 	forbid("managedFields", len(meta.ManagedFields) > 0)
-	return faults
-}
-
-// ClaimSpec judges what a volume claim asks for.
-func ClaimSpec(path *field.Path, s *corev1.PersistentVolumeClaimSpec) field.ErrorList {
-	var faults field.ErrorList
-	modes := path.Child("accessModes")
-	if len(s.AccessModes) == 0 {
-		faults = append(faults, field.Required(modes, "at least 1 access mode is required"))
-	}
-	if s.Selector != nil {
-		faults = append(faults, LabelSelector(path.Child("selector"), s.Selector, false)...)
-	}
-	for _, mode := range s.AccessModes {
-		faults = append(faults, oneOfAny(modes, mode, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod)...)
-	}
-	if slices.Contains(s.AccessModes, corev1.ReadWriteOncePod) && len(s.AccessModes) > 1 {
-		faults = append(faults, field.Forbidden(modes, "may not use ReadWriteOncePod with other access modes"))
-	}
-	storage := path.Child("resources").Key(string(corev1.ResourceStorage))
-	if size, set := s.Resources.Requests[corev1.ResourceStorage]; !set {
-		faults = append(faults, field.Required(storage, ""))
-	} else if size.Sign() <= 0 {
-		faults = append(faults, field.Invalid(storage, size.String(), "must be greater than zero"))
-	}
-	if s.StorageClassName != nil && *s.StorageClassName != "" {
-		faults = append(faults, DNSSubdomain(path.Child("storageClassName"), *s.StorageClassName)...)
-	}
-	if s.VolumeMode != nil {
-		faults = append(faults, oneOfAny(path.Child("volumeMode"), *s.VolumeMode, corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)...)
-	}
-	if s.VolumeAttributesClassName != nil && *s.VolumeAttributesClassName != "" {
-		faults = append(faults, DNSSubdomain(path.Child("volumeAttributesClassName"), *s.VolumeAttributesClassName)...)
-	}
-	return append(faults, claimSource(path, s)...)
-}
-
-func claimSource(path *field.Path, s *corev1.PersistentVolumeClaimSpec) field.ErrorList {
-	var faults field.ErrorList
-	judge := func(at *field.Path, group *string, kind, name string) {
-		if name == "" {
-			faults = append(faults, field.Required(at.Child("name"), ""))
-		}
-		if kind == "" {
-			faults = append(faults, field.Required(at.Child("kind"), ""))
-		}
-		if (group == nil || *group == "") && kind != "PersistentVolumeClaim" {
-			faults = append(faults, field.Invalid(at, kind, "must be 'PersistentVolumeClaim' when referencing the default apiGroup"))
-		} else if group != nil && *group != "" {
-			faults = append(faults, DNSSubdomain(at.Child("apiGroup"), *group)...)
-		}
-	}
-	if s.DataSource != nil {
-		judge(path.Child("dataSource"), s.DataSource.APIGroup, s.DataSource.Kind, s.DataSource.Name)
-	}
-	if s.DataSourceRef != nil {
-		judge(path.Child("dataSourceRef"), s.DataSourceRef.APIGroup, s.DataSourceRef.Kind, s.DataSourceRef.Name)
-	}
 	return faults
 }

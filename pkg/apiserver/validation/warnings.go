@@ -56,6 +56,27 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 	return w.said
 }
 
+// NodeSelectorWarnings tells what of a choice of nodes will not match as its author may think.
+func NodeSelectorWarnings(path *field.Path, s *corev1.NodeSelector) []string {
+	w := &warner{}
+	for i, term := range s.NodeSelectorTerms {
+		w.term(path.Child("nodeSelectorTerms").Index(i), term)
+	}
+	return w.said
+}
+
+// OldNodeLabel warns of a label of nodes that has another name now, and is empty of others.
+func OldNodeLabel(key string) string {
+	to, old := oldNodeLabels[key]
+	if !old {
+		return ""
+	}
+	return fmt.Sprintf("%s is deprecated since %s; use %q instead", key, to[0], to[1])
+}
+
+// NewNodeLabel gives the name that a label of nodes has now, where it had another.
+func NewNodeLabel(old string) string { return oldNodeLabels[old][1] }
+
 type warner struct{ said []string }
 
 func (w *warner) say(path *field.Path, format string, args ...any) {
@@ -112,8 +133,8 @@ func (w *warner) term(path *field.Path, term corev1.NodeSelectorTerm) {
 }
 
 func (w *warner) oldLabel(path *field.Path, key string) {
-	if to, old := oldNodeLabels[key]; old {
-		w.say(path, "%s is deprecated since %s; use %q instead", key, to[0], to[1])
+	if text := OldNodeLabel(key); text != "" {
+		w.say(path, "%s", text)
 	}
 }
 

@@ -179,7 +179,7 @@ func claimTemplates(path *field.Path, spec *appsv1.StatefulSetSpec, old *appsv1.
 	}
 	var faults field.ErrorList
 	for i := range spec.VolumeClaimTemplates {
-		faults = append(faults, validation.ClaimSpec(path.Index(i).Child("spec"), &spec.VolumeClaimTemplates[i].Spec)...)
+		faults = append(faults, validation.ClaimSpec(path.Index(i).Child("spec"), &spec.VolumeClaimTemplates[i].Spec, validation.ClaimOptions{})...)
 	}
 	return faults
 }

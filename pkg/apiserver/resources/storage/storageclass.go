@@ -23,6 +23,8 @@ import (
 
 const (
 	maxParametersSize = 256 << 10
+	maxParameters     = 512
+	unset             = "<unset>"
 	defaultClass      = "storageclass.kubernetes.io/is-default-class"
 	oldDefaultClass   = "storageclass.beta.kubernetes.io/is-default-class"
 )
@@ -49,11 +51,13 @@ func StorageClass() *resource.Resource {
 			}
 		},
 		Validate: func(_ context.Context, obj, old *storagev1.StorageClass) field.ErrorList {
-			if old == nil {
-				return validateClass(obj)
+			faults := validateClass(obj)
+			if old != nil {
+				faults = append(faults, validateClassUpdate(obj, old)...)
 			}
-			return validateClassUpdate(obj, old)
+			return faults
 		},
+		Warn: warnClass,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Provisioner", doc["provisioner"]),
@@ -67,7 +71,7 @@ func StorageClass() *resource.Resource {
 }
 
 func classRow(obj *storagev1.StorageClass, now time.Time) []any {
-	name, reclaim, binding, grows := obj.Name, string(corev1.PersistentVolumeReclaimDelete), "<unset>", false
+	name, reclaim, binding, grows := obj.Name, string(corev1.PersistentVolumeReclaimDelete), unset, false
 	if obj.Annotations[defaultClass] == "true" || obj.Annotations[oldDefaultClass] == "true" {
 		name += " (default)"
 	}
@@ -102,6 +106,19 @@ func validateClass(obj *storagev1.StorageClass) field.ErrorList {
 	return append(faults, validateTopologies(field.NewPath("allowedTopologies"), obj.AllowedTopologies)...)
 }
 
+func warnClass(_ context.Context, obj, _ *storagev1.StorageClass) []string {
+	var warnings []string
+	for i, term := range obj.AllowedTopologies {
+		for j, r := range term.MatchLabelExpressions {
+			if text := podvalidation.OldNodeLabel(r.Key); text != "" {
+				at := field.NewPath("allowedTopologies").Index(i).Child("matchLabelExpressions").Index(j).Child("key")
+				warnings = append(warnings, at.String()+": "+text)
+			}
+		}
+	}
+	return warnings
+}
+
 func validateProvisioner(at *field.Path, name string) field.ErrorList {
 	if name == "" {
 		return field.ErrorList{field.Required(at, "")}
@@ -114,6 +131,9 @@ func validateProvisioner(at *field.Path, name string) field.ErrorList {
 }
 
 func validateParameters(at *field.Path, parameters map[string]string) field.ErrorList {
+	if len(parameters) > maxParameters {
+		return field.ErrorList{field.TooLong(at, "", maxParameters)}
+	}
 	var faults field.ErrorList
 	size := 0
 	for key, value := range parameters {

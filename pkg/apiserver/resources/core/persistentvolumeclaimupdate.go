@@ -1,0 +1,77 @@
+package core
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/diff"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
+)
+
+// claimStays refuses changes of what a claim asks for, but for those that a bound claim may make: growing,
+// shrinking to more than the volume has, and another class of attributes.
+func claimStays(c, old *corev1.PersistentVolumeClaim) field.ErrorList {
+	var faults field.ErrorList
+	now, was := c.Spec.DeepCopy(), old.Spec.DeepCopy()
+	if was.VolumeName == "" { // a claim is bound once
+		was.VolumeName = now.VolumeName
+	}
+	switch {
+	case classLeavesAnnotation(c, old):
+		now.StorageClassName = nil
+	default:
+		at := field.NewPath("metadata", "annotations", corev1.BetaStorageClassAnnotation)
+		faults = append(faults, validation.Unchanged(at, c.Annotations[corev1.BetaStorageClassAnnotation], old.Annotations[corev1.BetaStorageClassAnnotation])...)
+		if classComesLate(c, old) {
+			now.StorageClassName = was.StorageClassName
+		}
+	}
+	if c.Status.Phase == corev1.ClaimBound {
+		if now.Resources.Requests != nil {
+			now.Resources.Requests[corev1.ResourceStorage] = old.Spec.Resources.Requests[corev1.ResourceStorage]
+		}
+		if now.VolumeAttributesClassName != nil {
+			now.VolumeAttributesClassName = was.VolumeAttributesClassName
+		}
+	}
+	if !equality.Semantic.DeepEqual(*now, *was) {
+		faults = append(faults, field.Forbidden(field.NewPath("spec"),
+			fmt.Sprintf("spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n%v",
+				diff.Diff(validation.GoNames(*was), validation.GoNames(*now)))))
+	}
+	size, oldSize := c.Spec.Resources.Requests[corev1.ResourceStorage], old.Spec.Resources.Requests[corev1.ResourceStorage]
+	if has := old.Status.Capacity[corev1.ResourceStorage]; size.Cmp(oldSize) < 0 && size.Cmp(has) <= 0 {
+		faults = append(faults, field.Forbidden(field.NewPath("spec", "resources", "requests", "storage"), "field can not be less than status.capacity"))
+	}
+	faults = append(faults, validation.Unchanged(field.NewPath("volumeMode"), c.Spec.VolumeMode, old.Spec.VolumeMode)...)
+	return append(faults, attributesStay(c.Spec.VolumeAttributesClassName, old.Spec.VolumeAttributesClassName)...)
+}
+
+// attributesStay refuses to take a claim's class of attributes away.
+func attributesStay(now, was *string) field.ErrorList {
+	at := field.NewPath("spec", "volumeAttributesClassName")
+	switch {
+	case was == nil:
+	case now == nil:
+		return field.ErrorList{field.Forbidden(at, "update from non-nil value to nil is forbidden")}
+	case *now == "" && *was != "":
+		return field.ErrorList{field.Forbidden(at, "update from non-nil value to an empty string is forbidden")}
+	}
+	return nil
+}
+
+// classLeavesAnnotation says whether the update moves the storage class from its annotation to its field.
+func classLeavesAnnotation(c, old *corev1.PersistentVolumeClaim) bool {
+	was, annotated := old.Annotations[corev1.BetaStorageClassAnnotation]
+	now, still := c.Annotations[corev1.BetaStorageClassAnnotation]
+	return annotated && old.Spec.StorageClassName == nil && c.Spec.StorageClassName != nil && *c.Spec.StorageClassName == was && (!still || now == was)
+}
+
+// classComesLate says whether the update gives a class to a claim that had none.
+func classComesLate(c, old *corev1.PersistentVolumeClaim) bool {
+	was, annotated := old.Annotations[corev1.BetaStorageClassAnnotation]
+	return old.Spec.StorageClassName == nil && c.Spec.StorageClassName != nil && (!annotated || *c.Spec.StorageClassName == was)
+}

@@ -1,0 +1,200 @@
+package storage
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func fieldsOf(faults field.ErrorList) []string {
+	var list []string
+	for _, f := range faults {
+		list = append(list, f.Field+": "+string(f.Type))
+	}
+	return list
+}
+
+func TestDriversAreJudgedOnBothSidesOfEachBound(t *testing.T) {
+	token := func(list ...storagev1.TokenRequest) func(*storagev1.CSIDriverSpec) {
+		return func(s *storagev1.CSIDriverSpec) { s.TokenRequests = list }
+	}
+	lives := func(seconds int64) storagev1.TokenRequest {
+		return storagev1.TokenRequest{Audience: "a", ExpirationSeconds: &seconds}
+	}
+	pause := func(seconds int64) func(*storagev1.CSIDriverSpec) {
+		return func(s *storagev1.CSIDriverSpec) { s.NodeAllocatableUpdatePeriodSeconds = &seconds }
+	}
+	for _, test := range []struct {
+		name     string
+		was, now func(*storagev1.CSIDriverSpec)
+		want     []string
+	}{
+		{"nothing said", nil, nil, nil},
+		{"ten minutes", nil, token(lives(600)), nil},
+		{"less", nil, token(lives(599)), []string{"spec.tokenRequests[0].expirationSeconds: FieldValueInvalid"}},
+		{"136 years", nil, token(lives(1 << 32)), nil},
+		{"more", nil, token(lives(1<<32 + 1)), []string{"spec.tokenRequests[0].expirationSeconds: FieldValueInvalid"}},
+		{"two for one audience", nil, token(lives(600), lives(1)), []string{"spec.tokenRequests[1].audience: FieldValueDuplicate"}},
+		{"ten seconds", nil, pause(10), nil},
+		{"nine seconds", nil, pause(9), []string{"spec.nodeAllocatableUpdatePeriodSeconds: FieldValueInvalid"}},
+		{"a place for no tokens", nil, func(s *storagev1.CSIDriverSpec) { s.ServiceAccountTokenInSecrets = new(false) }, []string{"spec.serviceAccountTokenInSecrets: FieldValueInvalid"}},
+		{"no attaching any more", func(*storagev1.CSIDriverSpec) {}, func(s *storagev1.CSIDriverSpec) { s.AttachRequired = new(false) }, []string{"spec.attachedRequired: FieldValueInvalid"}},
+		{"groups set otherwise", func(*storagev1.CSIDriverSpec) {}, func(s *storagev1.CSIDriverSpec) { s.FSGroupPolicy = new(storagev1.NoneFSGroupPolicy) }, nil},
+		{"another life", func(*storagev1.CSIDriverSpec) {}, func(s *storagev1.CSIDriverSpec) {
+			s.VolumeLifecycleModes = []storagev1.VolumeLifecycleMode{storagev1.VolumeLifecycleEphemeral}
+		}, []string{"spec.volumeLifecycleModes: FieldValueInvalid"}},
+	} {
+		make := func(edit func(*storagev1.CSIDriverSpec)) *storagev1.CSIDriver {
+			d := &storagev1.CSIDriver{}
+			if edit != nil {
+				edit(&d.Spec)
+			}
+			defaultDriver(d)
+			return d
+		}
+		var old *storagev1.CSIDriver
+		if test.was != nil {
+			old = make(test.was)
+		}
+		if got := fieldsOf(validateDriver(t.Context(), make(test.now), old)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestGenerationOfDriversCountsChanges(t *testing.T) {
+	prepare := CSIDriver().Prepare
+	old, now := &storagev1.CSIDriver{}, &storagev1.CSIDriver{}
+	now.Spec.PreventPodSchedulingIfMissing = new(true)
+	if prepare(t.Context(), now, old); now.Generation != 0 || now.Spec.PreventPodSchedulingIfMissing != nil {
+		t.Errorf("what is not switched on counts: %d, %v", now.Generation, now.Spec)
+	}
+	now.Spec.RequiresRepublish = new(true)
+	if prepare(t.Context(), now, old); now.Generation != 1 {
+		t.Errorf("generation %d after a change", now.Generation)
+	}
+}
+
+func TestNodesKeepTheirDrivers(t *testing.T) {
+	driver := func(name, id string, count int32, keys ...string) storagev1.CSINodeDriver {
+		return storagev1.CSINodeDriver{Name: name, NodeID: id, TopologyKeys: keys, Allocatable: &storagev1.VolumeNodeResources{Count: &count}}
+	}
+	for _, test := range []struct {
+		name     string
+		was, now []storagev1.CSINodeDriver
+		want     []string
+	}{
+		{"none", nil, nil, nil},
+		{"of 192 letters", nil, []storagev1.CSINodeDriver{driver("a", strings.Repeat("n", 192), 0)}, nil},
+		{"of 193 letters", nil, []storagev1.CSINodeDriver{driver("a", strings.Repeat("n", 193), 0)}, []string{"spec.drivers[0].nodeID: FieldValueInvalid"}},
+		{"room for fewer than none", nil, []storagev1.CSINodeDriver{driver("a", "n", -1)}, []string{"spec.drivers[0].allocatable.count: FieldValueInvalid"}},
+		{"one twice", nil, []storagev1.CSINodeDriver{driver("a", "n", 1), driver("a", "n", 1)}, []string{"spec.drivers[1].name: FieldValueDuplicate"}},
+		{"a key twice", nil, []storagev1.CSINodeDriver{driver("a", "n", 1, "k", "k")}, []string{"spec.drivers[0]: FieldValueDuplicate"}},
+		{"more room", []storagev1.CSINodeDriver{driver("a", "n", 1)}, []storagev1.CSINodeDriver{driver("a", "n", 2)}, nil},
+		{"another node", []storagev1.CSINodeDriver{driver("a", "n", 1)}, []storagev1.CSINodeDriver{driver("a", "m", 1)}, []string{"spec.drivers: FieldValueInvalid"}},
+		{"one goes and one comes", []storagev1.CSINodeDriver{driver("a", "n", 1)}, []storagev1.CSINodeDriver{driver("b", "m", 1)}, nil},
+	} {
+		var old *storagev1.CSINode
+		if test.was != nil {
+			old = &storagev1.CSINode{Spec: storagev1.CSINodeSpec{Drivers: test.was}}
+		}
+		if got := fieldsOf(validateCSINode(t.Context(), &storagev1.CSINode{Spec: storagev1.CSINodeSpec{Drivers: test.now}}, old)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func inZone(zone string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "zone", Operator: metav1.LabelSelectorOpIn, Values: []string{zone}}}}
+}
+
+func TestCapacitiesKeepWhatTheyWereAskedFor(t *testing.T) {
+	at := func(zone, class, size string) *storagev1.CSIStorageCapacity {
+		q := resource.MustParse(size)
+		return &storagev1.CSIStorageCapacity{NodeTopology: inZone(zone), StorageClassName: class, Capacity: &q}
+	}
+	for _, test := range []struct {
+		name     string
+		was, now *storagev1.CSIStorageCapacity
+		want     []string
+	}{
+		{"none left", nil, at("a", "c", "0"), nil},
+		{"less than none", nil, at("a", "c", "-1"), []string{"capacity: FieldValueInvalid"}},
+		{"no class", nil, at("a", "", "1"), []string{"storageClassName: FieldValueInvalid"}},
+		{"no label", nil, at("a b", "c", "1"), []string{"nodeTopology.matchExpressions[0].values[0]: FieldValueInvalid"}},
+		{"no label, as it stands", at("a b", "c", "1"), at("a b", "c", "2"), nil},
+		{"more", at("a", "c", "1"), at("a", "c", "2"), nil},
+		{"elsewhere", at("a", "c", "1"), at("b", "c", "1"), []string{"nodeTopology: FieldValueInvalid"}},
+		{"of another class", at("a", "c", "1"), at("a", "d", "1"), []string{"storageClassName: FieldValueInvalid"}},
+	} {
+		if got := fieldsOf(validateStorageCapacity(t.Context(), test.now, test.was)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+	old := at("a", "c", "1")
+	old.NodeTopology.MatchLabels = map[string]string{"failure-domain.beta.kubernetes.io/zone": "a"}
+	if got := warnStorageCapacity(t.Context(), old, nil); len(got) != 1 || !strings.HasPrefix(got[0], "nodeTopology.matchLabels.failure-domain.beta.kubernetes.io/zone: ") {
+		t.Errorf("warnings of an old label: %q", got)
+	}
+}
+
+func TestAttachmentsAreJudged(t *testing.T) {
+	good := func(edit func(*storagev1.VolumeAttachment)) *storagev1.VolumeAttachment {
+		a := &storagev1.VolumeAttachment{Spec: storagev1.VolumeAttachmentSpec{Attacher: "d", NodeName: "n",
+			Source: storagev1.VolumeAttachmentSource{PersistentVolumeName: new("v")}}}
+		edit(a)
+		return a
+	}
+	fails := func(length int) func(*storagev1.VolumeAttachment) {
+		return func(a *storagev1.VolumeAttachment) {
+			a.Status.AttachError = &storagev1.VolumeError{Message: strings.Repeat("m", length)}
+		}
+	}
+	tells := func(length int) func(*storagev1.VolumeAttachment) {
+		return func(a *storagev1.VolumeAttachment) {
+			a.Status.AttachmentMetadata = map[string]string{"k": strings.Repeat("v", length-1)}
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		edit    func(*storagev1.VolumeAttachment)
+		updated bool
+		want    []string
+	}{
+		{"a volume", func(*storagev1.VolumeAttachment) {}, false, nil},
+		{"no source", func(a *storagev1.VolumeAttachment) { a.Spec.Source.PersistentVolumeName = nil }, false, []string{"spec.source: FieldValueRequired"}},
+		{"an error of 1024 letters", fails(1024), false, nil},
+		{"an error of 1025 letters", fails(1025), false, []string{"status.attachError.message: FieldValueTooLong"}},
+		{"256 KiB", tells(256 << 10), false, nil},
+		{"a byte more", tells(256<<10 + 1), false, []string{"status.attachmentMetadata: FieldValueTooLong"}},
+		{"as before", func(*storagev1.VolumeAttachment) {}, true, nil},
+		{"another node", func(a *storagev1.VolumeAttachment) { a.Spec.NodeName = "m" }, true, []string{"spec: FieldValueInvalid"}},
+	} {
+		var old *storagev1.VolumeAttachment
+		if test.updated {
+			old = good(func(*storagev1.VolumeAttachment) {})
+		}
+		if got := fieldsOf(validateAttachment(t.Context(), good(test.edit), old)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestClassesHave512Parameters(t *testing.T) {
+	many := map[string]string{}
+	for i := range 513 {
+		many[strings.Repeat("k", i+1)] = ""
+	}
+	if got := fieldsOf(validateParameters(field.NewPath("p"), many)); !slices.Equal(got, []string{"p: FieldValueTooLong"}) {
+		t.Errorf("513 parameters: %v", got)
+	}
+	delete(many, "k")
+	if got := validateParameters(field.NewPath("p"), many); len(got) > 0 {
+		t.Errorf("512 parameters: %v", got)
+	}
+}

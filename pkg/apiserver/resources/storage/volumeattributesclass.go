@@ -1,0 +1,58 @@
+package storage
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// VolumeAttributesClass declares classes of attributes that a driver can change of a volume in use.
+func VolumeAttributesClass() *resource.Resource {
+	return resource.Define(resource.Definition[*storagev1.VolumeAttributesClass]{
+		Kind:          storagev1.SchemeGroupVersion.WithKind("VolumeAttributesClass"),
+		Plural:        "volumeattributesclasses",
+		Singular:      "volumeattributesclass",
+		ShortNames:    []string{"vac"},
+		ClusterScoped: true,
+		New:           func() *storagev1.VolumeAttributesClass { return &storagev1.VolumeAttributesClass{} },
+		NewList:       func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
+		Prefix:        "volumeattributesclasses",
+		ReturnDeleted: true,
+		Validate: func(_ context.Context, c, old *storagev1.VolumeAttributesClass) field.ErrorList {
+			driver, parameters := field.NewPath("driverName"), field.NewPath("parameters")
+			own := validateProvisioner(driver, c.DriverName)
+			if len(c.Parameters) == 0 {
+				own = append(own, field.Required(parameters, "must contain at least one key/value pair"))
+			} else {
+				own = append(own, validateParameters(parameters, c.Parameters)...)
+			}
+			if old == nil {
+				return own
+			}
+			faults := append(field.ErrorList{}, own...) // told before and after what may not change
+			if c.DriverName != old.DriverName {
+				faults = append(faults, field.Forbidden(driver, "updates to driverName are forbidden."))
+			}
+			if !maps.Equal(c.Parameters, old.Parameters) {
+				faults = append(faults, field.Forbidden(parameters, "updates to parameters are forbidden."))
+			}
+			return append(faults, own...)
+		},
+		Columns: []metav1.TableColumnDefinition{
+			column.Name(),
+			column.Text("DriverName", storagev1.VolumeAttributesClass{}.SwaggerDoc()["driverName"]),
+			column.Age(),
+		},
+		Row: func(c *storagev1.VolumeAttributesClass, now time.Time) []any {
+			return []any{c.Name, c.DriverName, column.Since(c.CreationTimestamp, now)}
+		},
+	})
+}
