@@ -97,6 +97,9 @@ func (s *Served) checkFields(sel fields.Selector) error {
 		if known[r.Field] {
 			continue
 		}
+		if s.UnknownField != nil {
+			return apierrors.NewBadRequest(s.UnknownField(r.Field))
+		}
 		if len(names) == 0 {
 			return apierrors.NewBadRequest(fmt.Sprintf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", r.Field))
 		}

@@ -277,6 +277,11 @@ func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
 		return nil, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: "DeleteOptions"}, "", errs)
 	}
 	opts.TypeMeta = metav1.TypeMeta{Kind: "DeleteOptions", APIVersion: "meta.k8s.io/v1"}
+	if s.WarnDelete != nil {
+		for _, text := range s.WarnDelete(opts) {
+			request.Warn(r.Context(), text)
+		}
+	}
 	return opts, nil
 }
 

@@ -40,7 +40,7 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 	for try := 1; ; try++ {
 		candidate := obj
 		if generated {
-			candidate = obj.DeepCopyObject().(Object)
+			obj = obj.DeepCopyObject().(Object) // as it was, for another try
 			candidate.SetName(generateName(obj.GetGenerateName()))
 		}
 		out, err := s.tryCreate(ctx, candidate, w)

@@ -18,6 +18,7 @@ func Define[T Object](d Definition[T]) *Resource {
 		Verbs: d.Verbs, Prefix: d.Prefix, ValidateName: d.ValidateName, MetadataLast: d.MetadataLast, Reset: d.Reset,
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
+		WarnDelete: d.WarnDelete, UnknownField: d.UnknownField,
 	}
 	if d.New != nil {
 		r.New = func() Object { return d.New() }

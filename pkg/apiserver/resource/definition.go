@@ -90,6 +90,8 @@ type Definition[T Object] struct {
 	// BeforeDelete refuses or changes a deletion (namespaces become Terminating). finish=false keeps the
 	// object stored as changed.
 	BeforeDelete func(ctx context.Context, obj T) (finish bool, err error)
+	// WarnDelete answers what the client should be told that asks for a deletion in this way.
+	WarnDelete func(options *metav1.DeleteOptions) []string
 	// TTL after which etcd forgets the object, zero for never.
 	TTL func(obj T) time.Duration
 	// DefaultPropagation when a delete names none; nil: Background.
@@ -114,6 +116,8 @@ type Definition[T Object] struct {
 	Fields     func(obj T) map[string]string
 	FieldNames []string
 	Indexed    []string
+	// UnknownField words the refusal of a selector by another field, where the kind has words of its own.
+	UnknownField func(label string) string
 
 	Subresources []Subresource[T]
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/admissionregistration"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/authentication"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/batch"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/certificates"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/coordination"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/core"
@@ -78,6 +79,9 @@ func All(d Deps) []*resource.Resource {
 		apps.Deployment(),
 		apps.ReplicaSet(),
 		apps.StatefulSet(),
+
+		batch.CronJob(),
+		batch.Job(),
 
 		discovery.EndpointSlice(),
 

@@ -137,6 +137,7 @@ func TestCreationsAreRefusedAsRecorded(t *testing.T) {
 				}
 				ctx := context.Background()
 				obj.SetNamespace("ns")
+				obj.SetUID("uid")
 				if pod, is := obj.(*corev1.Pod); is && pod.Spec.ServiceAccountName == "" {
 					pod.Spec.ServiceAccountName = "default" // as admission does
 				}
@@ -187,8 +188,8 @@ func refusal(t *testing.T, err error) []string {
 	return out
 }
 
-// named fills in the name of the namespace.
-func named(text string) string { return strings.ReplaceAll(text, "$ns", "ns") }
+// named fills in the name of the namespace, and the UID of the object.
+func named(text string) string { return strings.NewReplacer("$ns", "ns", "<uid>", "uid").Replace(text) }
 
 func sorted(list []string) []string {
 	out := append([]string(nil), list...)

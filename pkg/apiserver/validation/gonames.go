@@ -104,6 +104,12 @@ func writeFields(out *bytes.Buffer, v reflect.Value, first *bool) error {
 	}
 	for _, i := range fieldOrder(v.Type()) {
 		f := v.Type().Field(i)
+		if f.Anonymous && !shownByGoName(f.Type) {
+			if err := writeMembers(out, v.Field(i), first); err != nil {
+				return err
+			}
+			continue
+		}
 		if f.Anonymous && f.Type.Kind() == reflect.Struct {
 			if err := writeFields(out, v.Field(i), first); err != nil {
 				return err
@@ -137,6 +143,21 @@ func fieldOrder(t reflect.Type) []int {
 		move("FlexVolume", "ISCSI")
 	}
 	return order
+}
+
+// writeMembers writes what an embedded struct of apimachinery shows, as members of the struct around it.
+func writeMembers(out *bytes.Buffer, v reflect.Value, first *bool) error {
+	text, err := json.Marshal(v.Interface())
+	members := bytes.TrimSuffix(bytes.TrimPrefix(text, []byte("{")), []byte("}"))
+	if err != nil || len(members) == 0 {
+		return err
+	}
+	if !*first {
+		out.WriteByte(',')
+	}
+	*first = false
+	out.Write(members)
+	return nil
 }
 
 func writeField(out *bytes.Buffer, name string, v reflect.Value, first *bool) error {

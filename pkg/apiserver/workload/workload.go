@@ -4,6 +4,7 @@ package workload
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -72,6 +74,15 @@ func TemplateWarnings(path *field.Path, t *corev1.PodTemplateSpec, obj, old meta
 		return nil
 	}
 	return validation.PodWarnings(path, &t.ObjectMeta, &t.Spec)
+}
+
+// NameWarnings warns of a name that is no DNS label, of a kind whose pods are named after it.
+func NameWarnings(name string) []string {
+	texts := utilvalidation.IsDNS1123Label(name)
+	if len(texts) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: %v", texts)}
 }
 
 // Count is one number of a status.
