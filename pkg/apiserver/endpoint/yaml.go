@@ -3,61 +3,26 @@ package endpoint
 import (
 	"bytes"
 	"errors"
+	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	goyaml "sigs.k8s.io/yaml/goyaml.v2"
 )
-
-// maxDepth is how deep YAML may nest, as JSON may.
-const maxDepth = 10000
 
 // errAliases is in the words of the parser, which finds only aliases that make many nodes.
 var errAliases = errors.New("yaml: document contains excessive aliasing")
 
-// checkYAML refuses what would take more room than its own bytes before anyone turns it into JSON.
+// checkYAML refuses a body that its aliases make larger than a body may be, before anyone turns it into JSON.
+// The parser counts nodes, but one alias may stand for a megabyte of text: its decoded form shares the text,
+// its JSON repeats it. How deep YAML may nest is the parser's to bound.
 func checkYAML(body []byte) error {
-	if err := checkDepth(body); err != nil {
-		return err
-	}
-	return checkAliases(body)
-}
-
-// checkDepth refuses bodies that nest too deep before anyone recurses into them. Nesting by indentation is
-// bounded by the parser.
-func checkDepth(body []byte) error {
-	depth, inString, escaped := 0, false, false
-	for _, c := range body {
-		switch {
-		case escaped:
-			escaped = false
-		case inString:
-			switch c {
-			case '\\':
-				escaped = true
-			case '"':
-				inString = false
-			}
-		case c == '"':
-			inString = true
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return apierrors.NewBadRequest("exceeded max depth")
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return nil
-}
-
-// checkAliases refuses a body that its aliases make larger than a body may be. The parser counts nodes, but
-// one alias may stand for a megabyte of text: its decoded form shares the text, its JSON repeats it.
-func checkAliases(body []byte) error {
 	if bytes.IndexByte(body, '&') < 0 || bytes.IndexByte(body, '*') < 0 {
 		return nil
 	}
 	var v any
 	if err := goyaml.Unmarshal(body, &v); err != nil {
+		if strings.HasSuffix(err.Error(), "excessive aliasing") {
+			return errAliases
+		}
 		return nil //nolint:nilerr // who reads it for its content says what is wrong
 	}
 	if room := maxBody; !fits(v, &room) {
