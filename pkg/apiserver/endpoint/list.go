@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -138,14 +139,16 @@ func decodeToken(s string) (t token, err error) {
 		return t, fmt.Errorf("continue key is not valid: incorrect encoded start resourceVersion (version %s)", tokenVersion)
 	case t.Start == "":
 		return t, fmt.Errorf("continue key is not valid: encoded start key empty (version %s)", tokenVersion)
-	case strings.HasPrefix(t.Start, "/"), strings.Contains("/"+t.Start+"/", "/../"), strings.Contains(t.Start, "/./"):
+	}
+	if key := "/" + strings.TrimPrefix(t.Start, "/"); path.Clean(key) != key { // it must not leave its place
 		return t, fmt.Errorf("continue key is not valid: %s", t.Start)
 	}
 	return t, nil
 }
 
-// moment finds the snapshot that a list asks for, the revision that its answer names, and where it begins.
-func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions) (n *watchcache.Snapshot, revision int64, from string, err error) {
+// moment finds the snapshot that a list of what is under a prefix asks for, the revision that its answer
+// names, and where it begins.
+func (s *Served) moment(ctx context.Context, prefix string, opts *internalversion.ListOptions) (n *watchcache.Snapshot, revision int64, from string, err error) {
 	if opts.Continue != "" {
 		if v := opts.ResourceVersion; v != "" && v != "0" {
 			return nil, 0, "", apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
@@ -154,10 +157,13 @@ func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions) 
 		if err != nil {
 			return nil, 0, "", apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: %v", err))
 		}
-		from = s.KeyPrefix("") + t.Start
+		from = prefix + strings.TrimPrefix(t.Start, "/")
 		if t.Revision < 0 { // an inconsistent continuation: from now
-			revision, err = s.Cache.Fresh(ctx)
-			return s.Cached.Snapshot(), revision, from, err
+			n, revision, err = s.fresh(ctx)
+			return n, revision, from, err
+		}
+		if err := s.reach(ctx, t.Revision); err != nil {
+			return nil, 0, "", err
 		}
 		n, err = s.Cached.SnapshotAt(ctx, t.Revision)
 		if errors.Is(err, watchcache.ErrExpired) {
@@ -168,10 +174,11 @@ func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions) 
 	match := opts.ResourceVersionMatch
 	switch version := opts.ResourceVersion; {
 	case version == "" && match == "":
-		revision, err = s.Cache.Fresh(ctx)
-		return s.Cached.Snapshot(), revision, "", err
+		n, revision, err = s.fresh(ctx)
+		return n, revision, "", err
 	case version == "" || version == "0":
-		return s.Cached.Snapshot(), s.Cache.Revision(), "", nil
+		n, revision = s.Cached.Now()
+		return n, revision, "", nil
 	default:
 		want, err := parseVersion(version)
 		if err != nil {
@@ -187,9 +194,18 @@ func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions) 
 			}
 			return n, want, "", err
 		}
-		revision = s.Cache.Revision()
-		return s.Cached.Snapshot(), revision, "", nil
+		n, revision = s.Cached.Now()
+		return n, revision, "", nil
 	}
+}
+
+// fresh is the present, no older than etcd's at the time of the call.
+func (s *Served) fresh(ctx context.Context) (*watchcache.Snapshot, int64, error) {
+	if _, err := s.Cache.Fresh(ctx); err != nil {
+		return nil, 0, err
+	}
+	n, revision := s.Cached.Now()
+	return n, revision, nil
 }
 
 // expiredContinue is the 410 to a token that is too old; it carries one with which a client that does not
@@ -243,7 +259,11 @@ type page struct {
 
 // collect gathers the selected entries of a moment, at most limit of them.
 func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions, w watchcache.Selection) (*page, error) {
-	n, revision, from, err := s.moment(ctx, opts)
+	under := w.Prefix
+	if under == "" || w.Exact {
+		under = s.KeyPrefix("")
+	}
+	n, revision, from, err := s.moment(ctx, under, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +288,7 @@ func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions,
 	})
 	if more {
 		last := p.entries[len(p.entries)-1].Key()
-		p.meta.Continue = encodeToken(token{Revision: revision, Start: strings.TrimPrefix(last, s.KeyPrefix("")) + "\x00"})
+		p.meta.Continue = encodeToken(token{Revision: revision, Start: strings.TrimPrefix(last, under) + "\x00"})
 		if (w.Labels == nil || w.Labels.Empty()) && (w.Fields == nil || w.Fields.Empty()) {
 			left := int64(n.Len(w.Prefix, last+"\x00"))
 			p.meta.RemainingItemCount = &left

@@ -240,16 +240,17 @@ func (c *Cache) readAll(ctx context.Context) (int64, error) {
 		from = page.Items[len(page.Items)-1].Key + "\x00"
 	}
 	c.mu.Lock()
-	for _, s := range c.stores {
-		s.reset(revision)
-	}
 	c.orphans = map[string]storage.KeyValue{}
+	parts := map[*Store][]storage.KeyValue{}
 	for _, kv := range all {
 		if s := c.storeOf(kv.Key); s != nil {
-			s.load(kv)
+			parts[s] = append(parts[s], kv)
 		} else {
 			c.orphans[kv.Key] = kv
 		}
+	}
+	for _, s := range c.stores {
+		s.replace(parts[s], revision)
 	}
 	c.mu.Unlock()
 	c.advance(revision)

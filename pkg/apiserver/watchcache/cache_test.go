@@ -219,13 +219,65 @@ func TestCompactionUnderTheLogExpiresWatchersAndLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.cache.mu.Lock()
-	for _, s := range r.cache.stores {
-		s.reset(r.cache.Revision())
+	if _, err := r.cache.readAll(r.ctx); err != nil {
+		t.Fatal(err)
 	}
-	r.cache.mu.Unlock()
 	if _, err := w.Next(r.ctx, nil); !errors.Is(err, ErrExpired) {
 		t.Errorf("got %v", err)
+	}
+	if got := keysOf(r.Snapshot(), ""); len(got) != 1 {
+		t.Errorf("the store holds %v", got)
+	}
+}
+
+func TestReadingAnewHidesNothingMeanwhile(t *testing.T) {
+	r := newRig(t, 0)
+	for i := range 100 {
+		r.put(t, fmt.Sprintf("ns/b%02d", i), boat("b", "red", "n"))
+	}
+	if _, err := r.cache.Fresh(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 50 {
+			if _, err := r.cache.readAll(r.ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for reading := true; reading; {
+		select {
+		case <-done:
+			reading = false
+		default:
+		}
+		if n := r.Snapshot().Len("", ""); n != 100 {
+			t.Fatalf("a reader saw %d of 100", n)
+		}
+	}
+}
+
+// A client may come from a server that has reached more of etcd than this one.
+func TestWatchersFromTheFutureSeeOnlyWhatIsNewToThem(t *testing.T) {
+	r := newRig(t, 0)
+	r.put(t, "ns/a", boat("a", "red", "n"))
+	now, err := r.cache.Fresh(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := r.Watch(now+2, Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last int64
+	for i := range 3 {
+		last = r.put(t, "ns/a", boat("a", "red", strconv.Itoa(i)))
+	}
+	events, err := w.Next(r.ctx, nil)
+	if err != nil || len(events) != 1 || events[0].Revision != last {
+		t.Errorf("got %v, %v; want the one of revision %d", events, err, last)
 	}
 }
 

@@ -66,13 +66,21 @@ func (s *Store) load(kv storage.KeyValue) {
 	s.put(e)
 }
 
-// reset forgets everything before a new reading; watchers must begin again.
-func (s *Store) reset(revision int64) {
+// replace takes over everything as it was read anew at a revision; watchers must begin again. Readers see
+// what was before or what is after, and never a part of it.
+func (s *Store) replace(all []storage.KeyValue, revision int64) {
+	entries := make([]*Entry, len(all))
+	for i, kv := range all {
+		entries[i] = s.entry(kv)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tree, s.snapshot, s.revision, s.floor = newTree(), nil, revision, revision
 	for f := range s.indexes {
 		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
+	}
+	for _, e := range entries {
+		s.put(e)
 	}
 	s.expireLogs()
 }
@@ -179,6 +187,17 @@ func (s *Store) Snapshot() *Snapshot {
 	defer s.mu.Unlock()
 	return s.snap()
 }
+
+// Now is the store as it is now, and the revision up to which it holds everything and after which nothing.
+func (s *Store) Now() (*Snapshot, int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.snap(), s.reached()
+}
+
+// reached is how far the store holds everything: as far as the cache, which tells so only after all stores
+// took over their part, or further.
+func (s *Store) reached() int64 { return max(s.revision, s.cache.revision.Load()) }
 
 func (s *Store) snap() *Snapshot {
 	if s.snapshot == nil {

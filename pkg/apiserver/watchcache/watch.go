@@ -121,6 +121,7 @@ type Watcher struct {
 	log       *log
 	selection Selection
 	position  int64
+	after     int64 // events up to this revision are not wanted
 	revision  int64
 	closed    bool
 }
@@ -140,7 +141,7 @@ func (s *Store) WatchFromNow(w Selection) (*Snapshot, *Watcher, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.snap()
-	watcher, err := s.watch(n.revision, w)
+	watcher, err := s.watch(s.reached(), w)
 	return n, watcher, err
 }
 
@@ -168,7 +169,7 @@ func (s *Store) watch(after int64, w Selection) (*Watcher, error) {
 		}
 	}
 	l.readers++
-	return &Watcher{store: s, log: l, selection: w, position: l.after(after), revision: after}, nil
+	return &Watcher{store: s, log: l, selection: w, position: l.after(after), after: after, revision: after}, nil
 }
 
 // Next waits for events, and answers those there are, in order. With wake closed or ctx ended it answers
@@ -184,7 +185,7 @@ func (w *Watcher) Next(ctx context.Context, wake <-chan struct{}) ([]Event, erro
 		}
 		if len(records) > 0 {
 			w.position += int64(len(records))
-			w.revision = records[len(records)-1].revision
+			w.revision = max(w.revision, records[len(records)-1].revision)
 			if events := w.selected(records); len(events) > 0 {
 				return events, nil
 			}
@@ -208,6 +209,9 @@ func (w *Watcher) Revision() int64 { return w.revision }
 func (w *Watcher) selected(records []*record) []Event {
 	var out []Event
 	for _, r := range records {
+		if r.revision <= w.after {
+			continue // another server told the client of it, which is ahead of this one
+		}
 		is, was := w.selection.Matches(r.entry), w.selection.Matches(r.previous)
 		e := Event{Revision: r.revision, Entry: r.entry, frames: &r.frames}
 		switch {
