@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"mime"
 	"net/http"
 	"slices"
@@ -64,13 +65,10 @@ func parseAccept(header string) (out []clause) {
 		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
 			c.q = q
 		}
-		// As upstream: higher q first, then the order of the header.
-		at := len(out)
-		for at > 0 && out[at-1].q < c.q {
-			at--
-		}
-		out = append(out[:at], append([]clause{c}, out[at:]...)...)
+		out = append(out, c)
 	}
+	// As upstream: higher q first, then the order of the header.
+	slices.SortStableFunc(out, func(a, b clause) int { return cmp.Compare(b.q, a.q) })
 	return out
 }
 

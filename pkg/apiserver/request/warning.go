@@ -2,7 +2,16 @@ package request
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"unicode/utf8"
+)
+
+// Bounds of the warnings of one answer, in characters, as kube-apiserver's: when all together are longer than
+// mostWarned each is cut to mostOfOne, and what comes after mostWarned of those is left out.
+const (
+	mostWarned = 4 << 10
+	mostOfOne  = 256
 )
 
 // Warnings collects the texts that an answer carries in Warning headers (code 299). Each text is kept
@@ -10,11 +19,14 @@ import (
 type Warnings struct {
 	mu    sync.Mutex
 	texts []string
+	seen  map[string]bool
+	whole int // characters of all texts
+	cut   int // the same, of each only what may be told where they are cut
 }
 
 // WithWarnings gives ctx a collector.
 func WithWarnings(ctx context.Context) (context.Context, *Warnings) {
-	w := &Warnings{}
+	w := &Warnings{seen: map[string]bool{}}
 	return context.WithValue(ctx, warningsKey, w), w
 }
 
@@ -26,19 +38,30 @@ func Warn(ctx context.Context, text string) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, t := range w.texts {
-		if t == text {
-			return
-		}
+	if w.seen[text] || w.whole > mostWarned && w.cut >= mostWarned {
+		return
 	}
+	w.seen[text] = true
 	w.texts = append(w.texts, text)
+	n := utf8.RuneCountInString(text)
+	w.whole += n
+	w.cut += min(n, mostOfOne)
 }
 
 // Texts gives what was collected so far.
 func (w *Warnings) Texts() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]string(nil), w.texts...)
+	out := slices.Clone(w.texts)
+	if w.whole <= mostWarned {
+		return out
+	}
+	for i, text := range out {
+		if utf8.RuneCountInString(text) > mostOfOne {
+			out[i] = string([]rune(text)[:mostOfOne])
+		}
+	}
+	return out
 }
 
 // WarningsOf gives what ctx's collector holds so far.
