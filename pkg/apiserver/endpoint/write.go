@@ -1,11 +1,13 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	internalscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
@@ -39,17 +41,17 @@ func managerOf(given string, r *http.Request) string {
 		return given
 	}
 	name, _, _ := strings.Cut(r.UserAgent(), "/")
-	const longest = 128
-	clean := strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
+	var clean strings.Builder
+	for _, c := range name {
+		if !unicode.IsPrint(c) {
+			continue
 		}
-		return -1
-	}, name)
-	if clean == "" {
-		return "unknown"
+		if clean.Len()+utf8.RuneLen(c) > metav1validation.FieldManagerMaxLength {
+			break
+		}
+		clean.WriteRune(c)
 	}
-	return clean[:min(len(clean), longest)]
+	return cmp.Or(clean.String(), "unknown")
 }
 
 // writeOf begins a write.
@@ -466,7 +468,7 @@ func (s *Served) ownedBody(sub *resource.Subresource[resource.Object], body runt
 	}
 	none := sub.Create.New()
 	none.GetObjectKind().SetGroupVersionKind(sub.Kind)
-	return f.UpdateNoErrors(none, body, manager), nil
+	return resource.Managed(f, none, body, manager)
 }
 
 // connect hands the connection over.

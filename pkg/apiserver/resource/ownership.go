@@ -121,7 +121,11 @@ func (s *Store) owned(old, obj Object, w *Write) (Object, error) {
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	return f.UpdateNoErrors(old, obj, w.Manager).(Object), nil
+	out, err := Managed(f, old, obj, w.Manager)
+	if err != nil {
+		return nil, err
+	}
+	return out.(Object), nil
 }
 
 // ownedHere computes the same as the library, at a tenth of the cost, for kinds whose shape is known and
@@ -184,7 +188,22 @@ func (s *Store) OwnedAnswer(obj Object, manager string) (Object, error) {
 	s.prepareForOwnership(obj)
 	none := s.New()
 	s.prepareForOwnership(none)
-	return f.UpdateNoErrors(none, obj, manager).(Object), nil
+	out, err := Managed(f, none, obj, manager)
+	if err != nil {
+		return nil, err
+	}
+	return out.(Object), nil
+}
+
+// Managed gives obj the managedFields of a write by manager over old. Protobuf can bring in what no JSON can
+// say (text that is called JSON and is none); the library, which sees fields by their JSON, panics of it.
+func Managed(f *managedfields.FieldManager, old, obj runtime.Object, manager string) (out runtime.Object, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = apierrors.NewBadRequest(fmt.Sprintf("the object cannot be written as JSON: %v", p))
+		}
+	}()
+	return f.UpdateNoErrors(old, obj, manager), nil
 }
 
 // ownedAnew is owned for an object that is about to be created.
