@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
@@ -97,7 +98,12 @@ func limited(reads, writes int) filter {
 	}
 }
 
-// timed ends the context of a request that takes too long; one that is long ends when the server stops.
+// answerFor is how long a client may still read when its request's time is over.
+const answerFor = 10 * time.Second
+
+// timed ends requests that take too long, or longer than they ask for with timeout=; one that is long ends
+// when it wants to, or when the server stops. Then neither a client that sends slowly nor one that does not
+// read keeps its request from ending.
 func timed(after time.Duration, stopping context.Context) filter {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -108,9 +114,33 @@ func timed(after time.Duration, stopping context.Context) filter {
 				next.ServeHTTP(w, r.WithContext(ctx))
 				return
 			}
-			ctx, cancel := context.WithTimeout(r.Context(), after)
+			limit, err := timeout(r, after)
+			if err != nil {
+				endpoint.Fail(w, r, err)
+				return
+			}
+			ctx, cancel := context.WithTimeout(r.Context(), limit)
 			defer cancel()
-			next.ServeHTTP(w, r.WithContext(ctx))
+			defer endpoint.Release(ctx, w, answerFor)()
+			r = r.WithContext(ctx)
+			r.Body = endpoint.Body(ctx, w, r.Body)
+			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// timeout is the time that a request has: what it asks for, at most what any has.
+func timeout(r *http.Request, most time.Duration) (time.Duration, error) {
+	asked := r.URL.Query().Get("timeout")
+	if asked == "" {
+		return most, nil
+	}
+	d, err := time.ParseDuration(asked)
+	if err != nil {
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid timeout specified in the request URL - %v", err))
+	}
+	if d <= 0 || d > most {
+		return most, nil
+	}
+	return d, nil
 }

@@ -279,11 +279,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer s.close()
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	server := &http.Server{
-		Handler: s.handler(stopping), TLSConfig: s.tls, ErrorLog: daemon.QuietLog(s.log),
-		ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 20,
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250, MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 16 << 20},
-	}
+	server := newHTTPServer(s.handler(stopping))
+	server.TLSConfig, server.ErrorLog = s.tls, daemon.QuietLog(s.log)
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		s.log.Info("Serving", "address", s.Address())
@@ -306,6 +303,16 @@ func (s *Server) Serve(ctx context.Context) error {
 		return nil
 	})
 	return g.Wait()
+}
+
+// newHTTPServer gives HTTP kube-apiserver's bounds. A connection has as many streams as clients assume before
+// they are told; Go's server closes one on which far more than that are begun and given up.
+func newHTTPServer(h http.Handler) *http.Server {
+	const streams, buffer = 100, 256 << 10
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 20,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams, MaxReceiveBufferPerStream: buffer, MaxReceiveBufferPerConnection: streams * buffer},
+	}
 }
 
 // boot makes what must exist, until it succeeds.

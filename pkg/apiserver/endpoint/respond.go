@@ -126,7 +126,7 @@ func asStatus(err error) *metav1.Status {
 
 // fail answers with an error.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
-	status := asStatus(err)
+	status := asStatus(inTime(r, err))
 	f, negotiated := negotiate(r, true)
 	if negotiated != nil {
 		f = format{media: mediaJSON}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -26,6 +27,10 @@ import (
 const (
 	minWatch      = 30 * time.Minute
 	bookmarkEvery = time.Minute
+	// lastWords is how long the client of a watch that is over may take to read its end.
+	lastWords = 10 * time.Second
+	// longestWatch keeps what clients ask for within what a time can say.
+	longestWatch = math.MaxInt64 * time.Nanosecond
 )
 
 // watch answers a stream of events.
@@ -70,6 +75,7 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 	defer watcher.Close()
 	ctx, cancel := context.WithTimeout(r.Context(), duration(opts))
 	defer cancel()
+	defer Release(ctx, w, lastWords)()
 	st.begin(w, r)
 	for _, e := range initial {
 		if st.event(&watchcache.Event{Type: watchcache.Added, Entry: e, Revision: e.Revision()}) != nil {
@@ -87,7 +93,7 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 
 func duration(opts *internalversion.ListOptions) time.Duration {
 	if opts.TimeoutSeconds != nil && *opts.TimeoutSeconds > 0 {
-		return time.Duration(*opts.TimeoutSeconds) * time.Second
+		return time.Duration(min(*opts.TimeoutSeconds, int64(longestWatch/time.Second))) * time.Second
 	}
 	return time.Duration(float64(minWatch) * (1 + rand.Float64()))
 }
@@ -183,7 +189,6 @@ func (st *stream) follow(ctx context.Context, watcher *watchcache.Watcher, bookm
 	ticker := time.NewTicker(bookmarkEvery)
 	defer ticker.Stop()
 	wake := make(chan struct{}, 1)
-	context.AfterFunc(ctx, func() { wake <- struct{}{} })
 	go func() {
 		for {
 			select {

@@ -13,6 +13,10 @@ import (
 func (g *Guard) Filter(next http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, err := g.Authn.Authenticate(r)
+		if r.ProtoMajor == 2 && (err != nil || user.Name == authn.AnonymousUser) {
+			// HTTP/2 costs a server more than a client: who is nobody gets a connection for one request only.
+			w.Header().Set("Connection", "close")
+		}
 		if err != nil {
 			fail(w, r, err)
 			return
