@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/sampan-project/sampan/pkg/apiserver"
@@ -170,7 +171,7 @@ func TestProtobufGarbageIsRefused(t *testing.T) {
 // What no JSON could say must not come in by protobuf: one such object would spoil every list that holds it.
 func TestProtobufDoesNotSpoilLists(t *testing.T) {
 	admin := start(t, t.TempDir()).as(adminToken)
-	const revisions = "/apis/apps/v1/namespaces/default/controllerrevisions"
+	const revisions, services = "/apis/apps/v1/namespaces/default/controllerrevisions", "/api/v1/namespaces/default/services"
 	for name, raw := range map[string]string{"garbage": "{", "two": "{} {}", "text": "hello", "empty": ""} {
 		got := admin.send(t, "POST", revisions, mediaProtobuf, encoded(t, &appsv1.ControllerRevision{
 			ObjectMeta: metav1.ObjectMeta{Name: name}, Data: k8sruntime.RawExtension{Raw: []byte(raw)},
@@ -178,6 +179,12 @@ func TestProtobufDoesNotSpoilLists(t *testing.T) {
 		if got.code < 400 || got.code >= 500 {
 			t.Errorf("%s: %d %s", name, got.code, brief(got.body))
 		}
+	}
+	got := admin.send(t, "POST", services, mediaProtobuf, encoded(t, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "neither"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.IntOrString{Type: 7}}}},
+	}), "Accept", mediaJSON)
+	if got.code < 400 || got.code >= 500 {
+		t.Errorf("a port that is neither number nor name: %d %s", got.code, brief(got.body))
 	}
 	admin.send(t, "POST", configMaps, mediaProtobuf, encoded(t, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
 		Name: "managed", ManagedFields: []metav1.ManagedFieldsEntry{{
@@ -188,7 +195,7 @@ func TestProtobufDoesNotSpoilLists(t *testing.T) {
 	admin.send(t, "POST", configMaps, mediaProtobuf, encoded(t, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: "latin1"}, Data: map[string]string{"k": "\xff\xfe"},
 	}), "Accept", mediaJSON)
-	for _, path := range []string{revisions, configMaps} {
+	for _, path := range []string{revisions, configMaps, services} {
 		for _, accept := range []string{mediaJSON, mediaProtobuf, "application/yaml", "application/json;as=Table;g=meta.k8s.io;v=v1"} {
 			admin.send(t, "GET", path, "", nil, "Accept", accept).want(t, path+" as "+accept, http.StatusOK, "")
 		}
