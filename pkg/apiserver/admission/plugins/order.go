@@ -51,6 +51,6 @@ var order = []entry{
 	{"MutatingAdmissionWebhook", true, nil},
 	{"ValidatingAdmissionPolicy", true, nil},
 	{"ValidatingAdmissionWebhook", true, nil},
-	{"ResourceQuota", true, nil},
+	{"ResourceQuota", true, resourceQuota},
 	{"AlwaysDeny", false, alwaysDeny},
 }
