@@ -35,6 +35,7 @@ var bans = []ban{
 	{"", "k8s.io/apiserver/...", []string{"k8s.io/apiserver/pkg/cel/..."}, "of k8s.io/apiserver only the CEL libraries are leaves"},
 	{"", "k8s.io/apiextensions-apiserver/...", []string{
 		"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1",
+		"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1", // in which etcd holds definitions
 		"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions",
 		"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/...",
 	}, "of apiextensions-apiserver only types and structural schemas are leaves"},

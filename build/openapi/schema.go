@@ -50,7 +50,9 @@ func (s *sources) definition(p *pkg, name string, t *typeDecl) (schema, error) {
 		return d, nil
 	}
 	if form, ok := p.kinds[name]; ok {
-		d["type"] = form.kind
+		if form.kind != "" { // else JSON of any shape
+			d["type"] = form.kind
+		}
 		if form.format != "" {
 			d["format"] = form.format
 		}

@@ -31,6 +31,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/flowstatus"
 	"github.com/sampan-project/sampan/pkg/apiserver/guard"
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/openapi"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources"
@@ -195,7 +196,11 @@ func (s *Server) assemble(ctx context.Context) error {
 	}
 	types := applyconfigurations.NewTypeConverter(scheme.Scheme)
 	add := func(r *resource.Resource) {
-		store := s.registry.Add(r, types)
+		of := types
+		if !scheme.Scheme.Recognizes(r.Kind) {
+			of = openapi.Types(kinds.Scheme(), r)
+		}
+		store := s.registry.Add(r, of)
 		if r.Internal {
 			return
 		}
@@ -238,7 +243,10 @@ func (s *Server) assemble(ctx context.Context) error {
 		add(r)
 	}
 	s.endpoint.Admission = s.guard.Admission
-	return s.describe()
+	if err := s.describe(); err != nil {
+		return err
+	}
+	return s.customResources(ctx)
 }
 
 // describe sets up discovery, OpenAPI, metrics and health.
@@ -256,7 +264,7 @@ func (s *Server) describe() error {
 		rank[p.Group] = max(rank[p.Group], int(p.GroupPriority))
 	}
 	s.discovery = discovery.New(s.endpoint.All, func(g string) int { return rank[g] }, s.externalAddress())
-	s.openapi = openapi.New(s.endpoint.All, scheme.Scheme, s.clock.Now())
+	s.openapi = openapi.New(s.endpoint.All, kinds.Scheme(), s.clock.Now())
 	s.served = newServedMetrics(s.metrics)
 	s.health.AddLive(daemon.Check{Name: "etcd", Check: s.etcd.Healthy})
 	s.health.AddReady(daemon.Check{Name: "poststarthook/bootstrap", Check: func(context.Context) error {

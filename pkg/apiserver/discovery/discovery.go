@@ -21,9 +21,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/version"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
@@ -155,7 +155,7 @@ func names(s *endpoint.Served) (short, categories []string) {
 func oldResource(s *endpoint.Served) []metav1.APIResource {
 	short, categories := names(s)
 	out := []metav1.APIResource{{
-		Name: s.Plural, SingularName: s.Singular, Namespaced: !s.ClusterScoped, Kind: s.Kind.Kind, Verbs: s.VerbList(),
+		Name: s.Plural, SingularName: s.Singular, Namespaced: !s.ClusterScoped, Kind: s.Kind.Kind, Verbs: s.ShownVerbs(),
 		ShortNames: short, Categories: categories, StorageVersionHash: storageHash(s),
 	}}
 	for _, sub := range sortedSubresources(s) {
@@ -172,7 +172,7 @@ func newResource(s *endpoint.Served) apidiscoveryv2.APIResourceDiscovery {
 	short, categories := names(s)
 	r := apidiscoveryv2.APIResourceDiscovery{
 		Resource: s.Plural, ResponseKind: responseKind(s.Kind), Scope: apidiscoveryv2.ScopeNamespace, SingularResource: s.Singular,
-		Verbs: s.VerbList(), ShortNames: short, Categories: categories,
+		Verbs: s.ShownVerbs(), ShortNames: short, Categories: categories,
 	}
 	if s.ClusterScoped {
 		r.Scope = apidiscoveryv2.ScopeCluster
@@ -283,7 +283,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, aggregated, old
 	contentType := "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 	if media == "application/vnd.kubernetes.protobuf" {
 		var b strings.Builder
-		if err := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(o, &b); err != nil {
+		if err := protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme()).Encode(o, &b); err != nil {
 			endpoint.Fail(w, r, err)
 			return
 		}

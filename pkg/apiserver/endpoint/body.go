@@ -15,11 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	jsonserializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
-	"k8s.io/client-go/kubernetes/scheme"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
 // maxBody is the largest request body in bytes.
@@ -82,7 +83,7 @@ func validationOf(s string) validation {
 }
 
 func serializers(strict bool) map[string]runtime.Serializer {
-	s := scheme.Scheme
+	s := kinds.Scheme()
 	return map[string]runtime.Serializer{
 		mediaJSON:     jsonserializer.NewSerializerWithOptions(jsonserializer.DefaultMetaFactory, s, s, jsonserializer.SerializerOptions{Strict: strict}),
 		mediaYAML:     jsonserializer.NewSerializerWithOptions(jsonserializer.DefaultMetaFactory, s, s, jsonserializer.SerializerOptions{Yaml: true, Strict: strict}),
@@ -94,7 +95,15 @@ func serializers(strict bool) map[string]runtime.Serializer {
 // it is a 400 in upstream's words; unknown and duplicate fields are refused, warned of or passed over as the
 // request asks.
 func decode(r *http.Request, media string, body []byte, kind schema.GroupVersionKind, into runtime.Object, strict validation, also ...schema.GroupVersion) error {
-	gvk, err := decodeInto(strict != validationIgnore, media, body, kind, into)
+	return decodeFitting(r, media, body, kind, into, strict, nil, also...)
+}
+
+// fitter makes what was decoded fit its kind: see resource.Definition's Fit.
+type fitter func(obj resource.Object, strict bool) (unknown []string, err error)
+
+// decodeFitting is decode for a kind that Go's types do not tell all about.
+func decodeFitting(r *http.Request, media string, body []byte, kind schema.GroupVersionKind, into runtime.Object, strict validation, fit fitter, also ...schema.GroupVersion) error {
+	gvk, err := decodeInto(strict != validationIgnore, media, body, kind, into, fit)
 	if err != nil && runtime.IsStrictDecodingError(err) && strict == validationWarn {
 		warnStrict(r, err)
 		err = nil
@@ -105,18 +114,23 @@ func decode(r *http.Request, media string, body []byte, kind schema.GroupVersion
 	if version := gvk.GroupVersion(); version != kind.GroupVersion() && !slices.Contains(also, version) {
 		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)", version, kind.GroupVersion()))
 	}
-	into.GetObjectKind().SetGroupVersionKind(kind)
+	if fit == nil { // else what the object claims to be is judged with the rest of it
+		into.GetObjectKind().SetGroupVersionKind(kind)
+	}
 	return nil
 }
 
 // decodeInto reads an object and says what it claims to be. A strict error comes with a whole object.
-func decodeInto(strict bool, media string, body []byte, kind schema.GroupVersionKind, into runtime.Object) (*schema.GroupVersionKind, error) {
+func decodeInto(strict bool, media string, body []byte, kind schema.GroupVersionKind, into runtime.Object, fit fitter) (*schema.GroupVersionKind, error) {
 	if media == mediaYAML {
 		if err := checkYAML(body); err != nil {
 			return nil, err
 		}
 	}
 	obj, gvk, err := serializers(strict)[media].Decode(body, &kind, into)
+	if fit != nil && (err == nil || runtime.IsStrictDecodingError(err) && obj != nil) {
+		return gvk, fitted(into.(resource.Object), strict, fit, err)
+	}
 	switch {
 	case err != nil && runtime.IsNotRegisteredError(err) && gvk != nil:
 		return gvk, runtime.NewNotRegisteredErrForKind(schemeName, *gvk)
@@ -133,6 +147,25 @@ func decodeInto(strict bool, media string, body []byte, kind schema.GroupVersion
 		}
 	}
 	return gvk, err
+}
+
+// fitted makes an object fit its kind, and adds what nobody knows of it to the faults found before.
+func fitted(obj resource.Object, strict bool, fit fitter, before error) error {
+	unknown, err := fit(obj, strict)
+	if err != nil {
+		return err
+	}
+	if len(unknown) == 0 {
+		return before
+	}
+	var faults []error
+	if list, ok := runtime.AsStrictDecodingError(before); ok {
+		faults = list.Errors()
+	}
+	for _, path := range unknown {
+		faults = append(faults, fmt.Errorf("unknown field %q", path))
+	}
+	return runtime.NewStrictDecodingError(faults)
 }
 
 // schemeName is how upstream's messages call the place where kinds are known.

@@ -51,7 +51,7 @@ func (g *gzipParts) finish() []byte {
 // writeList answers a list: from blocks that are deflated once and shared, where the client takes gzip and
 // the list is large; else from shared plain bytes.
 func (s *Served) writeList(w http.ResponseWriter, r *http.Request, f format, p *page) {
-	if !takesGzip(r) || f.pretty || f.media == mediaYAML || s.View != nil || len(p.entries) < 32 {
+	if !takesGzip(r) || f.pretty || f.media == mediaYAML || s.View != nil || s.Stored != nil || len(p.entries) < 32 {
 		s.writePlainList(w, r, f, p)
 		return
 	}

@@ -36,11 +36,18 @@ func (h *Handler) Add(s *Served) {
 	h.served[s.GVR()] = s
 }
 
-// Remove no longer serves a resource.
-func (h *Handler) Remove(r schema.GroupVersionResource) {
+// Replace serves a resource in these versions and in no others; in none it is no longer served.
+func (h *Handler) Replace(r schema.GroupResource, versions ...*Served) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.served, r)
+	for gvr := range h.served {
+		if gvr.GroupResource() == r {
+			delete(h.served, gvr)
+		}
+	}
+	for _, s := range versions {
+		h.served[s.GVR()] = s
+	}
 }
 
 // All gives what is served, in no order.
@@ -80,6 +87,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if s.Deprecated != "" {
 		request.Warn(r.Context(), s.Deprecated)
+	}
+	if s.custom() && h.refuseCustom(w, r, info, s) {
+		return
 	}
 	if info.Subresource != "" {
 		h.subresource(w, r, info, s)
@@ -213,7 +223,25 @@ func (h *Handler) knows(path string) bool {
 	if !below || !strings.HasPrefix(path, "/apis/") {
 		return false
 	}
-	return slices.ContainsFunc(h.All(), func(s *Served) bool { return s.Kind.Group == group })
+	return slices.ContainsFunc(h.All(), func(s *Served) bool { return s.Kind.Group == group && !s.custom() })
+}
+
+// refuseCustom answers what custom resources do not have, in their own words.
+func (h *Handler) refuseCustom(w http.ResponseWriter, r *http.Request, info *request.Info, s *Served) bool {
+	verbs := allVerbs
+	if info.Subresource != "" {
+		sub := s.Subresource(info.Subresource)
+		if sub == nil || info.Rest != "" {
+			fail(w, r, apierrors.NewNotFound(s.GroupResource(), info.Name))
+			return true
+		}
+		verbs = sub.Verbs
+	}
+	if slices.Contains(verbs, info.Verb) {
+		return false
+	}
+	fail(w, r, apierrors.NewMethodNotSupported(s.GroupResource(), info.Verb))
+	return true
 }
 
 // NotFound answers a path that nothing serves.

@@ -86,7 +86,7 @@ func (s *Served) selection(opts *internalversion.ListOptions, info *request.Info
 
 // checkFields refuses selectors by fields that the kind does not select by.
 func (s *Served) checkFields(sel fields.Selector) error {
-	known := map[string]bool{"metadata.name": true, "metadata.namespace": true}
+	known := map[string]bool{"metadata.name": true, "metadata.namespace": !s.custom() || !s.ClusterScoped}
 	names := s.FieldNames
 	if s.View != nil && s.View.FieldNames != nil {
 		names = s.View.FieldNames
@@ -101,7 +101,7 @@ func (s *Served) checkFields(sel fields.Selector) error {
 		if s.UnknownField != nil {
 			return apierrors.NewBadRequest(s.UnknownField(r.Field))
 		}
-		if len(names) == 0 {
+		if len(names) == 0 && !s.custom() {
 			return apierrors.NewBadRequest(fmt.Sprintf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", r.Field))
 		}
 		return apierrors.NewBadRequest("field label not supported: " + r.Field)
@@ -330,7 +330,22 @@ func (s *Served) list(w http.ResponseWriter, r *http.Request, info *request.Info
 }
 
 func (s *Served) listKind() schema.GroupVersionKind {
+	if s.custom() {
+		return s.NewList().GetObjectKind().GroupVersionKind()
+	}
 	return s.Kind.GroupVersion().WithKind(s.Kind.Kind + "List")
+}
+
+// listMeta is a list's metadata. Lists of custom resources always tell where they go on.
+func (s *Served) listMeta(p *page) ([]byte, error) {
+	if !s.custom() {
+		return json.Marshal(p.meta)
+	}
+	return json.Marshal(struct {
+		Continue  string `json:"continue"`
+		Remaining *int64 `json:"remainingItemCount,omitempty"`
+		Version   string `json:"resourceVersion"`
+	}{p.meta.Continue, p.meta.RemainingItemCount, p.meta.ResourceVersion})
 }
 
 // listBytes puts a list together from its entries' shared bytes.
@@ -338,7 +353,7 @@ func (s *Served) listBytes(f format, p *page) ([]byte, error) {
 	if f.media == mediaProtobuf {
 		return s.protobufList(p)
 	}
-	meta, err := json.Marshal(p.meta)
+	meta, err := s.listMeta(p)
 	if err != nil {
 		return nil, err
 	}
@@ -407,7 +422,7 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 func (s *Served) writePartialList(w http.ResponseWriter, r *http.Request, f format, p *page) {
 	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{Kind: asPartialList, APIVersion: "meta.k8s.io/v1"}, ListMeta: p.meta, Items: []metav1.PartialObjectMetadata{}}
 	for _, e := range p.entries {
-		o, err := e.Object()
+		o, err := s.Object(e)
 		if err != nil {
 			fail(w, r, apierrors.NewInternalError(err))
 			return
@@ -439,7 +454,7 @@ func (s *Served) get(w http.ResponseWriter, r *http.Request, info *request.Info)
 		return
 	}
 	if e != nil {
-		if live, err = e.Object(); err != nil {
+		if live, err = s.Object(e); err != nil {
 			fail(w, r, apierrors.NewInternalError(err))
 			return
 		}

@@ -173,7 +173,11 @@ func (p *patcher) patched(before []byte, of, into runtime.Object) error {
 	if kind.Empty() {
 		kind = p.s.Kind
 	}
-	gvk, err := decodeInto(p.strict != validationIgnore, mediaJSON, after, kind, into)
+	fit := p.s.Fit
+	if _, parent := into.(resource.Object); !parent || kind != p.s.Kind {
+		fit = nil // a Scale
+	}
+	gvk, err := decodeInto(p.strict != validationIgnore, mediaJSON, after, kind, into, fit)
 	if err == nil && gvk.GroupVersion() != kind.GroupVersion() {
 		err = fmt.Errorf("unable to decode %s into %T", gvk, into)
 	}

@@ -14,9 +14,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
-	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
@@ -29,7 +29,7 @@ func marshal(o runtime.Object, f format) ([]byte, error) {
 	switch f.media {
 	case mediaProtobuf:
 		var b bytes.Buffer
-		if err := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(o, &b); err != nil {
+		if err := protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme()).Encode(o, &b); err != nil {
 			return nil, err
 		}
 		return b.Bytes(), nil

@@ -46,7 +46,7 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 			fail(w, r, err)
 			return
 		}
-		o, err := e.Object()
+		o, err := s.Object(e)
 		if err != nil {
 			fail(w, r, apierrors.NewInternalError(err))
 			return

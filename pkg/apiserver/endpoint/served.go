@@ -54,6 +54,17 @@ func (s *Served) VerbList() []string {
 	return verbs
 }
 
+// ShownVerbs are those that discovery tells: of a resource on its way out only what reads and removes.
+func (s *Served) ShownVerbs() []string {
+	if s.Ending != nil && s.Ending() {
+		return []string{"delete", "deletecollection", "get", "list", "watch"}
+	}
+	return s.VerbList()
+}
+
+// custom says whether the resource is defined by a custom resource definition.
+func (s *Served) custom() bool { return s.Converts() }
+
 func (s *Served) can(verb string) bool { return slices.Contains(s.VerbList(), verb) }
 
 // GVR names the resource in the version served.
@@ -98,7 +109,7 @@ func (s *Served) protobuf() bool {
 
 // bytesOf gives an entry's encoding in the version served: see watchcache.Encoding.
 func (s *Served) bytesOf(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
-	if s.View == nil {
+	if s.View == nil && s.IsKeptOwn(e) {
 		return e.Bytes(enc)
 	}
 	type viewKey struct {
@@ -106,7 +117,7 @@ func (s *Served) bytesOf(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, 
 		enc  watchcache.Encoding
 	}
 	b, err := e.Derived(viewKey{s.Kind, enc}, func() (any, error) {
-		o, err := e.Object()
+		o, err := s.Object(e)
 		if err != nil {
 			return nil, err
 		}

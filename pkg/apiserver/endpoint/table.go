@@ -60,7 +60,7 @@ func includeOf(r *http.Request) (metav1.IncludeObjectPolicy, error) {
 
 // row makes an entry's row.
 func (s *Served) row(e *watchcache.Entry, include metav1.IncludeObjectPolicy) (metav1.TableRow, error) {
-	o, err := e.Object()
+	o, err := s.Object(e)
 	if err != nil {
 		return metav1.TableRow{}, err
 	}

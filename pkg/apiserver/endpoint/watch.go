@@ -258,7 +258,7 @@ func (st *stream) frame(e *watchcache.Event) ([]byte, error) {
 		}
 		return frameOf(st.f, e.Type, b)
 	}
-	o, err := e.Entry.Object()
+	o, err := st.s.Object(e.Entry)
 	if err != nil {
 		return nil, err
 	}

@@ -16,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/query"
@@ -77,7 +77,7 @@ func (s *Served) body(r *http.Request, strict string) (resource.Object, error) {
 		return nil, err
 	}
 	into := s.newObject()
-	if err := decode(r, media, body, s.Kind, into, validationOf(strict)); err != nil {
+	if err := decodeFitting(r, media, body, s.Kind, into, validationOf(strict), s.Fit); err != nil {
 		return nil, err
 	}
 	return s.stored(into)
@@ -89,11 +89,27 @@ func (s *Served) stored(o runtime.Object) (resource.Object, error) {
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
+	if obj.GetObjectKind().GroupVersionKind() != s.Store.Kind && s.Fit != nil {
+		return nil, s.anotherKind(obj)
+	}
 	obj.GetObjectKind().SetGroupVersionKind(s.Store.Kind)
 	if s.Default != nil {
 		s.Default(obj)
 	}
 	return obj, nil
+}
+
+// anotherKind refuses a custom object that claims to be of another kind than its path's.
+func (s *Served) anotherKind(obj resource.Object) error {
+	var faults field.ErrorList
+	is := obj.GetObjectKind().GroupVersionKind()
+	if is.Kind != s.Kind.Kind {
+		faults = append(faults, field.Invalid(field.NewPath("kind"), is.Kind, "must be "+s.Kind.Kind))
+	}
+	if is.GroupVersion() != s.Kind.GroupVersion() {
+		faults = append(faults, field.Invalid(field.NewPath("apiVersion"), is.GroupVersion().String(), "must be "+s.Kind.GroupVersion().String()))
+	}
+	return apierrors.NewInvalid(s.Kind.GroupKind(), obj.GetName(), faults)
 }
 
 // place makes an object agree with the namespace in the path, or refuses it.
@@ -348,7 +364,7 @@ func (s *Served) deleteCollection(w http.ResponseWriter, r *http.Request, info *
 	}
 	deleted := *info
 	for _, e := range p.entries {
-		o, err := e.Object()
+		o, err := s.Object(e)
 		if err != nil {
 			fail(w, r, apierrors.NewInternalError(err))
 			return
@@ -445,7 +461,7 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 	if status, is := out.(*metav1.Status); is && status.Code == 0 {
 		status.Code = int32(code)
 	}
-	if kinds, _, err := scheme.Scheme.ObjectKinds(out); err == nil {
+	if kinds, _, err := kinds.Scheme().ObjectKinds(out); err == nil {
 		gvk := kinds[0]
 		for _, k := range kinds {
 			if k == sub.Kind {

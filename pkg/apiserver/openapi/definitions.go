@@ -31,6 +31,7 @@ type definitions struct {
 	raw   map[string]json.RawMessage
 	kinds map[string][]schema.GroupVersionKind // by definition
 	of    *schema.GroupVersion                 // whose document is made; nil: the document of all
+	own   map[string]object                    // of custom kinds
 }
 
 // read unpacks the embedded document. It is kept by the caller only while documents are made: unpacked it
@@ -40,7 +41,7 @@ func read(types *runtime.Scheme) (*definitions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpacking the embedded schemas: %w", err)
 	}
-	d := &definitions{kinds: map[string][]schema.GroupVersionKind{}}
+	d := &definitions{kinds: map[string][]schema.GroupVersionKind{}, own: map[string]object{}}
 	if err := json.NewDecoder(z).Decode(&d.raw); err != nil {
 		return nil, fmt.Errorf("unpacking the embedded schemas: %w", err)
 	}
@@ -75,6 +76,9 @@ func nameOf(t reflect.Type) (string, bool) {
 
 // schema gives a definition with the kinds that it is the schema of; nil where there is none.
 func (d *definitions) schema(name string) (object, error) {
+	if own := d.own[name]; own != nil {
+		return own, nil
+	}
 	raw, ok := d.raw[name]
 	if !ok {
 		return nil, nil

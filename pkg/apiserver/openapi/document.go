@@ -12,9 +12,11 @@ import (
 const version = "1.36"
 
 // operations gives the paths of one group version.
-func (d *definitions) operations(gv schema.GroupVersion, served []*endpoint.Served) (map[string][]*operation, error) {
-	e := &describer{definitions: d, gv: gv, paths: map[string][]*operation{}}
-	e.resources()
+func (d *definitions) operations(gv schema.GroupVersion, served []*endpoint.Served, v2 bool) (map[string][]*operation, error) {
+	e := &describer{definitions: d, gv: gv, v2: v2, paths: map[string][]*operation{}}
+	if !isCustom(gv, served) {
+		e.resources()
+	}
 	for _, s := range served {
 		if s.Kind.GroupVersion() != gv {
 			continue
@@ -27,8 +29,11 @@ func (d *definitions) operations(gv schema.GroupVersion, served []*endpoint.Serv
 }
 
 func (d *definitions) documentV3(gv schema.GroupVersion, served []*endpoint.Served) (object, error) {
-	d.of = &gv
-	described, err := d.operations(gv, served)
+	custom := isCustom(gv, served)
+	if !custom {
+		d.of = &gv
+	}
+	described, err := d.operations(gv, served, false)
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +52,14 @@ func (d *definitions) documentV3(gv schema.GroupVersion, served []*endpoint.Serv
 	if err != nil {
 		return nil, err
 	}
+	if custom {
+		return object{
+			"openapi":    "3.0.0",
+			"info":       object{"title": "Kubernetes CRD Swagger", "version": "v0.1.0"},
+			"paths":      paths,
+			"components": object{"schemas": schemas},
+		}, nil
+	}
 	return object{
 		"openapi": "3.0.0",
 		"info":    object{"title": "Kubernetes", "version": version},
@@ -59,7 +72,7 @@ func (d *definitions) documentV3(gv schema.GroupVersion, served []*endpoint.Serv
 func (d *definitions) documentV2(versions []schema.GroupVersion, served []*endpoint.Served) (object, error) {
 	paths := object{}
 	for _, gv := range versions {
-		described, err := d.operations(gv, served)
+		described, err := d.operations(gv, served, true)
 		if err != nil {
 			return nil, err
 		}
@@ -117,8 +130,10 @@ func olderForm(v any) any {
 					continue
 				}
 			case "oneOf":
-				out["type"] = "string"
-				continue
+				if _, list := inner.([]any); list { // else a property of that name
+					out["type"] = "string"
+					continue
+				}
 			}
 			out[key] = olderForm(inner)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/kube-openapi/pkg/handler"
 	"k8s.io/kube-openapi/pkg/handler3"
 
@@ -34,8 +35,9 @@ type Handler struct {
 	types  *runtime.Scheme
 	since  time.Time
 
-	mu   sync.Mutex
-	docs *documents
+	mu    sync.Mutex
+	docs  *documents
+	stale bool
 }
 
 // documents are those of one state of what is served. They are kept compressed.
@@ -58,17 +60,17 @@ func New(served func() []*endpoint.Served, types *runtime.Scheme, since time.Tim
 	return &Handler{served: served, types: types, since: since}
 }
 
-// Changed makes the documents anew when they are next asked for.
+// Changed makes those documents anew whose resources are not what they were, when they are next asked for.
 func (h *Handler) Changed() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.docs = nil
+	h.stale = true
 }
 
 func (h *Handler) current() *documents {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.docs != nil {
+	if h.docs != nil && !h.stale {
 		return h.docs
 	}
 	d := &documents{served: h.served(), v3: map[schema.GroupVersion]*cached[*document]{}}
@@ -80,13 +82,37 @@ func (h *Handler) current() *documents {
 			d.versions = append(d.versions, gv)
 		}
 	}
-	h.docs = d
+	if h.docs != nil {
+		d.keep(h.docs)
+	}
+	h.docs, h.stale = d, false
 	return d
+}
+
+// keep takes over the documents of versions that are served as they were.
+func (d *documents) keep(before *documents) {
+	of := func(all []*endpoint.Served) map[schema.GroupVersion][]*endpoint.Served {
+		out := map[schema.GroupVersion][]*endpoint.Served{}
+		for _, s := range all {
+			out[s.Kind.GroupVersion()] = append(out[s.Kind.GroupVersion()], s)
+		}
+		return out
+	}
+	was := of(before.served)
+	for gv, now := range of(d.served) {
+		if slices.Equal(now, was[gv]) {
+			d.v3[gv] = before.v3[gv]
+		}
+	}
 }
 
 func (h *Handler) version3(d *documents, gv schema.GroupVersion) (*document, error) {
 	return d.v3[gv].get(func() (*document, error) {
-		known, err := read(h.types)
+		types := h.types
+		if isCustom(gv, d.served) {
+			types = scheme.Scheme // whose kinds the documents of custom resources list, as kube-apiserver's
+		}
+		known, err := read(types)
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ var patchTypes = []string{"application/json-patch+json", "application/merge-patc
 type describer struct {
 	*definitions
 	gv    schema.GroupVersion
+	v2    bool
 	paths map[string][]*operation
 }
 
@@ -62,6 +63,8 @@ func (d *describer) base() string {
 type about struct {
 	s                  *endpoint.Served
 	kind               schema.GroupVersionKind
+	produces           []string // of objects of the kind
+	patches            []string
 	model, list        string
 	namespaced         string // "Namespaced" in ids
 	collection, single string // paths
@@ -77,8 +80,10 @@ func (d *describer) resource(s *endpoint.Served) error {
 	if list != nil {
 		a.list = modelOf(list())
 	}
-	if a.model == "" {
-		return nil // a custom resource brings a schema of its own
+	if s.Described != nil {
+		if err := d.custom(a); err != nil {
+			return err
+		}
 	}
 	a.collection = d.base() + "/" + s.Plural
 	if !s.ClusterScoped {
@@ -120,6 +125,9 @@ func (d *describer) ofCollection(a *about) error {
 	if a.can("list") {
 		o := operation{id: "list" + id + a.namespaced + kind, description: "list or watch objects of kind " + kind, action: "list", kind: &a.kind,
 			parameters: slices.Concat(common, lists), answers: map[string]string{"200": a.list}, produces: slices.Concat(objectTypes, watchTypes)}
+		if a.produces != nil {
+			o.description, o.produces = "list objects of kind "+kind, a.produces
+		}
 		d.operation(a.collection, "get", o)
 		if !a.s.ClusterScoped {
 			o.id, o.parameters = "list"+id+kind+"ForAllNamespaces", append(slices.Clone(lists), prettyParameter)
@@ -132,7 +140,7 @@ func (d *describer) ofCollection(a *about) error {
 			return err
 		}
 		d.operation(a.collection, "post", operation{id: "create" + id + a.namespaced + kind, description: createText(kind), action: "post", kind: &a.kind,
-			parameters: slices.Concat(common, options), body: a.model, answers: map[string]string{"200": a.model, "201": a.model, "202": a.model}})
+			parameters: slices.Concat(common, options), body: a.model, answers: map[string]string{"200": a.model, "201": a.model, "202": a.model}, produces: a.produces})
 	}
 	if !a.can("deletecollection") {
 		return nil
@@ -147,7 +155,7 @@ func (d *describer) ofCollection(a *about) error {
 	}
 	d.operation(a.collection, "delete", operation{id: "delete" + id + "Collection" + a.namespaced + kind, description: "delete collection of " + kind,
 		action: "deletecollection", kind: &a.kind, parameters: slices.Concat(common, selects, deletes), body: metaPrefix + "DeleteOptions", optionalBody: true,
-		answers: map[string]string{"200": metaPrefix + "Status"}})
+		answers: map[string]string{"200": metaPrefix + "Status"}, produces: a.produces})
 	return nil
 }
 
@@ -177,7 +185,7 @@ func (d *describer) ofSingle(a *about) error {
 	}
 	text := strings.Replace(createText(kind), "create", "delete", 1)
 	d.operation(a.single, "delete", operation{id: "delete" + d.upper() + a.namespaced + kind, description: text, action: "delete", kind: &a.kind,
-		parameters: slices.Concat(common, options), body: metaPrefix + "DeleteOptions", optionalBody: true, answers: map[string]string{"200": answer, "202": answer}})
+		parameters: slices.Concat(common, options), body: metaPrefix + "DeleteOptions", optionalBody: true, answers: map[string]string{"200": answer, "202": answer}, produces: a.produces})
 	return nil
 }
 
@@ -186,7 +194,7 @@ func (d *describer) readAndWrite(a *about, path, part string, kind schema.GroupV
 	suffix := d.upper() + a.namespaced + a.kind.Kind + part
 	if slices.Contains(verbs, "get") {
 		d.operation(path, "get", operation{id: "read" + suffix, description: "read " + what, action: "get", kind: &kind,
-			parameters: common, answers: map[string]string{"200": model}})
+			parameters: common, answers: map[string]string{"200": model}, produces: a.produces})
 	}
 	written := map[string]string{"200": model, "201": model}
 	if slices.Contains(verbs, "update") {
@@ -195,22 +203,26 @@ func (d *describer) readAndWrite(a *about, path, part string, kind schema.GroupV
 			return err
 		}
 		d.operation(path, "put", operation{id: "replace" + suffix, description: "replace " + what, action: "put", kind: &kind,
-			parameters: slices.Concat(common, options), body: model, answers: written})
+			parameters: slices.Concat(common, options), body: model, answers: written, produces: a.produces})
 	}
 	if slices.Contains(verbs, "patch") {
 		options, err := d.optionParameters(metaPrefix + "PatchOptions")
 		if err != nil {
 			return err
 		}
+		patches := patchTypes
+		if a.patches != nil {
+			patches = a.patches
+		}
 		d.operation(path, "patch", operation{id: "patch" + suffix, description: "partially update " + what, action: "patch", kind: &kind,
-			parameters: slices.Concat(common, options), body: metaPrefix + "Patch", patches: patchTypes, answers: written})
+			parameters: slices.Concat(common, options), body: metaPrefix + "Patch", patches: patches, answers: written, produces: a.produces})
 	}
 	return nil
 }
 
 // watches describes the older paths under watch/.
 func (d *describer) watches(a *about) error {
-	if !a.can("watch") {
+	if !a.can("watch") || a.produces != nil { // custom resources have the paths, untold
 		return nil
 	}
 	options, err := d.optionParameters(metaPrefix + "ListOptions")

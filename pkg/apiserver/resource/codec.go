@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
-	"k8s.io/client-go/kubernetes/scheme"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
@@ -24,6 +24,7 @@ var envelope = []byte("k8s\x00")
 // Codec turns a resource's objects into what etcd holds and back: protobuf in the envelope for built-in
 // kinds, JSON for custom resources.
 type Codec struct {
+	stored   *Stored[Object] // nil: protobuf of the kind itself
 	kind     schema.GroupVersionKind
 	newObj   func() Object
 	defaults func(Object)
@@ -32,7 +33,7 @@ type Codec struct {
 
 // NewCodec makes the codec of a resource.
 func NewCodec(r *Resource) *Codec {
-	return &Codec{kind: r.Kind, newObj: r.New, defaults: r.Default, proto: protobuf.NewSerializer(scheme.Scheme, scheme.Scheme)}
+	return &Codec{stored: r.Stored, kind: r.Kind, newObj: r.New, defaults: r.Default, proto: protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme())}
 }
 
 // Encode gives the bytes to store. resourceVersion is never among them: etcd knows it.
@@ -40,8 +41,8 @@ func (c *Codec) Encode(o Object) ([]byte, error) {
 	version := o.GetResourceVersion()
 	o.SetResourceVersion("")
 	defer o.SetResourceVersion(version)
-	if _, custom := o.(*unstructured.Unstructured); custom {
-		return json.Marshal(o)
+	if c.stored != nil {
+		return c.stored.Encode(o)
 	}
 	o.GetObjectKind().SetGroupVersionKind(c.kind)
 	var b bytes.Buffer
@@ -53,6 +54,14 @@ func (c *Codec) Encode(o Object) ([]byte, error) {
 
 // Decode reads what etcd holds, sets resourceVersion and fills in defaults.
 func (c *Codec) Decode(value []byte, revision int64) (watchcache.Object, error) {
+	if c.stored != nil {
+		o, err := c.stored.Decode(value)
+		if err != nil {
+			return nil, err
+		}
+		o.SetResourceVersion(strconv.FormatInt(revision, 10))
+		return o, nil
+	}
 	o := c.newObj()
 	if bytes.HasPrefix(value, envelope) {
 		if _, _, err := c.proto.Decode(value, &c.kind, o); err != nil {

@@ -28,6 +28,9 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 	if err != nil {
 		return nil, err
 	}
+	if s.Ending != nil && s.Ending() {
+		return nil, apierrors.NewForbidden(s.GroupResource(), w.Name, errors.New("create not allowed while custom resource definition is terminating"))
+	}
 	a := w.attributes(admission.Create, obj, nil)
 	if err := w.Admission.Admit(ctx, a); err != nil {
 		return nil, err

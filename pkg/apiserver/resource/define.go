@@ -18,7 +18,7 @@ func Define[T Object](d Definition[T]) *Resource {
 		Verbs: d.Verbs, Prefix: d.Prefix, ValidateName: d.ValidateName, MetadataLast: d.MetadataLast, Reset: d.Reset,
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
-		WarnDelete: d.WarnDelete, UnknownField: d.UnknownField,
+		Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, UnknownField: d.UnknownField,
 	}
 	if d.New != nil {
 		r.New = func() Object { return d.New() }
@@ -27,6 +27,9 @@ func Define[T Object](d Definition[T]) *Resource {
 		r.Answer = func(ctx context.Context, obj Object, opts *metav1.CreateOptions) (runtime.Object, error) {
 			return d.Answer(ctx, typed[T](obj), opts)
 		}
+	}
+	if d.Fit != nil {
+		r.Fit = func(obj Object, strict bool) ([]string, error) { return d.Fit(typed[T](obj), strict) }
 	}
 	if d.Default != nil {
 		r.Default = func(obj Object) { d.Default(typed[T](obj)) }
@@ -40,8 +43,12 @@ func Define[T Object](d Definition[T]) *Resource {
 	r.Fields = ask(d.Fields)
 	r.Row = rowOf(d.Row)
 	defineLife(r, &d)
+	r.Stored = storedOf(d.Stored)
 	for _, v := range d.Views {
 		r.Views = append(r.Views, viewOf(v))
+	}
+	for _, v := range d.Versions {
+		r.Versions = append(r.Versions, Define(*v))
 	}
 	for _, s := range d.Subresources {
 		r.Subresources = append(r.Subresources, subresourceOf(s))
@@ -104,6 +111,21 @@ func defineLife[T Object](r *Resource, d *Definition[T]) {
 	}
 }
 
+func storedOf[T Object](s *Stored[T]) *Stored[Object] {
+	if s == nil {
+		return nil
+	}
+	out := &Stored[Object]{
+		Encode: func(obj Object) ([]byte, error) { return s.Encode(typed[T](obj)) },
+		Decode: func(value []byte) (Object, error) { return s.Decode(value) },
+	}
+	if s.Convert != nil {
+		out.KnownVersions = s.KnownVersions
+		out.Convert = func(obj Object, version string) (Object, error) { return s.Convert(typed[T](obj), version) }
+	}
+	return out
+}
+
 func viewOf[T Object](v View[T]) View[Object] {
 	view := View[Object]{
 		Kind: v.Kind, New: v.New, NewList: v.NewList, Columns: v.Columns, Row: rowOf(v.Row), FieldNames: v.FieldNames,
@@ -129,6 +151,7 @@ func subresourceOf[T Object](s Subresource[T]) Subresource[Object] {
 		if p.SetReplicas != nil {
 			sub.Scale.SetReplicas = func(obj Object, n int32) { p.SetReplicas(typed[T](obj), n) }
 		}
+		sub.Scale.Missing = ask(p.Missing)
 	}
 	if c := s.Create; c != nil {
 		sub.Create = &CreateAction[Object]{New: c.New, Also: c.Also, Default: c.Default, Validate: c.Validate, Do: c.Do, Status: c.Status}

@@ -46,6 +46,11 @@ type Definition[T Object] struct {
 	// otherwise as the client sent it, except for a namespace from the path. Neither the generic rules
 	// nor Validate look at it: Answer refuses what is wrong itself, in the kind's own words.
 	Answer func(ctx context.Context, obj T, opts *metav1.CreateOptions) (runtime.Object, error)
+	// Ending says that the resource is on its way out: its objects are deleted, and no more are created. nil: never.
+	Ending func() bool
+	// Described gives the schema of a kind that has no Go type, nil where there is nothing to tell; v2 asks for
+	// what OpenAPI v2 can say.
+	Described func(v2 bool) (map[string]any, error)
 	// Deprecated is a warning that goes with every answer of this resource.
 	Deprecated string
 	// Verbs in discovery's words, sorted; nil stands for all eight: create delete deletecollection get
@@ -54,13 +59,21 @@ type Definition[T Object] struct {
 	// Prefix is the path of the resource's keys under /registry/, as upstream's: "pods", "services/specs",
 	// "events". Namespace and name follow.
 	Prefix string
+	// Stored is the form in etcd of a kind that is not kept there as protobuf of its own version; nil for that.
+	Stored *Stored[T]
 	// Views are further group versions in which the same stored objects are served.
 	Views []View[T]
+	// Versions are further versions of a custom kind. Unlike views they have rules of their own: an object is
+	// judged in the version in which it is written.
+	Versions []*Definition[T]
 
 	// ValidateName answers what is wrong with a name; prefix says that it is a generateName. nil stands for
 	// a DNS subdomain.
 	ValidateName func(name string, prefix bool) []string
 
+	// Fit makes what a client sent fit the kind before it is defaulted, where the Go type alone does not: it takes
+	// away what the kind does not know and answers the paths of that. strict says whether paths are asked for.
+	Fit func(obj T, strict bool) (unknown []string, err error)
 	// Default fills in what the client left out. It is pure, idempotent, and runs on everything that is
 	// decoded, from clients and from etcd.
 	Default func(obj T)
@@ -122,6 +135,17 @@ type Definition[T Object] struct {
 	Subresources []Subresource[T]
 }
 
+// Stored is how objects are kept in etcd. None of its functions may change what it is given.
+type Stored[T Object] struct {
+	Encode func(obj T) ([]byte, error)
+	// Decode reads what etcd holds, with defaults. The version of what it gives may be another of the kind's.
+	Decode func(value []byte) (T, error)
+	// Convert gives an object another version of the kind; nil where Decode gives the definition's own.
+	Convert func(obj T, version string) (T, error)
+	// KnownVersions are those that Convert can give.
+	KnownVersions []string
+}
+
 // View is another group version of a kind. From must not change stored; To gives an object of the
 // stored version.
 type View[T Object] struct {
@@ -181,6 +205,8 @@ type ScalePart[T Object] struct {
 	StatusReplicas func(obj T) int32
 	Selector       func(obj T) string
 	SetReplicas    func(obj T, n int32)
+	// Missing says why an object has no replicas to read; nil where all have. A write that gives it some stands.
+	Missing func(obj T) error
 	// SpecPath is the path of the replicas in the parent, for field ownership: "spec.replicas".
 	SpecPath string
 }

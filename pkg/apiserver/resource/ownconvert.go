@@ -3,6 +3,7 @@ package resource
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,8 +20,8 @@ func (c ownConvertor) Convert(_, _, _ any) error {
 // ConvertToVersion gives an object of any of the kind's versions another of them. What apply has merged comes
 // without a Go type.
 func (c ownConvertor) ConvertToVersion(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
-	if _, custom := c.s.New().(*unstructured.Unstructured); custom {
-		return in, nil
+	if c.s.Converts() {
+		return c.version(in, target)
 	}
 	to, known := c.target(target)
 	if !known {
@@ -45,6 +46,19 @@ func (c ownConvertor) ConvertToVersion(in runtime.Object, target runtime.GroupVe
 	}
 	out.GetObjectKind().SetGroupVersionKind(to)
 	return out, nil
+}
+
+// version gives a custom object another of its kind's versions.
+func (c ownConvertor) version(in runtime.Object, target runtime.GroupVersioner) (runtime.Object, error) {
+	to, ok := target.KindForGroupVersionKinds([]schema.GroupVersionKind{in.GetObjectKind().GroupVersionKind()})
+	obj, is := in.(Object)
+	if !ok || !is || !slices.Contains(c.s.Stored.KnownVersions, to.Version) {
+		return nil, runtime.NewNotRegisteredErrForTarget("pkg/apiserver/resource", reflect.TypeOf(in), target)
+	}
+	if to == in.GetObjectKind().GroupVersionKind() {
+		return in, nil
+	}
+	return c.s.Stored.Convert(obj, to.Version)
 }
 
 // target finds the kind's version that is asked for.

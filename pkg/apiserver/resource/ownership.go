@@ -58,6 +58,9 @@ func (s *Store) manager(kind schema.GroupVersionKind, subresource string) (*mana
 	}
 	return s.managers.get(managerKey{kind, subresource}, func() (*managedfields.FieldManager, error) {
 		own := ownConvertor{s}
+		if s.Converts() {
+			return managedfields.NewDefaultCRDFieldManager(s.managers.types, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
+		}
 		return managedfields.NewDefaultFieldManager(doorTypes{s.managers.types, kind}, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
 	})
 }

@@ -35,7 +35,7 @@ func NewRegistry(etcd storage.Interface, cache *watchcache.Cache, c clock.Passiv
 	return &Registry{etcd: etcd, cache: cache, clock: c, sets: ownership.NewSets(), stores: map[schema.GroupResource]*Store{}}
 }
 
-// Add makes a store for a resource. types knows the schemas for field ownership.
+// Add makes a store for a resource, in the place of one of its name. types knows the schemas for field ownership.
 func (g *Registry) Add(r *Resource, types managedfields.TypeConverter) *Store {
 	s := newStore(r, g.etcd, g.cache, g.clock)
 	s.managers.types, s.managers.sets, s.managers.own = types, g.sets, typeOf(types, r)
@@ -43,6 +43,17 @@ func (g *Registry) Add(r *Resource, types managedfields.TypeConverter) *Store {
 	defer g.mu.Unlock()
 	g.stores[s.GroupResource()] = s
 	return s
+}
+
+// Remove forgets a resource. Its objects stay in etcd.
+func (g *Registry) Remove(r schema.GroupResource) {
+	g.mu.Lock()
+	s := g.stores[r]
+	delete(g.stores, r)
+	g.mu.Unlock()
+	if s != nil {
+		g.cache.Remove(s.prefix)
+	}
 }
 
 // Store finds a resource's store, nil where there is none.
@@ -73,7 +84,7 @@ func (g *Registry) Get(_ context.Context, r schema.GroupResource, namespace, nam
 	if !ok {
 		return nil, apierrors.NewNotFound(r, name)
 	}
-	return e.Object()
+	return s.Object(e)
 }
 
 // List implements Reader.
@@ -84,7 +95,7 @@ func (g *Registry) List(_ context.Context, r schema.GroupResource, namespace str
 	}
 	var out []Object
 	s.Cached.Snapshot().Ascend(s.KeyPrefix(namespace), "", func(e *watchcache.Entry) bool {
-		if o, err := e.Object(); err == nil {
+		if o, err := s.Object(e); err == nil {
 			out = append(out, o)
 		}
 		return true
@@ -119,7 +130,7 @@ func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan
 		there := map[string]bool{}
 		snapshot.Ascend("", "", func(e *watchcache.Entry) bool {
 			there[e.Key()] = true
-			tell(known, e, false, f)
+			s.tell(known, e, false, f)
 			return true
 		})
 		for key, old := range known {
@@ -138,14 +149,14 @@ func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan
 				break
 			}
 			for _, e := range events {
-				tell(known, e.Entry, e.Type == watchcache.Deleted, f)
+				s.tell(known, e.Entry, e.Type == watchcache.Deleted, f)
 			}
 		}
 		w.Close()
 	}
 }
 
-func tell(known map[string]Object, e *watchcache.Entry, deleted bool, f func(obj, old Object)) {
+func (s *Store) tell(known map[string]Object, e *watchcache.Entry, deleted bool, f func(obj, old Object)) {
 	old := known[e.Key()]
 	if deleted {
 		delete(known, e.Key())
@@ -154,7 +165,7 @@ func tell(known map[string]Object, e *watchcache.Entry, deleted bool, f func(obj
 		}
 		return
 	}
-	o, err := e.Object()
+	o, err := s.Object(e)
 	if err != nil || old != nil && old.GetResourceVersion() == o.GetResourceVersion() {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
@@ -33,6 +34,7 @@ type Store struct {
 	clock    clock.PassiveClock
 	prefix   string
 	managers managers
+	second   bool // serves another version than the one that the cache holds what is written in
 }
 
 // newStore binds a resource to its keys.
@@ -43,6 +45,55 @@ func newStore(r *Resource, etcd storage.Interface, cache *watchcache.Cache, c cl
 		Resource: r, codec: codec, etcd: etcd, clock: c, Cache: cache, prefix: prefix,
 		Cached: cache.Add(cacheKind(r, codec, prefix)),
 	}
+}
+
+// Version serves another version of the same stored objects, by rules of its own.
+func (s *Store) Version(r *Resource, types managedfields.TypeConverter) *Store {
+	v := &Store{
+		Resource: r, Cached: s.Cached, Cache: s.Cache, codec: NewCodec(r), etcd: s.etcd, clock: s.clock, prefix: s.prefix, second: true,
+	}
+	v.managers.types = types
+	return v
+}
+
+// Object gives an entry's object in the store's own version. It is shared: copy before changing it.
+func (s *Store) Object(e *watchcache.Entry) (Object, error) {
+	o, err := e.Object()
+	if err != nil || s.isOwn(o) {
+		return o, err
+	}
+	v, err := e.Derived(versionKey(s.Kind.Version), func() (any, error) { return s.own(o) })
+	if err != nil {
+		return nil, err
+	}
+	return v.(Object), nil
+}
+
+// Converts says whether the cache may hold objects in another version than the store's own.
+func (s *Store) Converts() bool { return s.Stored != nil && s.Stored.Convert != nil }
+
+// isOwn says whether an object of the cache has the store's own version.
+func (s *Store) isOwn(o Object) bool {
+	return !s.Converts() || o.GetObjectKind().GroupVersionKind().Version == s.Kind.Version
+}
+
+// versionKey is an object of the cache in another version than its own.
+type versionKey string
+
+// IsKeptOwn says whether an entry's object has the store's own version.
+func (s *Store) IsKeptOwn(e *watchcache.Entry) bool {
+	if !s.Converts() {
+		return true
+	}
+	o, err := e.Object()
+	return err == nil && s.isOwn(o)
+}
+
+func (s *Store) own(o Object) (Object, error) {
+	if s.isOwn(o) {
+		return o, nil
+	}
+	return s.Stored.Convert(o, s.Kind.Version)
 }
 
 // GroupResource names the resource in errors.
@@ -117,14 +168,18 @@ func (s *Store) decode(kv storage.KeyValue) (Object, error) {
 	if err != nil {
 		return nil, apierrors.NewInternalError(fmt.Errorf("decoding %s: %w", kv.Key, err))
 	}
-	return o, nil
+	own, err := s.own(o)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return own, nil
 }
 
 // current is the object as a write's starting point: from the cache, or from etcd where live is asked for.
 func (s *Store) current(ctx context.Context, key, name string, live bool) (Object, error) {
 	if !live {
 		if e, ok := s.Cached.Get(key); ok {
-			o, err := e.Object()
+			o, err := s.Object(e)
 			if err == nil {
 				return o.DeepCopyObject().(Object), nil
 			}
@@ -140,7 +195,9 @@ func (s *Store) current(ctx context.Context, key, name string, live bool) (Objec
 // stored hands what was just written to the cache and answers it with its resourceVersion.
 func (s *Store) stored(key string, revision int64, o Object) Object {
 	o.SetResourceVersion(strconv.FormatInt(revision, 10))
-	s.Cache.Wrote(key, revision, o)
+	if !s.second {
+		s.Cache.Wrote(key, revision, o)
+	}
 	return o
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/admissionregistration"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/apiextensions"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/authentication"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/batch"
@@ -90,6 +91,8 @@ func All(d Deps) []*resource.Resource {
 
 		networking.IPAddress(),
 		networking.ServiceCIDR(),
+
+		apiextensions.CustomResourceDefinition(d.Clock),
 
 		certificates.SigningRequest(d.Clock),
 

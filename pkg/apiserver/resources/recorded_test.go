@@ -19,12 +19,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/client-go/kubernetes/scheme"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource/resourcetest"
 )
@@ -132,7 +133,7 @@ func TestCreationsAreRefusedAsRecorded(t *testing.T) {
 		for _, want := range all[pathOf(r)] {
 			t.Run(r.Plural+"/"+want.file, func(t *testing.T) {
 				obj := r.New()
-				if err := runtime.DecodeInto(scheme.Codecs.UniversalDeserializer(), []byte(named(string(want.body))), obj); err != nil {
+				if err := runtime.DecodeInto(serializer.NewCodecFactory(kinds.Scheme()).UniversalDeserializer(), []byte(named(string(want.body))), obj); err != nil {
 					t.Fatal(err)
 				}
 				ctx := context.Background()
@@ -188,8 +189,10 @@ func refusal(t *testing.T, err error) []string {
 	return out
 }
 
-// named fills in the name of the namespace, and the UID of the object.
-func named(text string) string { return strings.NewReplacer("$ns", "ns", "<uid>", "uid").Replace(text) }
+// named fills in the names that every replay makes up, and the UID of the object.
+func named(text string) string {
+	return strings.NewReplacer("$ns", "ns", "$id", "id", "<uid>", "uid").Replace(text)
+}
 
 func sorted(list []string) []string {
 	out := append([]string(nil), list...)

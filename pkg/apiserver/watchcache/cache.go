@@ -81,11 +81,13 @@ func New(cfg Config) *Cache {
 	}
 }
 
-// Add makes a store for a kind. Objects that were seen already are in it.
+// Add makes a store for a kind. Objects that were seen already are in it. Where there is a store for the prefix
+// it takes the kind over: its objects are decoded anew, and its watchers get ErrExpired.
 func (c *Cache) Add(k Kind) *Store {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s := c.stores[k.Prefix]; s != nil {
+		s.remake(k)
 		return s
 	}
 	s := newStore(c, k)
@@ -101,15 +103,20 @@ func (c *Cache) Add(k Kind) *Store {
 	return s
 }
 
-// Remove ends a kind's store: its watchers get ErrExpired.
+// Remove ends a kind's store: its watchers get ErrExpired. Its objects are kept for a kind that may come.
 func (c *Cache) Remove(prefix string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	s := c.stores[prefix]
-	delete(c.stores, prefix)
-	c.mu.Unlock()
-	if s != nil {
-		s.expire()
+	if s == nil {
+		return
 	}
+	delete(c.stores, prefix)
+	s.Snapshot().Ascend("", "", func(e *Entry) bool {
+		c.orphans[e.key] = storage.KeyValue{Key: e.key, Value: e.value, ModRevision: e.revision}
+		return true
+	})
+	s.expire()
 }
 
 // Synced is closed once the whole of etcd has been read.

@@ -13,7 +13,7 @@ import (
 // Store holds one resource.
 type Store struct {
 	cache *Cache
-	kind  Kind
+	kind  *Kind // replaced as a whole, under the cache's lock and mu
 
 	mu       sync.Mutex
 	tree     *btree.BTreeG[*Entry]
@@ -31,7 +31,7 @@ func byKey(a, b *Entry) bool { return a.key < b.key }
 func newTree() *btree.BTreeG[*Entry] { return btree.NewG(32, byKey) }
 
 func newStore(c *Cache, k Kind) *Store {
-	s := &Store{cache: c, kind: k, tree: newTree(), indexes: map[string]map[string]*btree.BTreeG[*Entry]{}, main: newLog(c.cfg.Window), sub: map[string]*log{}}
+	s := &Store{cache: c, kind: &k, tree: newTree(), indexes: map[string]map[string]*btree.BTreeG[*Entry]{}, main: newLog(c.cfg.Window), sub: map[string]*log{}}
 	for _, f := range k.Indexed {
 		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
 	}
@@ -41,19 +41,23 @@ func newStore(c *Cache, k Kind) *Store {
 // entry makes an entry of a stored value. What cannot be decoded is kept with its bytes alone, so that it
 // can be seen and removed.
 func (s *Store) entry(kv storage.KeyValue) *Entry {
-	e := &Entry{kind: &s.kind, key: kv.Key, revision: kv.ModRevision, value: kv.Value}
+	return s.entryOf(s.kind, kv)
+}
+
+func (s *Store) entryOf(kind *Kind, kv storage.KeyValue) *Entry {
+	e := &Entry{kind: kind, key: kv.Key, revision: kv.ModRevision, value: kv.Value}
 	o := s.cache.hint(kv.Key, kv.ModRevision)
 	if o == nil {
 		var err error
-		if o, err = s.kind.Decode(kv.Value, kv.ModRevision); err != nil {
+		if o, err = kind.Decode(kv.Value, kv.ModRevision); err != nil {
 			s.cache.cfg.Log.Error(err, "A stored object cannot be decoded", "key", kv.Key)
 			return e
 		}
 	}
 	e.object.Store(&o)
 	e.labels = o.GetLabels()
-	if s.kind.Fields != nil {
-		e.fields = s.kind.Fields(o)
+	if kind.Fields != nil {
+		e.fields = kind.Fields(o)
 	}
 	return e
 }
@@ -64,6 +68,23 @@ func (s *Store) load(kv storage.KeyValue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(e)
+}
+
+// remake reads everything that is known as another kind; watchers must begin again.
+func (s *Store) remake(k Kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.tree
+	s.kind, s.tree, s.snapshot, s.floor = &k, newTree(), nil, s.revision
+	s.indexes = map[string]map[string]*btree.BTreeG[*Entry]{}
+	for _, f := range k.Indexed {
+		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
+	}
+	known.Ascend(func(e *Entry) bool {
+		s.put(s.entry(storage.KeyValue{Key: e.key, Value: e.value, ModRevision: e.revision}))
+		return true
+	})
+	s.expireLogs()
 }
 
 // replace takes over everything as it was read anew at a revision; watchers must begin again. Readers see
@@ -221,14 +242,15 @@ func (s *Store) SnapshotAt(ctx context.Context, revision int64) (*Snapshot, erro
 		s.mu.Unlock()
 		return &Snapshot{tree: tree, revision: revision}, nil
 	}
+	kind := s.kind
 	s.mu.Unlock()
-	page, err := s.cache.cfg.Store.List(ctx, s.kind.Prefix, revision, 0, "")
+	page, err := s.cache.cfg.Store.List(ctx, kind.Prefix, revision, 0, "")
 	if err != nil {
 		return nil, expired(err)
 	}
 	tree := newTree()
 	for _, kv := range page.Items {
-		tree.ReplaceOrInsert(s.entry(kv))
+		tree.ReplaceOrInsert(s.entryOf(kind, kv))
 	}
 	return &Snapshot{tree: tree, revision: revision}, nil
 }

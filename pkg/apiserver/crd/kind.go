@@ -1,0 +1,124 @@
+// Package crd serves custom resources: it follows the definitions, makes of each a resource like the built-in ones,
+// and keeps the definitions' status. Schemas, rules and types are read when an object first needs them, so that a
+// definition without objects costs little.
+package crd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/crdschema"
+)
+
+// kind is what a definition defines, with all its versions.
+type kind struct {
+	crd      *apiextensionsv1.CustomResourceDefinition
+	versions map[string]*version
+	convert  converter
+}
+
+// version is one version of a kind.
+type version struct {
+	*apiextensionsv1.CustomResourceDefinitionVersion
+	gvk schema.GroupVersionKind
+
+	structural func() (*structural.Structural, error)
+	validator  func() (*crdschema.Validator, error)
+	status     func() (*crdschema.Validator, error) // of the part under status; nil where nothing is said about it
+	rules      func() (*cel.Validator, error)
+}
+
+func newKind(crd *apiextensionsv1.CustomResourceDefinition, dial Dialer) *kind {
+	k := &kind{crd: crd, versions: map[string]*version{}, convert: converter{crd: crd, dial: dial}}
+	for i := range crd.Spec.Versions {
+		v := &crd.Spec.Versions[i]
+		k.versions[v.Name] = newVersion(v, schema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Status.AcceptedNames.Kind})
+	}
+	return k
+}
+
+func newVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, gvk schema.GroupVersionKind) *version {
+	out := &version{CustomResourceDefinitionVersion: v, gvk: gvk}
+	properties := func() (*apiextensions.JSONSchemaProps, error) { return crdschema.Properties(v.Schema) }
+	out.structural = sync.OnceValues(func() (*structural.Structural, error) {
+		p, err := properties()
+		if err != nil || p == nil {
+			return nil, err
+		}
+		return crdschema.Structural(p)
+	})
+	out.validator = sync.OnceValues(func() (*crdschema.Validator, error) {
+		p, err := properties()
+		if err != nil {
+			return nil, err
+		}
+		return crdschema.NewValidator(p)
+	})
+	out.status = sync.OnceValues(func() (*crdschema.Validator, error) {
+		p, err := properties()
+		if err != nil || p == nil {
+			return nil, err
+		}
+		status, ok := p.Properties["status"]
+		if !ok {
+			return nil, nil
+		}
+		return crdschema.NewValidator(&status)
+	})
+	out.rules = sync.OnceValues(func() (*cel.Validator, error) {
+		s, err := out.structural()
+		if err != nil {
+			return nil, err
+		}
+		return cel.NewValidator(s, true, crdschema.CallCost), nil
+	})
+	return out
+}
+
+// hasStatus says whether status is a subresource.
+func (v *version) hasStatus() bool { return v.Subresources != nil && v.Subresources.Status != nil }
+
+// scale is how the scale subresource maps, nil where there is none.
+func (v *version) scale() *apiextensionsv1.CustomResourceSubresourceScale {
+	if v.Subresources == nil {
+		return nil
+	}
+	return v.Subresources.Scale
+}
+
+// stored is the version in which objects are written to etcd.
+func (k *kind) stored() *version {
+	for _, v := range k.versions {
+		if v.Storage {
+			return v
+		}
+	}
+	return nil // no valid definition
+}
+
+// of finds the version that an apiVersion names.
+func (k *kind) of(apiVersion string) (*version, error) {
+	group, name, _ := strings.Cut(apiVersion, "/")
+	if v := k.versions[name]; v != nil && group == k.crd.Spec.Group {
+		return v, nil
+	}
+	return nil, fmt.Errorf("request to convert CR from an invalid group/version: %s", apiVersion)
+}
+
+// names are those of all versions.
+func (k *kind) names() []string {
+	out := make([]string, 0, len(k.versions))
+	for name := range k.versions {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}

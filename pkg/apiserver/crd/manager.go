@@ -1,0 +1,178 @@
+package crd
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-logr/logr"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/apiextensions"
+)
+
+// Config is what a Manager works with.
+type Config struct {
+	Access resource.Access
+	// Serve serves a resource, in the place of one of its name; Withdraw ends that. Changed tells that what is
+	// described of served ones is other than before.
+	Serve    func(r *resource.Resource)
+	Withdraw func(r *resource.Resource)
+	Changed  func()
+	Dial     Dialer
+	Clock    clock.WithTicker
+	Log      logr.Logger
+}
+
+// Manager follows the definitions.
+type Manager struct {
+	cfg Config
+
+	mu     sync.Mutex
+	known  map[string]*apiextensionsv1.CustomResourceDefinition // as last seen or written
+	served map[string]*serving
+}
+
+// serving is a definition whose resource is served.
+type serving struct {
+	spec     *apiextensionsv1.CustomResourceDefinitionSpec
+	names    *apiextensionsv1.CustomResourceDefinitionNames
+	resource *resource.Resource
+	ending   atomic.Bool
+	cleaning atomic.Bool
+}
+
+// Start serves what is established, and then follows until ctx ends.
+func Start(ctx context.Context, cfg Config) error {
+	m := &Manager{cfg: cfg, known: map[string]*apiextensionsv1.CustomResourceDefinition{}, served: map[string]*serving{}}
+	list, err := cfg.Access.List(ctx, apiextensions.Definitions, "")
+	if err != nil {
+		return fmt.Errorf("reading the definitions of custom resources: %w", err)
+	}
+	for _, o := range list {
+		if crd, ok := o.(*apiextensionsv1.CustomResourceDefinition); ok {
+			m.remember(crd)
+			if apiextensions.IsTrue(crd, apiextensionsv1.Established) {
+				m.serve(crd)
+			}
+		}
+	}
+	_, err = cfg.Access.Follow(ctx, apiextensions.Definitions, func(obj, old resource.Object) {
+		if obj == nil {
+			m.gone(ctx, old.GetName())
+			return
+		}
+		if crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition); ok {
+			m.sync(ctx, crd)
+		}
+	})
+	return err
+}
+
+// remember keeps the newest state of a definition, and answers it.
+func (m *Manager) remember(crd *apiextensionsv1.CustomResourceDefinition) *apiextensionsv1.CustomResourceDefinition {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known := m.known[crd.Name]; known != nil && known.UID == crd.UID && revision(known) > revision(crd) {
+		return known
+	}
+	m.known[crd.Name] = crd
+	return crd
+}
+
+func revision(crd *apiextensionsv1.CustomResourceDefinition) int64 {
+	n, _ := strconv.ParseInt(crd.ResourceVersion, 10, 64) // the server's own
+	return n
+}
+
+// sync brings a definition one step on: its names are accepted, its resource is served, its status says so, and a
+// definition on its way out loses its objects.
+func (m *Manager) sync(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition) {
+	crd = m.remember(crd)
+	settled := crd.DeepCopy()
+	m.settle(settled)
+	if apiextensions.IsTrue(settled, apiextensionsv1.Established) {
+		m.serve(settled) // first, so that who sees the condition finds the resource
+	}
+	if !equality.Semantic.DeepEqual(settled.Status, crd.Status) {
+		out, err := m.cfg.Access.Update(ctx, apiextensions.Definitions, "status", "", crd.Name, func(o resource.Object) error {
+			m.settle(o.(*apiextensionsv1.CustomResourceDefinition))
+			return nil
+		})
+		if err != nil {
+			if !apierrors.IsNotFound(err) && ctx.Err() == nil {
+				m.cfg.Log.Error(err, "Writing the status of a definition", "definition", crd.Name)
+			}
+			return
+		}
+		written := m.remember(out.(*apiextensionsv1.CustomResourceDefinition))
+		if !equality.Semantic.DeepEqual(written.Status.AcceptedNames, crd.Status.AcceptedNames) {
+			m.othersOf(ctx, written)
+		}
+		crd = written
+	}
+	if crd.DeletionTimestamp != nil {
+		m.clean(ctx, crd)
+	}
+}
+
+// gone no longer serves a definition, and gives its names to those that wait for them.
+func (m *Manager) gone(ctx context.Context, name string) {
+	m.mu.Lock()
+	crd, s := m.known[name], m.served[name]
+	delete(m.known, name)
+	delete(m.served, name)
+	m.mu.Unlock()
+	if s != nil {
+		m.cfg.Withdraw(s.resource)
+	}
+	if crd != nil {
+		m.othersOf(ctx, crd)
+	}
+}
+
+// othersOf looks again at the definitions of a group that wait for names.
+func (m *Manager) othersOf(ctx context.Context, crd *apiextensionsv1.CustomResourceDefinition) {
+	m.mu.Lock()
+	var waiting []*apiextensionsv1.CustomResourceDefinition
+	for name, other := range m.known {
+		if name != crd.Name && other.Spec.Group == crd.Spec.Group && !apiextensions.IsTrue(other, apiextensionsv1.NamesAccepted) {
+			waiting = append(waiting, other)
+		}
+	}
+	m.mu.Unlock()
+	for _, other := range waiting {
+		m.sync(ctx, other)
+	}
+}
+
+// serve serves a definition's resource, anew where what it defines has changed.
+func (m *Manager) serve(crd *apiextensionsv1.CustomResourceDefinition) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ending := apiextensions.IsTrue(crd, apiextensionsv1.Terminating)
+	if s := m.served[crd.Name]; s != nil && equality.Semantic.DeepEqual(*s.spec, crd.Spec) && equality.Semantic.DeepEqual(*s.names, crd.Status.AcceptedNames) {
+		if s.ending.Swap(ending) != ending {
+			m.cfg.Changed()
+		}
+		return
+	}
+	k := newKind(crd, m.cfg.Dial)
+	if k.stored() == nil || crd.Status.AcceptedNames.Plural == "" {
+		return // validation lets none in
+	}
+	s := &serving{spec: &crd.Spec, names: &crd.Status.AcceptedNames}
+	s.ending.Store(ending)
+	s.resource = k.resource(s.ending.Load)
+	m.served[crd.Name] = s
+	m.cfg.Serve(s.resource)
+}
+
+func (m *Manager) now() metav1.Time { return metav1.NewTime(m.cfg.Clock.Now()).Rfc3339Copy() }
