@@ -26,6 +26,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/advertise"
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
+	"github.com/sampan-project/sampan/pkg/apiserver/authz"
 	"github.com/sampan-project/sampan/pkg/apiserver/bootstrapobjects"
 	"github.com/sampan-project/sampan/pkg/apiserver/discovery"
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
@@ -209,7 +210,7 @@ func (s *Server) assemble(ctx context.Context) error {
 			s.endpoint.Add(endpoint.NewServed(store, &r.Views[i], s.clock))
 		}
 	}
-	tokens := &serviceaccount.Requests{}
+	tokens, permission := &serviceaccount.Requests{}, &authz.Later{}
 	add(allocation.NodePorts())
 	add(advertise.Leases())
 	streams, err := s.streams()
@@ -217,7 +218,7 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	for _, r := range resources.All(resources.Deps{
-		Access: s.registry, Clock: s.clock, Allocator: s.allocator, EventTTL: s.cfg.EventTTL, Tokens: tokens,
+		Access: s.registry, Clock: s.clock, Allocator: s.allocator, EventTTL: s.cfg.EventTTL, Tokens: tokens, Authorizer: permission,
 		PodStreams: streams.Pods(), NodeStreams: streams.Nodes(), ServiceStreams: streams.Services(),
 	}) {
 		add(r)
@@ -239,6 +240,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	permission.Authorizer = s.guard.Authz
 	for _, r := range s.guard.Resources() {
 		add(r)
 	}

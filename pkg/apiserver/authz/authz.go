@@ -36,3 +36,6 @@ type Rules struct {
 type RuleResolver interface {
 	RulesFor(ctx context.Context, user *request.User, namespace string) Rules
 }
+
+// Later is an Authorizer that is known before it is made. It must be bound before the first request.
+type Later struct{ Authorizer }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
+	"github.com/sampan-project/sampan/pkg/apiserver/authz"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/admissionregistration"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apiextensions"
@@ -17,6 +18,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/certificates"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/coordination"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/core"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/devices"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/discovery"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/flowcontrol"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/networking"
@@ -43,6 +45,9 @@ type Deps struct {
 	Allocator *allocation.Allocator
 	// EventTTL is how long events are kept.
 	EventTTL time.Duration
+	// Authorizer says who may write the parts of an object that need a right of their own. Like Access it is used
+	// only to answer.
+	Authorizer authz.Authorizer
 	// Tokens answers requests for tokens of service accounts. Like Access it is used only to answer.
 	Tokens *serviceaccount.Requests
 }
@@ -106,6 +111,11 @@ func All(d Deps) []*resource.Resource {
 		rbac.ClusterRoleBinding(),
 		rbac.Role(),
 		rbac.RoleBinding(),
+
+		devices.DeviceClass(),
+		devices.ResourceClaim(d.Access, d.Authorizer),
+		devices.ResourceClaimTemplate(d.Access),
+		devices.ResourceSlice(d.Clock),
 
 		scheduling.PriorityClass(),
 

@@ -353,7 +353,7 @@ func ephemeralVolume(path *field.Path, v *corev1.EphemeralVolumeSource, name str
 	if meta != nil && meta.Name != "" && name != "" {
 		faults = append(faults, invalid(path.Root().Child("spec", "volumes"), meta.Name+"-"+name, longClaimName(meta.Name+"-"+name))...)
 	}
-	faults = append(faults, claimTemplateMeta(at.Child("metadata"), &v.VolumeClaimTemplate.ObjectMeta)...)
+	faults = append(faults, TemplateMeta(at.Child("metadata"), &v.VolumeClaimTemplate.ObjectMeta)...)
 	return append(faults, ClaimSpec(at.Child("spec"), &v.VolumeClaimTemplate.Spec, ClaimOptions{})...)
 }
 
@@ -364,8 +364,8 @@ func longClaimName(name string) []string {
 	return []string{fmt.Sprintf("PVC name %q: %s", name, utilvalidation.MaxLenError(utilvalidation.DNS1123SubdomainMaxLength))}
 }
 
-// claimTemplateMeta lets labels and annotations be given to claims that are made from a template.
-func claimTemplateMeta(path *field.Path, meta *metav1.ObjectMeta) field.ErrorList {
+// TemplateMeta lets labels and annotations be given to claims that are made from a template, and nothing else.
+func TemplateMeta(path *field.Path, meta *metav1.ObjectMeta) field.ErrorList {
 	faults := apivalidation.ValidateAnnotations(meta.Annotations, path.Child("annotations"))
 	faults = append(faults, metav1validation.ValidateLabels(meta.Labels, path.Child("labels"))...)
 	forbid := func(name string, found bool) {
