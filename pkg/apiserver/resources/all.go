@@ -14,6 +14,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apiextensions"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/authentication"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/autoscaling"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/batch"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/certificates"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/coordination"
@@ -85,6 +86,8 @@ func All(d Deps) []*resource.Resource {
 		apps.Deployment(),
 		apps.ReplicaSet(),
 		apps.StatefulSet(),
+
+		autoscaling.HorizontalPodAutoscaler(),
 
 		batch.CronJob(),
 		batch.Job(),
