@@ -83,7 +83,8 @@ func (s *Store) view(kind schema.GroupVersionKind) *View[Object] {
 	return nil
 }
 
-// resetFields are what a write of a subresource cannot own because its Prepare resets it.
+// resetFields are what a write of a subresource cannot own because its Prepare resets it, and what it does not
+// take from those who own it in another version.
 func (s *Store) resetFields(kind schema.GroupVersionKind, subresource string) map[fieldpath.APIVersion]fieldpath.Filter {
 	paths := s.Reset
 	for _, sub := range s.Subresources {
@@ -98,9 +99,15 @@ func (s *Store) resetFields(kind schema.GroupVersionKind, subresource string) ma
 	for _, p := range paths {
 		set.Insert(fieldpath.MakePathOrDie(parts(p)...))
 	}
-	return map[fieldpath.APIVersion]fieldpath.Filter{
-		fieldpath.APIVersion(kind.GroupVersion().String()): fieldpath.NewExcludeSetFilter(set),
+	filter := fieldpath.NewExcludeSetFilter(set)
+	all := map[fieldpath.APIVersion]fieldpath.Filter{
+		fieldpath.APIVersion(kind.GroupVersion().String()):   filter,
+		fieldpath.APIVersion(s.Kind.GroupVersion().String()): filter,
 	}
+	for i := range s.Views {
+		all[fieldpath.APIVersion(s.Views[i].Kind.GroupVersion().String())] = filter
+	}
+	return all
 }
 
 func parts(path string) (out []any) {
