@@ -39,12 +39,14 @@ type Attributes struct {
 	// Forms are the other versions in which the resource is served, the one that was asked for among them where
 	// Object is in another.
 	Forms []Form
+	// Default fills in what a rule that has replaced Object may have left out; nil for nothing.
+	Default func(runtime.Object)
 	// Passes says how often the rules have been at the object; nil outside of Chain.Admit.
 	Passes *Passes
 }
 
-// Plugin declares one admission rule. A nil function has nothing to say. Admit may change a.Object in
-// place; Validate must not. An error that is an apierrors.APIStatus is answered as it is; use Forbidden
+// Plugin declares one admission rule. A nil function has nothing to say. Admit may change a.Object, in
+// place or by another; Validate must not. An error that is an apierrors.APIStatus is answered as it is; use Forbidden
 // for the usual one.
 type Plugin struct {
 	Name     string // upstream's, as in --enable-admission-plugins

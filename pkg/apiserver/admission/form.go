@@ -30,19 +30,15 @@ func (a *Attributes) In(kind schema.GroupVersionKind, obj runtime.Object) (runti
 		return nil, nil
 	}
 	for _, f := range a.Forms {
-		if f.Kind == kind && f.To != nil {
+		if f.Kind == kind {
+			if f.To == nil {
+				return obj, nil
+			}
 			return f.To(obj)
 		}
 	}
-	if have := obj.GetObjectKind().GroupVersionKind(); !have.Empty() && have != kind && len(a.Forms) > 0 {
-		for _, f := range a.Forms {
-			if f.Kind == kind {
-				return obj, nil
-			}
-		}
-		if kind != a.Kind {
-			return nil, fmt.Errorf("%s cannot be converted to %s", have, kind)
-		}
+	if kind != a.Kind {
+		return nil, fmt.Errorf("a %s cannot be given as %s", a.Kind, kind)
 	}
 	return obj, nil
 }

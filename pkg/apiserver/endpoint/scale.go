@@ -87,6 +87,9 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		if err := chain.Validate(ctx, a); err != nil {
 			return nil, err
 		}
+		if admitted, is := a.Object.(*autoscalingv1.Scale); is {
+			after = admitted
+		}
 		part.SetReplicas(old, after.Spec.Replicas)
 		old.SetManagedFields(after.ManagedFields)
 		old.SetResourceVersion(after.ResourceVersion)

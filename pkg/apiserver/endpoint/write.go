@@ -56,11 +56,13 @@ func managerOf(given string, r *http.Request) string {
 
 // writeOf begins a write.
 func (s *Served) writeOf(r *http.Request, info *request.Info, chain admission.Chain, dryRun []string, manager string, opts runtime.Object) *resource.Write {
-	return &resource.Write{
+	w := &resource.Write{
 		Namespace: info.Namespace, Name: info.Name, Subresource: info.Subresource, DryRun: len(dryRun) > 0, Options: opts,
 		Manager: manager, Admission: chain,
 		Attributes: admission.Attributes{Kind: s.Kind, Resource: s.GVR(), User: request.UserFrom(r.Context())},
 	}
+	s.Describe(&w.Attributes)
+	return w
 }
 
 // body reads and decodes a request's object into the stored version.
@@ -439,6 +441,7 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 		fail(w, r, err)
 		return
 	}
+	body = a.Object
 	if sub.Create.Validate != nil {
 		if errs := sub.Create.Validate(r.Context(), info.Name, body); len(errs) > 0 {
 			fail(w, r, apierrors.NewInvalid(sub.Kind.GroupKind(), info.Name, errs))
@@ -506,7 +509,7 @@ func (s *Served) connect(w http.ResponseWriter, r *http.Request, info *request.I
 		fail(w, r, err)
 		return
 	}
-	h, err := sub.Connect.Handler(r.Context(), info.Namespace, info.Name, info.Rest, opts)
+	h, err := sub.Connect.Handler(r.Context(), info.Namespace, info.Name, info.Rest, a.Object)
 	if err != nil {
 		fail(w, r, err)
 		return

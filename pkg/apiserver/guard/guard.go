@@ -75,9 +75,10 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	if g.Authz, err = chain.New(ctx, chain.Config{Modes: cfg.Modes, Reader: cfg.Access, NodeRules: rules}); err != nil {
 		return nil, err
 	}
-	g.Admission, err = plugins.New(plugins.Config{
+	g.Admission, err = plugins.New(ctx, plugins.Config{
 		Enable: cfg.EnablePlugins, Disable: cfg.DisablePlugins, Access: cfg.Access, Authorizer: g.Authz, Roles: g.Authz.Roles,
 		NotReadySeconds: cfg.NotReadySeconds, UnreachableSeconds: cfg.UnreachableSeconds, Now: cfg.Now,
+		Log: cfg.Log.WithName("admission"),
 	})
 	if err != nil {
 		return nil, err

@@ -35,6 +35,7 @@ type Store struct {
 	prefix   string
 	managers managers
 	second   bool // serves another version than the one that the cache holds what is written in
+	forms    []admission.Form
 }
 
 // newStore binds a resource to its keys.
@@ -42,7 +43,7 @@ func newStore(r *Resource, etcd storage.Interface, cache *watchcache.Cache, c cl
 	codec := NewCodec(r)
 	prefix := Root + r.Prefix + "/"
 	return &Store{
-		Resource: r, codec: codec, etcd: etcd, clock: c, Cache: cache, prefix: prefix,
+		Resource: r, codec: codec, etcd: etcd, clock: c, Cache: cache, prefix: prefix, forms: formsOf(r),
 		Cached: cache.Add(cacheKind(r, codec, prefix)),
 	}
 }
@@ -50,7 +51,7 @@ func newStore(r *Resource, etcd storage.Interface, cache *watchcache.Cache, c cl
 // Version serves another version of the same stored objects, by rules of its own.
 func (s *Store) Version(r *Resource, types managedfields.TypeConverter) *Store {
 	v := &Store{
-		Resource: r, Cached: s.Cached, Cache: s.Cache, codec: NewCodec(r), etcd: s.etcd, clock: s.clock, prefix: s.prefix, second: true,
+		Resource: r, Cached: s.Cached, Cache: s.Cache, codec: NewCodec(r), etcd: s.etcd, clock: s.clock, prefix: s.prefix, second: true, forms: formsOf(r),
 	}
 	v.managers.types = types
 	return v

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
@@ -28,8 +29,11 @@ type Config struct {
 	// How long pods stay on a node that is not ready, or not reachable, in seconds; 0 stands for 300.
 	NotReadySeconds, UnreachableSeconds int64
 
+	Log logr.Logger
 	Now func() time.Time   // nil: time.Now
 	Rnd func(n int) string // random part of a name; nil: upstream's alphabet
+
+	ctx context.Context // what follows the cluster ends with it
 }
 
 func (cfg *Config) complete() {
@@ -50,7 +54,9 @@ func (cfg *Config) complete() {
 // New makes the chain of the rules that are on: those on by default, and those asked for, without those
 // that are switched off. The check against escalation through RBAC is no plugin that could be switched
 // off; it comes last, so that it sees what other rules have changed.
-func New(cfg Config) (admission.Chain, error) {
+// What follows the cluster ends with ctx.
+func New(ctx context.Context, cfg Config) (admission.Chain, error) {
+	cfg.ctx = ctx
 	cfg.complete()
 	if err := cfg.known(); err != nil {
 		return nil, err

@@ -48,9 +48,9 @@ var order = []entry{
 	{"JobValidation", true, nil},
 	{"PodResizeValidator", true, nil},
 	{"MutatingAdmissionPolicy", true, nil},
-	{"MutatingAdmissionWebhook", true, nil},
+	{"MutatingAdmissionWebhook", true, mutatingWebhooks},
 	{"ValidatingAdmissionPolicy", true, nil},
-	{"ValidatingAdmissionWebhook", true, nil},
+	{"ValidatingAdmissionWebhook", true, validatingWebhooks},
 	{"ResourceQuota", true, resourceQuota},
 	{"AlwaysDeny", false, alwaysDeny},
 }

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	podsecurityadmission "k8s.io/pod-security-admission/admission"
@@ -24,7 +26,7 @@ import (
 func podSecurity(cfg *Config) admission.Plugin {
 	checker, err := newPodSecurity(cfg)
 	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
-		if a.Operation != admission.Create && a.Operation != admission.Update {
+		if a.Operation != admission.Create && a.Operation != admission.Update || !holdsPods(a.GroupResource()) {
 			return nil
 		}
 		if err != nil {
@@ -34,14 +36,32 @@ func podSecurity(cfg *Config) admission.Plugin {
 		for _, w := range resp.Warnings {
 			request.Warn(ctx, w)
 		}
-		switch {
-		case resp.Allowed:
-			return nil
-		case resp.Result == nil:
-			return admission.Forbidden(a, errors.New("Not allowed by PodSecurity")) //nolint:staticcheck // upstream's words
+		for key, value := range resp.AuditAnnotations {
+			request.Annotate(ctx, api.AuditAnnotationPrefix+key, value)
 		}
-		return &apierrors.StatusError{ErrStatus: *resp.Result}
+		if resp.Allowed {
+			return nil
+		}
+		return notAllowed(a, resp.Result)
 	}}
+}
+
+// holdsPods says whether pods can be in such objects, or be judged by them.
+func holdsPods(r schema.GroupResource) bool {
+	return r == namespaces || podsecurityadmission.DefaultPodSpecExtractor{}.HasPodSpec(r)
+}
+
+// notAllowed is the usual refusal, in the library's words where it has some.
+func notAllowed(a *admission.Attributes, result *metav1.Status) error {
+	refusal := admission.Forbidden(a, errors.New("Not allowed by PodSecurity")) //nolint:staticcheck // upstream's words
+	var status *apierrors.StatusError
+	if result == nil || !errors.As(refusal, &status) {
+		return refusal
+	}
+	s := &status.ErrStatus
+	s.Message, s.Reason = cmp.Or(result.Message, s.Message), cmp.Or(result.Reason, s.Reason)
+	s.Details, s.Code = cmp.Or(result.Details, s.Details), cmp.Or(result.Code, s.Code)
+	return refusal
 }
 
 func newPodSecurity(cfg *Config) (*podsecurityadmission.Admission, error) {
