@@ -21,6 +21,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/controllers/podgc"
 	"github.com/sampan-project/sampan/pkg/controllers/replicaset"
 	"github.com/sampan-project/sampan/pkg/controllers/replicationcontroller"
+	"github.com/sampan-project/sampan/pkg/controllers/resourcequota"
 	"github.com/sampan-project/sampan/pkg/controllers/rootca"
 	"github.com/sampan-project/sampan/pkg/controllers/serviceaccount"
 	"github.com/sampan-project/sampan/pkg/controllers/tainteviction"
@@ -53,6 +54,7 @@ func All() []Descriptor {
 		{Name: "serviceaccount-controller", Alias: "serviceaccount", Account: "service-account-controller", New: newServiceAccount},
 		{Name: "root-ca-certificate-publisher-controller", Alias: "root-ca-cert-publisher", Account: "root-ca-cert-publisher", New: newRootCA},
 		{Name: "clusterrole-aggregation-controller", Alias: "clusterrole-aggregation", Account: "clusterrole-aggregation-controller", New: plain(clusterrole.New)},
+		{Name: "resourcequota-controller", Alias: "resourcequota", Account: "resourcequota-controller", New: newQuota},
 		{Name: "namespace-controller", Alias: "namespace", Account: "namespace-controller", New: sized("namespace", namespace.New)},
 		{Name: "node-ipam-controller", Alias: "nodeipam", Account: "node-controller", New: newNodeIPAM},
 		{Name: "node-lifecycle-controller", Alias: "nodelifecycle", Account: "node-controller", New: newNodeLifecycle},
@@ -77,6 +79,10 @@ func All() []Descriptor {
 
 func newServiceAccount(env *controller.Env, _ *Config) (controller.Runner, error) {
 	return serviceaccount.New(env, 1)
+}
+
+func newQuota(env *controller.Env, c *Config) (controller.Runner, error) {
+	return resourcequota.New(env, c.workers("resource-quota"), c.QuotaSyncPeriod)
 }
 
 func newRootCA(env *controller.Env, c *Config) (controller.Runner, error) {
