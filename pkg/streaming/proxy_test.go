@@ -2,10 +2,12 @@ package streaming_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -144,5 +146,38 @@ func TestProxyCarriesWebSocket(t *testing.T) {
 	}
 	if _, m, err := ws.ReadMessage(); err != nil || string(m) != "echo hi" {
 		t.Errorf("got %q, %v", m, err)
+	}
+}
+
+// CVE-2018-1002105: after an upgrade that failed the connection must not lead to the server behind: what
+// the client sends next would be believed to come from the proxy.
+func TestProxyClosesConnectionsWhoseUpgradeFailed(t *testing.T) {
+	for name, backend := range map[string]http.HandlerFunc{
+		"refused":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) },
+		"ignored":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "plain") },
+		"empty":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"breaking": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		var asked atomic.Int32
+		server := proxied(t, false, func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			backend(w, r)
+		})
+		conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const second = "GET /root/second HTTP/1.1\r\nHost: x\r\n\r\n"
+		if _, err := io.WriteString(conn, "GET /root/first HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"+second); err != nil {
+			t.Fatal(err)
+		}
+		all, err := io.ReadAll(conn) // until the server closes
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		if asked.Load() != 1 || strings.Count(string(all), "HTTP/1.1") != 1 || !strings.Contains(string(all), "Connection: close") {
+			t.Errorf("%s: the backend was asked %d times: %s", name, asked.Load(), all)
+		}
 	}
 }
