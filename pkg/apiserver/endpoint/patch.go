@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -25,6 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -120,7 +120,7 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 		return nil, apierrors.NewInternalError(err)
 	}
 	served.GetObjectKind().SetGroupVersionKind(p.s.Kind)
-	before, err := json.Marshal(served)
+	before, err := objectjson.Marshal(served)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}

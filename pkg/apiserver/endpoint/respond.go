@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
+	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
@@ -39,7 +40,7 @@ func marshal(o runtime.Object, f format) ([]byte, error) {
 	if f.pretty {
 		return json.MarshalIndent(o, "", "  ")
 	}
-	b, err := json.Marshal(o)
+	b, err := objectjson.Marshal(o)
 	return append(b, '\n'), err
 }
 

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
-	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +16,8 @@ import (
 	"k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/objectjson/objecttest"
 )
 
 // oneVersion is the conversion of kinds that have one version.
@@ -32,26 +32,12 @@ func (oneVersion) ConvertFieldLabel(_ schema.GroupVersionKind, l, v string) (str
 }
 func (oneVersion) Default(runtime.Object) {}
 
-// kinds are those of built-in objects, by the group versions of the API.
-func kinds(t *testing.T) (out []schema.GroupVersionKind) {
-	t.Helper()
-	for _, gv := range scheme.Scheme.PrioritizedVersionsAllGroups() {
-		for name, typ := range scheme.Scheme.KnownTypes(gv) {
-			_, object := reflect.New(typ).Interface().(metav1.Object)
-			if object && !strings.HasSuffix(name, "List") {
-				out = append(out, gv.WithKind(name))
-			}
-		}
-	}
-	return out
-}
-
 // TestOwnershipIsThatOfStructuredMergeDiff writes random objects, one over the other, by several managers,
 // and compares who owns what with the library that apply goes by.
 func TestOwnershipIsThatOfStructuredMergeDiff(t *testing.T) {
 	types := applyconfigurations.NewTypeConverter(scheme.Scheme)
 	compared := 0
-	for _, gvk := range kinds(t) {
+	for _, gvk := range objecttest.Kinds() {
 		empty, err := scheme.Scheme.New(gvk)
 		if err != nil {
 			t.Fatal(err)
@@ -79,12 +65,12 @@ func differ(t *testing.T, types managedfields.TypeConverter, gvk schema.GroupVer
 		t.Fatal(err)
 	}
 	seed := rand.Uint64()
-	g := &generator{rand.New(rand.NewPCG(seed, 1))}
+	g := objecttest.New(seed)
 	sets := NewSets()
 	for round := range 10 {
-		live := g.object(gvk)
+		live := g.Object(gvk)
 		var managed []metav1.ManagedFieldsEntry
-		old := blank(gvk)
+		old := objecttest.Blank(gvk)
 		for step := range 5 {
 			manager := []string{"a", "b", "c"}[g.IntN(3)]
 			want := copyOf(live)
@@ -105,7 +91,7 @@ func differ(t *testing.T, types managedfields.TypeConverter, gvk schema.GroupVer
 				b, _ := json.Marshal(live)
 				t.Fatalf("seed %d round %d step %d: library (-) and own (+):\n%s\n%s\n%s", seed, round, step, d, a, b)
 			}
-			managed, old, live = mine, live, g.changed(live)
+			managed, old, live = mine, live, g.Changed(live)
 		}
 	}
 }
@@ -124,125 +110,3 @@ func text(t *testing.T, entries []metav1.ManagedFieldsEntry) (out []string) {
 }
 
 func copyOf(o runtime.Object) runtime.Object { return o.DeepCopyObject() }
-
-func blank(gvk schema.GroupVersionKind) runtime.Object {
-	o, _ := scheme.Scheme.New(gvk) // it is known
-	o.GetObjectKind().SetGroupVersionKind(gvk)
-	return o
-}
-
-// generator makes random objects.
-type generator struct{ *rand.Rand }
-
-func (g *generator) object(gvk schema.GroupVersionKind) runtime.Object {
-	o := blank(gvk)
-	g.fill(reflect.ValueOf(o).Elem(), 0)
-	return g.settled(o, gvk)
-}
-
-// changed is an object in which some fields are other ones.
-func (g *generator) changed(o runtime.Object) runtime.Object {
-	gvk := o.GetObjectKind().GroupVersionKind()
-	out := o.DeepCopyObject()
-	g.change(reflect.ValueOf(out).Elem(), 0)
-	return g.settled(out, gvk)
-}
-
-// settled is what the API would have decoded.
-func (g *generator) settled(o runtime.Object, gvk schema.GroupVersionKind) runtime.Object {
-	o.(metav1.Object).SetManagedFields(nil)
-	o.GetObjectKind().SetGroupVersionKind(gvk)
-	b, err := json.Marshal(o)
-	if err != nil {
-		panic(err)
-	}
-	back := blank(gvk)
-	if err := json.Unmarshal(b, back); err != nil {
-		panic(err)
-	}
-	return back
-}
-
-func (g *generator) change(v reflect.Value, depth int) {
-	switch v.Kind() {
-	case reflect.Struct:
-		if scalarLike(v.Type()) {
-			g.fill(v, depth)
-			return
-		}
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() && g.IntN(3) == 0 {
-				g.change(v.Field(i), depth+1)
-			}
-		}
-	case reflect.Slice:
-		if v.Len() > 0 && g.IntN(2) == 0 && v.Type().Elem().Kind() != reflect.Uint8 {
-			g.change(v.Index(g.IntN(v.Len())), depth+1)
-			return
-		}
-		g.fill(v, depth)
-	case reflect.Pointer:
-		if !v.IsNil() && g.IntN(2) == 0 {
-			g.change(v.Elem(), depth+1)
-			return
-		}
-		g.fill(v, depth)
-	default:
-		g.fill(v, depth)
-	}
-}
-
-func scalarLike(t reflect.Type) bool { same, _ := scalarOf(t); return same != nil || marshals(t) }
-
-func (g *generator) fill(v reflect.Value, depth int) {
-	t := v.Type()
-	if f, ok := special(t); ok {
-		f(g, v)
-		return
-	}
-	switch t.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() && g.IntN(depth/2+2) == 0 {
-				g.fill(v.Field(i), depth+1)
-			}
-		}
-	case reflect.Pointer:
-		if depth > 12 || g.IntN(2) == 0 {
-			v.SetZero()
-			return
-		}
-		v.Set(reflect.New(t.Elem()))
-		g.fill(v.Elem(), depth)
-	case reflect.Slice:
-		if depth > 12 {
-			return
-		}
-		n := g.IntN(3)
-		v.Set(reflect.MakeSlice(t, n, n))
-		for i := range n {
-			g.fill(v.Index(i), depth+1)
-		}
-	case reflect.Map:
-		if depth > 12 {
-			return
-		}
-		v.Set(reflect.MakeMap(t))
-		for range g.IntN(3) {
-			key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-			key.SetString(string(rune('a' + g.IntN(3))))
-			g.fill(value, depth+1)
-			v.SetMapIndex(key, value)
-		}
-	case reflect.String:
-		v.SetString([]string{"", "x", "y", "z"}[g.IntN(4)])
-	case reflect.Bool:
-		v.SetBool(g.IntN(2) == 0)
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		v.SetInt(int64(g.IntN(3)))
-	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uint:
-		v.SetUint(uint64(g.IntN(3)))
-	case reflect.Float32, reflect.Float64:
-		v.SetFloat(float64(g.IntN(3)))
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
+	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
@@ -95,7 +96,7 @@ func Wire(o runtime.Object, enc watchcache.Encoding) ([]byte, error) {
 	c.Elem().Set(reflect.ValueOf(o).Elem())
 	plain := c.Interface().(runtime.Object)
 	plain.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
-	return json.Marshal(plain)
+	return objectjson.Marshal(plain)
 }
 
 // spliceProtobuf takes the message out of a stored envelope and appends its resourceVersion: fields of a
