@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/sampan-project/sampan/pkg/daemon"
@@ -57,7 +58,7 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		DeniedTTL:  cfg.Authorization.Webhook.CacheUnauthorizedTTL.Duration,
 	}
 	if file := cfg.Authentication.X509.ClientCAFile; file != "" {
-		authorities, err := certificate.NewAuthorities(file)
+		authorities, err := daemon.NewAuthorities(file)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -67,6 +68,8 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 	health.AddLive(daemon.Check{Name: "syncloop", Check: k.engine.Healthy})
 	registry := daemon.NewMetrics()
 	registry.MustRegister(&podMetrics{k.engine})
+	probes := prometheus.NewRegistry()
+	probes.MustRegister(k.probes.Collectors()...)
 	logs := ""
 	if *cfg.EnableSystemLogHandler {
 		logs = "/var/log"
@@ -77,7 +80,7 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		Stats: stats.New(stats.Config{
 			NodeName: k.name, Runtime: k.cri, Pods: k.engine.Pods, RootDir: k.cfg.RootDir, StartedAt: k.clock.Now(), Clock: k.clock, Log: k.log,
 		}),
-		Health: health, Metrics: registry, LogDir: logs, Configuration: cfg,
+		Health: health, Metrics: registry, ProbeMetrics: probes, LogDir: logs, Configuration: cfg,
 		NoDebugging: !*cfg.EnableDebuggingHandlers, StreamIdle: cfg.StreamingConnectionIdleTimeout.Duration, Clock: k.clock, Log: k.log,
 	}), cert, nil
 }

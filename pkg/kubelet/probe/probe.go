@@ -70,6 +70,7 @@ type Running struct {
 type Manager struct {
 	config  Config
 	prober  *prober
+	metrics *metrics
 	started time.Time
 
 	mu   sync.Mutex
@@ -88,7 +89,7 @@ func New(c Config) *Manager {
 	if c.Jitter == nil {
 		c.Jitter = rand.Float64
 	}
-	return &Manager{config: c, prober: newProber(c), started: c.Clock.Now(),
+	return &Manager{config: c, prober: newProber(c), metrics: newMetrics(), started: c.Clock.Now(),
 		pods: map[types.UID]map[key]*worker{}, results: map[string]map[Kind]Result{}}
 }
 
@@ -169,6 +170,7 @@ func initial(kind Kind, r Running) Result {
 func (m *Manager) stop(workers map[key]*worker, k key) {
 	w := workers[k]
 	w.cancel()
+	m.metrics.forget(k.kind, w.target.Load())
 	delete(workers, k)
 	delete(m.results[w.running.ID], k.kind)
 	if len(m.results[w.running.ID]) == 0 {

@@ -81,9 +81,13 @@ func (w *worker) step(ctx context.Context) bool {
 	case w.manager.config.Clock.Since(w.running.StartedAt) < time.Duration(t.spec.InitialDelaySeconds)*time.Second:
 		return true
 	}
+	begin := w.manager.config.Clock.Now()
 	result, ok := w.manager.prober.probe(ctx, t, w.kind, w.running.ID)
-	if !ok || ctx.Err() != nil {
-		return ctx.Err() == nil
+	if !w.counted(ctx, t, result, w.manager.config.Clock.Since(begin)) {
+		return false
+	}
+	if !ok {
+		return true
 	}
 	if result == w.last {
 		w.count++
@@ -95,6 +99,17 @@ func (w *worker) step(ctx context.Context) bool {
 	}
 	w.held = result == Failure && w.kind != Readiness
 	w.manager.set(ctx, w, result)
+	return true
+}
+
+// counted measures a probe of a worker that was not stopped meanwhile: false where it was.
+func (w *worker) counted(ctx context.Context, t *target, result Result, took time.Duration) bool {
+	w.manager.mu.Lock()
+	defer w.manager.mu.Unlock()
+	if ctx.Err() != nil {
+		return false
+	}
+	w.manager.metrics.count(w.kind, t, result, took)
 	return true
 }
 

@@ -47,7 +47,7 @@ type Config struct {
 	Stats    *stats.Provider
 	// Health are the checks behind /healthz on both ports.
 	Health *daemon.Health
-	// Metrics and ProbeMetrics are what /metrics and /metrics/probes answer; the latter may be nil.
+	// Metrics and ProbeMetrics are what /metrics and /metrics/probes answer.
 	Metrics      prometheus.Gatherer
 	ProbeMetrics prometheus.Gatherer
 	// LogDir is served below /logs/ ("/var/log"); empty: not served.
