@@ -13,7 +13,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"time"
 
@@ -69,11 +68,11 @@ func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.
 	}
 	auth := &Delegated{Client: client, Clock: clock.RealClock{}}
 	if s.ClientCAFile != "" {
-		pool, err := CertPool(s.ClientCAFile)
+		authorities, err := NewAuthorities(s.ClientCAFile)
 		if err != nil {
 			return err
 		}
-		auth.ClientCAs = func() *x509.CertPool { return pool }
+		auth.ClientCAs = authorities.Pool
 	}
 	mux := http.NewServeMux()
 	health.Install(mux)
@@ -106,19 +105,6 @@ func (s *Serving) certificate() (tls.Certificate, error) {
 		return cert, fmt.Errorf("reading the serving certificate (--tls-cert-file, --tls-private-key-file): %w", err)
 	}
 	return cert, nil
-}
-
-// CertPool reads certificates to trust.
-func CertPool(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificates to trust: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", file)
-	}
-	return pool, nil
 }
 
 // SelfSigned makes a serving certificate for a host name that nobody vouches for, valid for a year. The

@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/util/certificate"
 	"k8s.io/utils/clock"
 
-	"github.com/sampan-project/sampan/pkg/daemon"
 	"github.com/sampan-project/sampan/pkg/pki"
 )
 
@@ -155,41 +154,4 @@ func (f *pairFile) get() (*tls.Certificate, error) {
 		return nil, fmt.Errorf("reading the serving certificate (--tls-cert-file, --tls-private-key-file): %w", err)
 	}
 	return f.pair, nil
-}
-
-// Authorities are the certificates of a file, which is read again when it changes.
-type Authorities struct {
-	file string
-
-	mu   sync.Mutex
-	read stamp
-	pool *x509.CertPool
-}
-
-// NewAuthorities reads the file, --client-ca-file for one.
-func NewAuthorities(file string) (*Authorities, error) {
-	a := &Authorities{file: file}
-	now, err := stampOf(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificates to trust: %w", err)
-	}
-	if a.pool, err = daemon.CertPool(file); err != nil {
-		return nil, err
-	}
-	a.read = now
-	return a, nil
-}
-
-// Pool is what the file holds now, or held when it last could be read.
-func (a *Authorities) Pool() *x509.CertPool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now, err := stampOf(a.file)
-	if err != nil || now == a.read {
-		return a.pool
-	}
-	if pool, err := daemon.CertPool(a.file); err == nil {
-		a.pool, a.read = pool, now
-	}
-	return a.pool
 }
