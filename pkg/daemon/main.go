@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -28,8 +29,40 @@ func Main(cmd *cobra.Command) {
 }
 
 // versioned gives cmd --version, which answers as the daemons of the same contract do: tools that set up
-// nodes read it.
+// nodes read it. --version=raw answers all that is known.
 func versioned(cmd *cobra.Command) {
-	cmd.Version = Version
-	cmd.SetVersionTemplate("Kubernetes {{.Version}}\n")
+	var asked versionFlag
+	cmd.Flags().Var(&asked, "version", "print the version and end; raw prints all of it")
+	cmd.Flags().Lookup("version").NoOptDefVal = "true"
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch asked {
+		case "true":
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Kubernetes %s\n", Version)
+			return err
+		case "raw":
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%#v\n", VersionInfo())
+			return err
+		}
+		return run(cmd, args)
+	}
+}
+
+// versionFlag is true, false or raw.
+type versionFlag string
+
+func (f *versionFlag) String() string { return string(*f) }
+
+func (f *versionFlag) Type() string { return "version" }
+
+func (f *versionFlag) Set(s string) error {
+	if s != "raw" {
+		yes, err := strconv.ParseBool(s)
+		if err != nil {
+			return errors.New("give true, false or raw")
+		}
+		s = strconv.FormatBool(yes)
+	}
+	*f = versionFlag(s)
+	return nil
 }

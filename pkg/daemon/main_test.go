@@ -3,22 +3,30 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 )
 
 func TestVersionIsAnsweredAsUpstreamDoes(t *testing.T) {
-	cmd := &cobra.Command{Use: "kubelet", Run: func(*cobra.Command, []string) { t.Error("--version started the daemon") }}
-	cmd.Flags().IntP("v", "v", 0, "verbosity of the log")
-	versioned(cmd)
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	cmd.SetArgs([]string{"--version"})
-	if err := cmd.ExecuteContext(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	if out.String() != "Kubernetes v1.36.2\n" {
-		t.Errorf("answered %q", out.String())
+	for flag, want := range map[string]string{
+		"--version": "Kubernetes v1.36.2\n", "--version=true": "Kubernetes v1.36.2\n", "--version=raw": `GitVersion:"v1.36.2"`,
+		"--version=false": "runs", "--version=odd": "give true, false or raw",
+	} {
+		var out bytes.Buffer
+		cmd := &cobra.Command{Use: "kubelet", RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.Print("runs")
+			return nil
+		}}
+		cmd.Flags().IntP("v", "v", 0, "verbosity of the log")
+		versioned(cmd)
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SetArgs([]string{flag})
+		_ = cmd.ExecuteContext(context.Background()) // a refusal is printed, too
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s answered %q, want %q", flag, out.String(), want)
+		}
 	}
 }
