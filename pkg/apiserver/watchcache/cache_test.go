@@ -302,7 +302,7 @@ func TestWatchersSeeTheHistory(t *testing.T) {
 	var wg sync.WaitGroup
 	got := map[string][]seen{}
 	var mu sync.Mutex
-	stop := make(chan struct{})
+	stop, news := make(chan struct{}), make(chan struct{}, 1)
 	for name, sel := range selections {
 		w, err := r.Watch(r.cache.Revision(), sel)
 		if err != nil {
@@ -324,6 +324,10 @@ func TestWatchersSeeTheHistory(t *testing.T) {
 					got[name] = append(got[name], seen{e.Type, e.Entry.Key(), e.Revision})
 				}
 				mu.Unlock()
+				select {
+				case news <- struct{}{}:
+				default:
+				}
 			}
 		})
 	}
@@ -371,18 +375,22 @@ func TestWatchersSeeTheHistory(t *testing.T) {
 			break
 		}
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for { // the watchers have what they wait for as soon as they were scheduled
+	deadline := time.After(20 * time.Second)
+	for done := false; !done; { // the watchers have what they wait for as soon as they were scheduled
 		mu.Lock()
-		done := true
+		done = true
 		for name := range selections {
 			done = done && len(got[name]) >= len(want[name])
 		}
 		mu.Unlock()
-		if done || time.Now().After(deadline) {
+		if done {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-news:
+		case <-deadline:
+			done = true
+		}
 	}
 	close(stop)
 	wg.Wait()
