@@ -97,7 +97,10 @@ func All(d Deps) []*resource.Resource {
 		flowcontrol.FlowSchema(),
 		flowcontrol.PriorityLevelConfiguration(),
 
+		networking.Ingress(),
+		networking.IngressClass(),
 		networking.IPAddress(),
+		networking.NetworkPolicy(),
 		networking.ServiceCIDR(),
 
 		apiextensions.CustomResourceDefinition(d.Clock),
