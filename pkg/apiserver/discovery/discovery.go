@@ -17,6 +17,7 @@ import (
 
 	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
@@ -107,7 +108,10 @@ func (d *documents) group(name string, versions map[string][]*endpoint.Served) {
 		list := versions[v]
 		sort.Slice(list, func(i, j int) bool { return list[i].Plural < list[j].Plural })
 		gv := schema.GroupVersion{Group: name, Version: v}
-		resources := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: gv.String(), APIResources: []metav1.APIResource{}}
+		resources := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList"}, GroupVersion: gv.String(), APIResources: []metav1.APIResource{}}
+		if name != "" { // the core group's list is older than the version of lists
+			resources.APIVersion = "v1"
+		}
 		newer := apidiscoveryv2.APIVersionDiscovery{Version: v, Freshness: apidiscoveryv2.DiscoveryFreshnessCurrent}
 		for _, s := range list {
 			resources.APIResources = append(resources.APIResources, oldResource(s)...)
@@ -171,7 +175,7 @@ func oldResource(s *endpoint.Served) []metav1.APIResource {
 func newResource(s *endpoint.Served) apidiscoveryv2.APIResourceDiscovery {
 	short, categories := names(s)
 	r := apidiscoveryv2.APIResourceDiscovery{
-		Resource: s.Plural, ResponseKind: responseKind(s.Kind), Scope: apidiscoveryv2.ScopeNamespace, SingularResource: s.Singular,
+		Resource: s.Plural, ResponseKind: responseKind(s, s.Kind), Scope: apidiscoveryv2.ScopeNamespace, SingularResource: s.Singular,
 		Verbs: s.ShownVerbs(), ShortNames: short, Categories: categories,
 	}
 	if s.ClusterScoped {
@@ -179,13 +183,17 @@ func newResource(s *endpoint.Served) apidiscoveryv2.APIResourceDiscovery {
 	}
 	for _, sub := range sortedSubresources(s) {
 		r.Subresources = append(r.Subresources, apidiscoveryv2.APISubresourceDiscovery{
-			Subresource: sub.Name, ResponseKind: responseKind(sub.Kind), Verbs: sub.Verbs,
+			Subresource: sub.Name, ResponseKind: responseKind(s, sub.Kind), Verbs: sub.Verbs,
 		})
 	}
 	return r
 }
 
-func responseKind(k schema.GroupVersionKind) *metav1.GroupVersionKind {
+// responseKind names the kind of answers. Built-in resources leave out the version that they stand in.
+func responseKind(s *endpoint.Served, k schema.GroupVersionKind) *metav1.GroupVersionKind {
+	if _, custom := s.New().(*unstructured.Unstructured); !custom && k.GroupVersion() == s.Kind.GroupVersion() {
+		return &metav1.GroupVersionKind{Kind: k.Kind}
+	}
 	return &metav1.GroupVersionKind{Group: k.Group, Version: k.Version, Kind: k.Kind}
 }
 
