@@ -180,11 +180,30 @@ func internalName(kind schema.GroupVersionKind) string {
 	return group + "." + kind.Kind
 }
 
-// warnStrict warns of fields that nobody knows.
+// warnStrict warns of fields that stand twice or that nobody knows.
 func warnStrict(r *http.Request, err error) {
-	for _, text := range strictFaults(err) {
-		request.Warn(r.Context(), text)
+	faults := strictFaults(err)
+	if faults == nil {
+		faults = []string{err.Error()}
 	}
+	for _, text := range faults {
+		for _, line := range yamlFaults(text) {
+			request.Warn(r.Context(), line)
+		}
+	}
+}
+
+// yamlFaults are the single faults that the YAML decoder tells in lines under one heading.
+func yamlFaults(text string) []string {
+	lines, is := strings.CutPrefix(strings.TrimPrefix(text, "error converting YAML to JSON: "), "yaml: unmarshal errors:\n")
+	if !is {
+		return []string{text}
+	}
+	out := strings.Split(lines, "\n")
+	for i, line := range out {
+		out[i] = strings.TrimSpace(line)
+	}
+	return out
 }
 
 // strictFaults are the single faults of a strict error.

@@ -97,15 +97,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	verb := info.Verb
 	fromPath := ""
-	if strings.HasPrefix(trimGroup(r.URL.Path), "watch/") {
+	old := strings.HasPrefix(trimGroup(r.URL.Path), "watch/")
+	if old {
 		fromPath = pathName(r)
 	}
-	if !known(verb) || !s.can(permission(verb)) {
+	if !slices.Contains(allVerbs, verb) || !s.can(verb) || r.Method == http.MethodHead || old && r.Method != http.MethodGet {
 		NotAllowed(w, r)
 		return
 	}
 	if !s.ClusterScoped && info.Namespace == "" && (verb == "create" && s.Answer == nil || verb == "deletecollection") {
 		NotAllowed(w, r) // across namespaces objects can only be read
+		return
+	}
+	if err := s.representable(r, verb == "list" || verb == "watch"); err != nil {
+		fail(w, r, err)
 		return
 	}
 	named := *info
@@ -145,10 +150,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func known(verb string) bool { return slices.Contains(allVerbs, verb) }
-
-func permission(verb string) string { return verb }
-
 // trimGroup leaves what follows the group and version in a path.
 func trimGroup(path string) string {
 	parts := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 4)
@@ -185,8 +186,16 @@ func (h *Handler) subresource(w http.ResponseWriter, r *http.Request, info *requ
 	switch {
 	case sub.Connect != nil && slices.Contains(sub.Connect.Methods, r.Method):
 		s.connect(w, r, info, h.Admission, sub)
-	case !slices.Contains(sub.Verbs, info.Verb):
+		return
+	case !slices.Contains(sub.Verbs, info.Verb), r.Method == http.MethodHead:
 		NotAllowed(w, r)
+		return
+	}
+	if err := s.representable(r, false); err != nil {
+		fail(w, r, err)
+		return
+	}
+	switch {
 	case sub.Create != nil:
 		s.action(w, r, info, h.Admission, sub)
 	case sub.Scale != nil:
@@ -265,7 +274,11 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) { fail(w, r, err) }
 
 // Write answers with an object in the encoding asked for.
 func Write(w http.ResponseWriter, r *http.Request, code int, o runtime.Object) {
-	f, err := negotiate(r, true)
+	if err := representable(r, false); err != nil {
+		fail(w, r, err)
+		return
+	}
+	f, err := negotiate(r, true, false)
 	if err != nil {
 		fail(w, r, err)
 		return

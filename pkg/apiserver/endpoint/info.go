@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
@@ -63,9 +64,12 @@ func Parse(r *http.Request) *request.Info {
 	}
 	info.Verb = verbOf(r.Method, info.Name != "")
 	query := r.URL.Query()
-	if info.Verb == "get" && (info.Name == "" || watching) {
+	switch {
+	case watching:
+		info.Verb = "watch"
+	case info.Verb == "get" && info.Name == "":
 		info.Verb = "list"
-		if watching || truth(query.Get("watch")) {
+		if truth(query["watch"]) {
 			info.Verb = "watch"
 		}
 	}
@@ -73,7 +77,7 @@ func Parse(r *http.Request) *request.Info {
 	case "list", "watch", "deletecollection":
 		info.LabelSelector, info.FieldSelector = query.Get("labelSelector"), query.Get("fieldSelector")
 		if s, err := fields.ParseSelector(info.FieldSelector); err == nil && info.Name == "" {
-			if name, ok := s.RequiresExactMatch("metadata.name"); ok {
+			if name, ok := s.RequiresExactMatch("metadata.name"); ok && len(path.IsValidPathSegmentName(name)) == 0 {
 				info.Name = name
 			}
 		}
@@ -81,11 +85,7 @@ func Parse(r *http.Request) *request.Info {
 	return info
 }
 
-// truth reads a boolean query parameter as kube-apiserver does: anything but a word of denial is true.
-func truth(s string) bool {
-	switch strings.ToLower(s) {
-	case "", "0", "false", "f", "no", "n":
-		return false
-	}
-	return true
+// truth reads a boolean query parameter as kube-apiserver does: given, and not denied, it is true.
+func truth(values []string) bool {
+	return len(values) > 0 && values[0] != "0" && !strings.EqualFold(values[0], "false")
 }

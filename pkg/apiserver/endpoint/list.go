@@ -38,6 +38,7 @@ func (s *Served) listOptions(r *http.Request, info *request.Info) (*internalvers
 	if info.Verb == "watch" {
 		opts.Watch = true
 	}
+	internalversion.SetListOptionsDefaults(opts, true)
 	if errs := internalvalidation.ValidateListOptions(opts, true); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: "ListOptions"}, "", errs)
 	}
@@ -140,15 +141,17 @@ func decodeToken(s string) (t token, err error) {
 	case t.Start == "":
 		return t, fmt.Errorf("continue key is not valid: encoded start key empty (version %s)", tokenVersion)
 	}
-	if key := "/" + strings.TrimPrefix(t.Start, "/"); path.Clean(key) != key { // it must not leave its place
+	// A token goes on below the list's own prefix, whatever its sender wrote into it.
+	t.Start = strings.TrimPrefix(t.Start, "/")
+	if path.Clean("/"+t.Start) != "/"+t.Start {
 		return t, fmt.Errorf("continue key is not valid: %s", t.Start)
 	}
 	return t, nil
 }
 
-// moment finds the snapshot that a list of what is under a prefix asks for, the revision that its answer
-// names, and where it begins.
-func (s *Served) moment(ctx context.Context, prefix string, opts *internalversion.ListOptions) (n *watchcache.Snapshot, revision int64, from string, err error) {
+// moment finds the snapshot that a list asks for, the revision that its answer names, and where below the
+// prefix of its keys it begins.
+func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions, prefix string) (n *watchcache.Snapshot, revision int64, from string, err error) {
 	if opts.Continue != "" {
 		if v := opts.ResourceVersion; v != "" && v != "0" {
 			return nil, 0, "", apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
@@ -157,7 +160,7 @@ func (s *Served) moment(ctx context.Context, prefix string, opts *internalversio
 		if err != nil {
 			return nil, 0, "", apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: %v", err))
 		}
-		from = prefix + strings.TrimPrefix(t.Start, "/")
+		from = prefix + t.Start
 		if t.Revision < 0 { // an inconsistent continuation: from now
 			n, revision, err = s.fresh(ctx)
 			return n, revision, from, err
@@ -257,13 +260,13 @@ type page struct {
 	meta    metav1.ListMeta
 }
 
-// collect gathers the selected entries of a moment, at most limit of them.
-func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions, w watchcache.Selection) (*page, error) {
-	under := w.Prefix
-	if under == "" || w.Exact {
-		under = s.KeyPrefix("")
+// collect gathers the selected entries of a moment, at most as many as asked for.
+func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions, namespace string, w watchcache.Selection) (*page, error) {
+	prefix, limit := s.KeyPrefix(namespace), opts.Limit
+	if opts.ResourceVersion == "0" {
+		limit = 0 // whatever is at hand comes whole
 	}
-	n, revision, from, err := s.moment(ctx, under, opts)
+	n, revision, from, err := s.moment(ctx, opts, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +282,7 @@ func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions,
 		if !w.Matches(e) {
 			return true
 		}
-		if opts.Limit > 0 && int64(len(p.entries)) == opts.Limit {
+		if limit > 0 && int64(len(p.entries)) == limit {
 			more = true
 			return false
 		}
@@ -288,7 +291,7 @@ func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions,
 	})
 	if more {
 		last := p.entries[len(p.entries)-1].Key()
-		p.meta.Continue = encodeToken(token{Revision: revision, Start: strings.TrimPrefix(last, under) + "\x00"})
+		p.meta.Continue = encodeToken(token{Revision: revision, Start: strings.TrimPrefix(last, prefix) + "\x00"})
 		if (w.Labels == nil || w.Labels.Empty()) && (w.Fields == nil || w.Fields.Empty()) {
 			left := int64(n.Len(w.Prefix, last+"\x00"))
 			p.meta.RemainingItemCount = &left
@@ -299,7 +302,7 @@ func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions,
 
 // list answers a GET of a collection.
 func (s *Served) list(w http.ResponseWriter, r *http.Request, info *request.Info) {
-	f, err := negotiate(r, s.protobuf(), asTable, asPartialList)
+	f, err := negotiate(r, s.protobuf(), true)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -314,16 +317,23 @@ func (s *Served) list(w http.ResponseWriter, r *http.Request, info *request.Info
 		fail(w, r, err)
 		return
 	}
-	p, err := s.collect(r.Context(), opts, sel)
+	p, err := s.collect(r.Context(), opts, info.Namespace, sel)
 	if err != nil {
 		fail(w, r, err)
 		return
 	}
-	switch {
-	case f.as == asTable:
+	s.answerList(w, r, f, p)
+}
+
+// answerList writes a list in the form asked for.
+func (s *Served) answerList(w http.ResponseWriter, r *http.Request, f format, p *page) {
+	switch f.as {
+	case asTable:
 		s.writeTable(w, r, f, p)
-	case f.as == asPartialList:
+	case asPartialList:
 		s.writePartialList(w, r, f, p)
+	case asPartial:
+		fail(w, r, refusedForm(fmt.Sprintf("you requested PartialObjectMetadata, but the requested object is a list (%s)", s.typeName("List"))))
 	default:
 		s.writeList(w, r, f, p)
 	}
@@ -407,9 +417,9 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 		fail(w, r, err)
 		return
 	}
-	t := &metav1.Table{TypeMeta: tableType, ListMeta: p.meta, ColumnDefinitions: s.columns(), Rows: make([]metav1.TableRow, 0, len(p.entries))}
+	t := &metav1.Table{TypeMeta: tableType(f.version), ListMeta: p.meta, ColumnDefinitions: s.columns(), Rows: s.rows(len(p.entries))}
 	for _, e := range p.entries {
-		row, err := s.row(e, include)
+		row, err := s.row(e, f.version, include)
 		if err != nil {
 			fail(w, r, apierrors.NewInternalError(err))
 			return
@@ -420,23 +430,27 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 }
 
 func (s *Served) writePartialList(w http.ResponseWriter, r *http.Request, f format, p *page) {
-	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{Kind: asPartialList, APIVersion: "meta.k8s.io/v1"}, ListMeta: p.meta, Items: []metav1.PartialObjectMetadata{}}
+	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{Kind: asPartialList, APIVersion: f.version}, ListMeta: p.meta} // none are null
 	for _, e := range p.entries {
 		o, err := s.Object(e)
 		if err != nil {
 			fail(w, r, apierrors.NewInternalError(err))
 			return
 		}
-		list.Items = append(list.Items, *s.partial(o))
+		list.Items = append(list.Items, *partial(o, f.version))
 	}
 	write(w, r, f, http.StatusOK, list)
 }
 
 // get answers a GET of one object.
 func (s *Served) get(w http.ResponseWriter, r *http.Request, info *request.Info) {
-	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	f, err := negotiate(r, s.protobuf(), true)
 	if err != nil {
 		fail(w, r, err)
+		return
+	}
+	if truth(r.URL.Query()["export"]) {
+		fail(w, r, apierrors.NewBadRequest("the export parameter, deprecated since v1.14, is no longer supported"))
 		return
 	}
 	e, live, err := s.find(r.Context(), info, r.URL.Query().Get("resourceVersion"))
@@ -482,7 +496,7 @@ func (s *Served) find(ctx context.Context, info *request.Info, version string) (
 	}
 	e, ok := s.Cached.Get(key)
 	if !ok {
-		return nil, nil, apierrors.NewNotFound(s.GroupResource(), info.Name)
+		return nil, nil, apierrors.NewNotFound(s.GVR().GroupResource(), info.Name)
 	}
 	return e, nil, nil
 }
@@ -490,14 +504,17 @@ func (s *Served) find(ctx context.Context, info *request.Info, version string) (
 // answer writes an object that is no entry of the cache (the result of a write) in the form asked for.
 func (s *Served) answer(w http.ResponseWriter, r *http.Request, f format, code int, o resource.Object) {
 	switch f.as {
+	case asPartialList:
+		fail(w, r, refusedForm(fmt.Sprintf("you requested PartialObjectMetadataList, but the requested object is not a list (%s)", s.typeName(""))))
+		return
 	case asPartial:
-		write(w, r, f, code, s.partial(o))
+		write(w, r, f, code, partial(o, f.version))
 		return
 	case asTable:
 		include, err := includeOf(r)
 		if err == nil {
 			var t *metav1.Table
-			if t, err = s.table([]resource.Object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}, include); err == nil {
+			if t, err = s.table([]resource.Object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}, f.version, include); err == nil {
 				write(w, r, f, code, t)
 				return
 			}

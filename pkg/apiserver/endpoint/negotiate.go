@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
@@ -30,10 +31,10 @@ const (
 
 // format is how an answer is written.
 type format struct {
-	media  string
-	as     string // "", or one of the forms above
-	stream bool   // the client named stream=watch
-	pretty bool
+	media   string
+	as      string // "", or one of the forms above
+	version string // of the form: meta.k8s.io/v1 or v1beta1
+	pretty  bool
 }
 
 // encoding of the objects inside.
@@ -72,68 +73,112 @@ func parseAccept(header string) (out []clause) {
 	return out
 }
 
-// negotiate chooses the form of the answer. forms says which of the forms the endpoint can give, and
-// protobuf whether its objects have that encoding.
-func negotiate(r *http.Request, protobuf bool, forms ...string) (format, error) {
+// negotiate chooses the form of the answer. protobuf says that the objects have that encoding, and forms that
+// they can be shown as a table or by their metadata.
+func negotiate(r *http.Request, protobuf, forms bool) (format, error) {
 	pretty := wantsPretty(r)
 	header := r.Header.Get("Accept")
 	if header == "" {
 		return format{media: mediaJSON, pretty: pretty}, nil
 	}
 	for _, c := range parseAccept(header) {
-		media := c.media
-		switch media {
+		f := format{media: c.media, pretty: pretty || c.params["pretty"] == "1"}
+		switch c.media {
 		case "*/*", "application/*":
-			media = mediaJSON
-		case mediaJSON, mediaYAML:
-		case mediaProtobuf:
-			if !protobuf && c.params["as"] == "" {
-				continue
-			}
+			f.media = mediaJSON
+		case mediaJSON, mediaYAML, mediaProtobuf:
 		default:
 			continue
 		}
-		f := format{media: media, pretty: pretty, stream: c.params["stream"] == "watch"}
-		as, group, version := c.params["as"], c.params["g"], c.params["v"]
-		if as == "" {
-			return f, nil
-		}
-		if group != metav1.GroupName || version != "v1" {
+		if stream := c.params["stream"]; c.params["sv"] != "" || stream != "" && (stream != "watch" || f.media == mediaYAML) {
 			continue
 		}
-		for _, form := range forms {
-			if form == as {
-				f.as = as
-				return f, nil
+		if c.asks("as", "g", "v") {
+			f.as, f.version = c.params["as"], schema.GroupVersion{Group: c.params["g"], Version: c.params["v"]}.String()
+			if !forms || !f.transforms() {
+				continue
 			}
+		} else if f.media == mediaProtobuf && !protobuf {
+			continue
 		}
+		return f, nil
 	}
-	return format{}, notAcceptable(protobuf, parseAccept(header))
+	return format{}, notAcceptable(mediaJSON, mediaYAML, mediaProtobuf)
 }
 
-// notAcceptable refuses what cannot be given: no known encoding in one way, forms in another.
-func notAcceptable(protobuf bool, asked []clause) error {
-	can := []string{mediaJSON, mediaYAML}
-	if protobuf {
-		can = append(can, mediaProtobuf)
+// asks says whether a clause has any of some parameters.
+func (c clause) asks(params ...string) bool {
+	return slices.ContainsFunc(params, func(p string) bool { _, has := c.params[p]; return has })
+}
+
+// transforms says whether there is such a form in such an encoding.
+func (f format) transforms() bool {
+	if f.version != "meta.k8s.io/v1" && f.version != "meta.k8s.io/v1beta1" {
+		return false
 	}
-	encoded := slices.ContainsFunc(asked, func(c clause) bool { return c.media == "*/*" || slices.Contains(can, c.media) })
-	if !encoded {
-		return &apierrors.StatusError{ErrStatus: metav1.Status{
-			Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
-			Message: "406: Not Acceptable\n\nAvailable representations: " + strings.Join(can, ", "), Details: &metav1.StatusDetails{},
-		}}
+	switch f.as {
+	case asTable:
+		return f.media != mediaProtobuf
+	case asPartial, asPartialList:
+		return true
 	}
+	return false
+}
+
+// notAcceptable refuses a form that cannot be given.
+func notAcceptable(can ...string) error {
+	return refusedForm("only the following media types are accepted: " + strings.Join(can, ", "))
+}
+
+func refusedForm(text string) *apierrors.StatusError {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
-		Message: "only the following media types are accepted: " + strings.Join(can, ", "),
+		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable, Message: text,
 	}}
 }
+
+// representable refuses a request for a built-in kind that names no media type at all in which its paths
+// answer, and before that a patch of no known type. It looks at the bare names only: what follows them is
+// negotiate's.
+func (s *Served) representable(r *http.Request, streams bool) error {
+	if !s.protobuf() {
+		return nil
+	}
+	if r.Method == http.MethodPatch {
+		if _, err := s.patchType(r); err != nil {
+			return err
+		}
+	}
+	return representable(r, streams)
+}
+
+func representable(r *http.Request, streams bool) error {
+	header := r.Header.Get("Accept")
+	if header == "" {
+		return nil
+	}
+	can := []string{mediaJSON, mediaYAML, mediaProtobuf}
+	for part := range strings.SplitSeq(header, ",") {
+		media, _, _ := strings.Cut(part, ";")
+		if media = strings.Trim(media, " "); media == "*/*" || slices.Contains(can, media) {
+			return nil
+		}
+	}
+	if streams {
+		can = append(can, mediaJSON+asStream, mediaProtobuf+asStream)
+	}
+	err := refusedForm("406: Not Acceptable\n\nAvailable representations: " + strings.Join(can, ", "))
+	err.ErrStatus.Details = &metav1.StatusDetails{}
+	return err
+}
+
+// asStream follows the media types in which events are sent.
+const asStream = ";stream=watch"
 
 // wantsPretty says whether JSON is to be indented: asked for, or the client looks like a person's.
 func wantsPretty(r *http.Request) bool {
 	if p := r.URL.Query().Get("pretty"); p != "" {
-		return truth(p)
+		pretty, _ := strconv.ParseBool(p) // what is no boolean asks for nothing
+		return pretty
 	}
 	agent := r.UserAgent()
 	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")

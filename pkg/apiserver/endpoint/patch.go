@@ -49,6 +49,9 @@ func (s *Served) patchType(r *http.Request) (types.PatchType, error) {
 			return types.PatchType(media), nil
 		}
 	}
+	if !s.protobuf() {
+		return "", unsupported(media, can...)
+	}
 	return "", &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType, Reason: metav1.StatusReasonUnsupportedMediaType,
 		Message: "415: Unsupported Media Type", Details: &metav1.StatusDetails{},
@@ -57,7 +60,7 @@ func (s *Served) patchType(r *http.Request) (types.PatchType, error) {
 
 // patch answers a PATCH of an object, or of the part of it that a subresource may change.
 func (s *Served) patch(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, part *resource.UpdatePart[resource.Object]) {
-	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	f, err := negotiate(r, s.protobuf(), true)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -132,14 +135,14 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 	if err != nil {
 		return nil, err
 	}
-	if obj.GetName() == "" {
-		obj.SetName(old.GetName())
-	}
 	return obj, p.agrees(obj, old)
 }
 
 // agrees refuses a patch that moves the object elsewhere.
 func (p *patcher) agrees(obj, old resource.Object) error {
+	if obj.GetName() == "" {
+		return undeterminable(p.info)
+	}
 	if obj.GetName() != old.GetName() {
 		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), p.info.Name))
 	}

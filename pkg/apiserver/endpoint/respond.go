@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"sigs.k8s.io/yaml"
 
@@ -30,6 +31,9 @@ func marshal(o runtime.Object, f format) ([]byte, error) {
 	switch f.media {
 	case mediaProtobuf:
 		var b bytes.Buffer
+		if kind := o.GetObjectKind(); kind.GroupVersionKind().Version == "" { // JSON may do without, the envelope may not
+			kind.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: kind.GroupVersionKind().Kind})
+		}
 		if err := protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme()).Encode(o, &b); err != nil {
 			return nil, err
 		}
@@ -128,7 +132,7 @@ func asStatus(err error) *metav1.Status {
 // fail answers with an error.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := asStatus(inTime(r, err))
-	f, negotiated := negotiate(r, true)
+	f, negotiated := negotiate(r, true, false)
 	if negotiated != nil {
 		f = format{media: mediaJSON}
 	}

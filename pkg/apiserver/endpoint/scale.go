@@ -34,7 +34,7 @@ func scaleOf(part *resource.ScalePart[resource.Object], o resource.Object) *auto
 
 // scale answers GET, PUT and PATCH of a scale subresource.
 func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, sub *resource.Subresource[resource.Object]) {
-	f, err := negotiate(r, true, asTable, asPartial)
+	f, err := negotiate(r, true, true)
 	if err != nil {
 		fail(w, r, err)
 		return

@@ -77,14 +77,35 @@ func (o scaleOwners) changed(before *autoscalingv1.Scale, change scaleChange) (*
 
 // answerScale answers with a Scale in the form asked for.
 func (s *Served) answerScale(w http.ResponseWriter, r *http.Request, f format, scale *autoscalingv1.Scale) {
-	if f.as != asTable {
+	switch f.as {
+	case asTable:
+		s.tableOfScale(w, r, f, scale)
+	case asPartial:
+		write(w, r, f, http.StatusOK, partial(scale, f.version))
+	case asPartialList:
+		fail(w, r, refusedForm("you requested PartialObjectMetadataList, but the requested object is not a list (*autoscaling.Scale)"))
+	default:
 		write(w, r, f, http.StatusOK, scale)
+	}
+}
+
+func (s *Served) tableOfScale(w http.ResponseWriter, r *http.Request, f format, scale *autoscalingv1.Scale) {
+	include, err := includeOf(r)
+	if err != nil {
+		fail(w, r, err)
 		return
+	}
+	row := metav1.TableRow{Cells: []any{scale.Name, int64(scale.Spec.Replicas), int64(scale.Status.Replicas), column.Since(scale.CreationTimestamp, s.now())}}
+	switch include {
+	case metav1.IncludeMetadata:
+		row.Object.Object = partial(scale, f.version)
+	case metav1.IncludeObject:
+		row.Object.Object = scale
 	}
 	name := column.Name()
 	name.Format = ""
 	t := &metav1.Table{
-		TypeMeta: metav1.TypeMeta{Kind: asTable, APIVersion: "meta.k8s.io/v1"},
+		TypeMeta: metav1.TypeMeta{Kind: asTable, APIVersion: f.version},
 		ListMeta: metav1.ListMeta{ResourceVersion: scale.ResourceVersion},
 		ColumnDefinitions: []metav1.TableColumnDefinition{
 			name,
@@ -92,11 +113,7 @@ func (s *Served) answerScale(w http.ResponseWriter, r *http.Request, f format, s
 			column.Integer("Available", autoscalingv1.ScaleStatus{}.SwaggerDoc()["replicas"]),
 			column.Age(),
 		},
-		Rows: []metav1.TableRow{{
-			Cells:  []any{scale.Name, int64(scale.Spec.Replicas), int64(scale.Status.Replicas), column.Since(scale.CreationTimestamp, s.now())},
-			Object: runtime.RawExtension{Object: s.partial(scale)},
-		}},
+		Rows: []metav1.TableRow{row},
 	}
-	f.as = ""
 	write(w, r, f, http.StatusOK, t)
 }

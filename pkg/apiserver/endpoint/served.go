@@ -168,9 +168,9 @@ func dressed(b []byte, f format) ([]byte, error) {
 	return append(slices.Clip(b), '\n'), nil
 }
 
-// partial is an object's metadata alone.
-func (s *Served) partial(o metav1.Object) *metav1.PartialObjectMetadata {
-	p := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: asPartial, APIVersion: "meta.k8s.io/v1"}}
+// partial is an object's metadata alone, in a version of that form.
+func partial(o metav1.Object, version string) *metav1.PartialObjectMetadata {
+	p := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: asPartial, APIVersion: version}}
 	copyMeta(&p.ObjectMeta, o)
 	return p
 }
@@ -187,6 +187,14 @@ func copyMeta(to *metav1.ObjectMeta, o metav1.Object) {
 	to.CreationTimestamp, to.DeletionTimestamp = o.GetCreationTimestamp(), o.GetDeletionTimestamp()
 	to.DeletionGracePeriodSeconds, to.Labels, to.Annotations = o.GetDeletionGracePeriodSeconds(), o.GetLabels(), o.GetAnnotations()
 	to.OwnerReferences, to.Finalizers, to.ManagedFields = o.GetOwnerReferences(), o.GetFinalizers(), o.GetManagedFields()
+}
+
+// typeName is what upstream calls the type of what it would show in another form.
+func (s *Served) typeName(suffix string) string {
+	if !s.protobuf() {
+		return "*unstructured.Unstructured" + suffix
+	}
+	return "*" + internalName(s.Kind) + suffix
 }
 
 func (s *Served) now() time.Time { return s.clock.Now() }

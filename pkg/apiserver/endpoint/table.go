@@ -2,19 +2,24 @@ package endpoint
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	internalscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
-// tableType names Table objects.
-var tableType = metav1.TypeMeta{Kind: asTable, APIVersion: "meta.k8s.io/v1"}
+// tableType names Table objects of a version.
+func tableType(version string) metav1.TypeMeta {
+	return metav1.TypeMeta{Kind: asTable, APIVersion: version}
+}
 
 // plainColumns are those of a kind that names none.
 func plainColumns() []metav1.TableColumnDefinition {
@@ -46,25 +51,36 @@ func (s *Served) cells(o resource.Object) []any {
 	return []any{o.GetName(), o.GetCreationTimestamp().UTC().Format(time.RFC3339)}
 }
 
-// include is how much of each object stands in its row.
+// includeOf reads how much of each object stands in its row.
 func includeOf(r *http.Request) (metav1.IncludeObjectPolicy, error) {
-	switch p := metav1.IncludeObjectPolicy(r.URL.Query().Get("includeObject")); p {
-	case "":
-		return metav1.IncludeMetadata, nil
-	case metav1.IncludeNone, metav1.IncludeMetadata, metav1.IncludeObject:
-		return p, nil
-	default:
-		return "", apierrors.NewBadRequest("unrecognized includeObject value: " + `"` + string(p) + `"`)
+	opts := &metav1.TableOptions{}
+	if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), metav1.SchemeGroupVersion, opts); err != nil {
+		return "", err
 	}
+	if errs := metav1validation.ValidateTableOptions(opts); len(errs) > 0 {
+		return "", apierrors.NewBadRequest(fmt.Sprintf("Unable to convert to Table as requested: %v", errs[0]))
+	}
+	if opts.IncludeObject == "" {
+		return metav1.IncludeMetadata, nil
+	}
+	return opts.IncludeObject, nil
+}
+
+// rows holds those of a table of n objects. A kind without columns of its own has none where others are empty.
+func (s *Served) rows(n int) []metav1.TableRow {
+	if n == 0 && s.Columns == nil && (s.View == nil || s.View.Columns == nil) {
+		return nil
+	}
+	return make([]metav1.TableRow, 0, n)
 }
 
 // row makes an entry's row.
-func (s *Served) row(e *watchcache.Entry, include metav1.IncludeObjectPolicy) (metav1.TableRow, error) {
+func (s *Served) row(e *watchcache.Entry, version string, include metav1.IncludeObjectPolicy) (metav1.TableRow, error) {
 	o, err := s.Object(e)
 	if err != nil {
 		return metav1.TableRow{}, err
 	}
-	row, err := s.rowOf(o, include)
+	row, err := s.rowOf(o, version, include)
 	if err != nil || include != metav1.IncludeObject {
 		return row, err
 	}
@@ -73,7 +89,7 @@ func (s *Served) row(e *watchcache.Entry, include metav1.IncludeObjectPolicy) (m
 	return row, err
 }
 
-func (s *Served) rowOf(o resource.Object, include metav1.IncludeObjectPolicy) (metav1.TableRow, error) {
+func (s *Served) rowOf(o resource.Object, version string, include metav1.IncludeObjectPolicy) (metav1.TableRow, error) {
 	row := metav1.TableRow{Cells: s.cells(o)}
 	if s.RowConditions != nil {
 		row.Conditions = s.RowConditions(o)
@@ -81,7 +97,7 @@ func (s *Served) rowOf(o resource.Object, include metav1.IncludeObjectPolicy) (m
 	var err error
 	switch include {
 	case metav1.IncludeMetadata:
-		row.Object.Raw, err = json.Marshal(s.partial(o))
+		row.Object.Raw, err = json.Marshal(partial(o, version))
 	case metav1.IncludeObject:
 		var served runtime.Object
 		if served, err = s.fromStored(o); err == nil {
@@ -92,10 +108,10 @@ func (s *Served) rowOf(o resource.Object, include metav1.IncludeObjectPolicy) (m
 }
 
 // table is a whole table of some objects.
-func (s *Served) table(objects []resource.Object, meta metav1.ListMeta, include metav1.IncludeObjectPolicy) (*metav1.Table, error) {
-	t := &metav1.Table{TypeMeta: tableType, ListMeta: meta, ColumnDefinitions: s.columns(), Rows: []metav1.TableRow{}}
+func (s *Served) table(objects []resource.Object, meta metav1.ListMeta, version string, include metav1.IncludeObjectPolicy) (*metav1.Table, error) {
+	t := &metav1.Table{TypeMeta: tableType(version), ListMeta: meta, ColumnDefinitions: s.columns(), Rows: []metav1.TableRow{}}
 	for _, o := range objects {
-		row, err := s.rowOf(o, include)
+		row, err := s.rowOf(o, version, include)
 		if err != nil {
 			return nil, err
 		}

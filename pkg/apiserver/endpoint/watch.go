@@ -3,7 +3,6 @@ package endpoint
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -19,11 +18,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
 // Times of watches, as kube-apiserver's: one that names no end gets a random one between minWatch and twice
-// that, so that clients do not all come again at once; bookmarks come about once a minute.
+// that, so that clients do not all come again at once; bookmarks come about once a minute, and once more
+// before the end where that is further away.
 const (
 	minWatch      = 30 * time.Minute
 	bookmarkEvery = time.Minute
@@ -31,17 +32,14 @@ const (
 	lastWords = 10 * time.Second
 	// longestWatch keeps what clients ask for within what a time can say.
 	longestWatch = math.MaxInt64 * time.Nanosecond
+	lastBookmark = 2 * time.Second
 )
 
 // watch answers a stream of events.
 func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Info, fromPath string) {
-	f, err := negotiate(r, s.protobuf(), asTable, asPartial, asPartialList)
-	if err != nil {
-		fail(w, r, err)
-		return
-	}
-	if f.media == mediaYAML {
-		fail(w, r, notAcceptable(s.protobuf(), parseAccept(r.Header.Get("Accept"))))
+	f, err := negotiate(r, s.protobuf(), true)
+	if err != nil || f.media == mediaYAML { // which has no stream
+		fail(w, r, notAcceptable(mediaJSON+asStream, mediaProtobuf+asStream))
 		return
 	}
 	opts, err := s.listOptions(r, info)
@@ -184,31 +182,44 @@ func (st *stream) begin(w http.ResponseWriter, r *http.Request) {
 
 func (st *stream) flush() { _ = st.control.Flush() }
 
-// follow sends events until the client goes, the time is over, or the client has fallen behind.
-func (st *stream) follow(ctx context.Context, watcher *watchcache.Watcher, bookmarks bool) {
-	ticker := time.NewTicker(bookmarkEvery)
-	defer ticker.Stop()
+// alarms wakes about once a minute, shortly before ctx's deadline, and when ctx ends.
+func alarms(ctx context.Context) <-chan struct{} {
 	wake := make(chan struct{}, 1)
+	ring := func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+	context.AfterFunc(ctx, ring)
+	last := (<-chan time.Time)(nil)
+	if end, ok := ctx.Deadline(); ok && time.Until(end) > lastBookmark {
+		last = time.After(time.Until(end) - lastBookmark)
+	}
 	go func() {
+		ticker := time.NewTicker(bookmarkEvery)
+		defer ticker.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
+			case <-last:
+				ring()
 			case <-ticker.C:
-				select {
-				case wake <- struct{}{}:
-				default:
-				}
+				ring()
 			}
 		}
 	}()
+	return wake
+}
+
+// follow sends events until the client goes, the time is over, or the client has fallen behind.
+func (st *stream) follow(ctx context.Context, watcher *watchcache.Watcher, bookmarks bool) {
+	wake := alarms(ctx)
 	for {
 		events, err := watcher.Next(ctx, wake)
 		switch {
 		case ctx.Err() != nil:
-			if bookmarks {
-				_ = st.bookmark(watcher.Revision(), false)
-			}
 			return
 		case errors.Is(err, watchcache.ErrExpired):
 			st.status(apierrors.NewResourceExpired("too old resource version: the watch fell behind; list again"))
@@ -229,15 +240,21 @@ func (st *stream) follow(ctx context.Context, watcher *watchcache.Watcher, bookm
 	}
 }
 
+// errNoList ends, without a word as upstream does, the watch of a client that wants each event as a list.
+var errNoList = errors.New("an event is no list")
+
 // event sends one event. Its frame is made once for all clients that speak alike.
 func (st *stream) event(e *watchcache.Event) error {
-	type frameKey struct {
-		media, as string
-		kind      string
-		include   metav1.IncludeObjectPolicy
-		first     bool
+	if st.f.as == asPartialList {
+		return errNoList
 	}
-	key := frameKey{st.f.media, st.f.as, st.s.Kind.String(), st.include, st.first && st.f.as == asTable}
+	type frameKey struct {
+		media, as, version string
+		kind               string
+		include            metav1.IncludeObjectPolicy
+		first              bool
+	}
+	key := frameKey{st.f.media, st.f.as, st.f.version, st.s.Kind.String(), st.include, st.first && st.f.as == asTable}
 	b, err := e.Frame(key, func() ([]byte, error) { return st.frame(e) })
 	if err != nil {
 		st.status(apierrors.NewInternalError(err))
@@ -250,7 +267,6 @@ func (st *stream) event(e *watchcache.Event) error {
 
 // frame encodes an event.
 func (st *stream) frame(e *watchcache.Event) ([]byte, error) {
-	version := strconv.FormatInt(e.Revision, 10)
 	if st.f.as == "" && e.Entry.Revision() == e.Revision {
 		b, err := st.s.single(e.Entry, format{media: st.f.media})
 		if err != nil {
@@ -264,28 +280,13 @@ func (st *stream) frame(e *watchcache.Event) ([]byte, error) {
 	}
 	if e.Entry.Revision() != e.Revision { // a deletion carries its own revision
 		o = o.DeepCopyObject().(watchcache.Object)
-		o.SetResourceVersion(version)
+		o.SetResourceVersion(strconv.FormatInt(e.Revision, 10))
 	}
-	switch st.f.as {
-	case asTable:
-		t := &metav1.Table{TypeMeta: tableType, ListMeta: metav1.ListMeta{ResourceVersion: version}}
-		if st.first {
-			t.ColumnDefinitions = st.s.columns()
-		}
-		row, err := st.s.rowOf(o, st.include)
-		if err != nil {
-			return nil, err
-		}
-		t.Rows = []metav1.TableRow{row}
-		return st.object(e.Type, t)
-	case asPartial, asPartialList:
-		return st.object(e.Type, st.s.partial(o))
-	}
-	served, err := st.s.fromStored(o)
+	shown, err := st.shown(o)
 	if err != nil {
 		return nil, err
 	}
-	return st.object(e.Type, served)
+	return st.object(e.Type, shown)
 }
 
 func (st *stream) object(eventType string, o runtime.Object) ([]byte, error) {
@@ -308,47 +309,47 @@ func frameOf(f format, eventType string, object []byte) ([]byte, error) {
 	return slices.Concat([]byte(`{"type":"`+eventType+`","object":`), object, []byte("}\n")), nil
 }
 
-// bookmark tells how far the client has seen everything.
+// bookmark tells how far the client has seen everything: an object with nothing but that, in the form of all others.
 func (st *stream) bookmark(revision int64, initial bool) error {
-	version := strconv.FormatInt(revision, 10)
-	var o runtime.Object
-	var meta metav1.Object
-	switch st.f.as {
-	case asTable:
-		o = &metav1.Table{TypeMeta: tableType, ListMeta: metav1.ListMeta{ResourceVersion: version}, Rows: []metav1.TableRow{}}
-		if st.first {
-			o.(*metav1.Table).ColumnDefinitions = st.s.columns()
-		}
-		if initial {
-			p := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: asPartial, APIVersion: "meta.k8s.io/v1"}}
-			p.ResourceVersion = version
-			p.Annotations = map[string]string{metav1.InitialEventsAnnotationKey: "true"}
-			raw, err := json.Marshal(p)
-			if err != nil {
-				return err
-			}
-			o.(*metav1.Table).Rows = []metav1.TableRow{{Cells: []any{}, Object: runtime.RawExtension{Raw: raw}}}
-		}
-	case asPartial, asPartialList:
-		p := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: asPartial, APIVersion: "meta.k8s.io/v1"}}
-		o, meta = p, p
-	default:
-		o = st.s.newObject()
-		o.GetObjectKind().SetGroupVersionKind(st.s.Kind)
-		meta, _ = o.(metav1.Object)
+	mark := st.s.New()
+	mark.GetObjectKind().SetGroupVersionKind(st.s.Store.Kind)
+	if st.f.as == asTable && st.s.Default != nil {
+		st.s.Default(mark) // rows are made of whole objects
 	}
-	if meta != nil {
-		meta.SetResourceVersion(version)
-		if initial {
-			meta.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
-		}
+	mark.SetResourceVersion(strconv.FormatInt(revision, 10))
+	if initial {
+		mark.SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+	}
+	o, err := st.shown(mark)
+	if err != nil {
+		return err
 	}
 	b, err := st.object("BOOKMARK", o)
 	if err == nil {
+		st.first = false
 		_, err = st.w.Write(b)
 		st.flush()
 	}
 	return err
+}
+
+// shown gives an object the form that the client asked for.
+func (st *stream) shown(o resource.Object) (runtime.Object, error) {
+	switch st.f.as {
+	case asTable:
+		t := &metav1.Table{TypeMeta: tableType(st.f.version), ListMeta: metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}}
+		if st.first {
+			t.ColumnDefinitions = st.s.columns()
+		}
+		row, err := st.s.rowOf(o, st.f.version, st.include)
+		t.Rows = []metav1.TableRow{row}
+		return t, err
+	case asPartial:
+		return partial(o, st.f.version), nil
+	case asPartialList:
+		return nil, errNoList
+	}
+	return st.s.fromStored(o)
 }
 
 // status ends the stream with an ERROR event.

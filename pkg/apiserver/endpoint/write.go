@@ -132,7 +132,7 @@ func (s *Served) place(o metav1.Object, info *request.Info) error {
 
 // create answers a POST.
 func (s *Served) create(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain) {
-	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	f, err := negotiate(r, s.protobuf(), s.Answer == nil)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -172,7 +172,7 @@ func (s *Served) create(w http.ResponseWriter, r *http.Request, info *request.In
 
 // update answers a PUT of an object, or of the part of it that a subresource may change.
 func (s *Served) update(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, part *resource.UpdatePart[resource.Object]) {
-	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	f, err := negotiate(r, s.protobuf(), true)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -213,7 +213,7 @@ func codeOf(created bool) int {
 // agrees refuses a body whose name or namespace is not that of the path.
 func (s *Served) agrees(o metav1.Object, info *request.Info) error {
 	if o.GetName() == "" {
-		return apierrors.NewBadRequest("the name of the object (" + info.Name + " based on URL) was undeterminable: name must be provided")
+		return undeterminable(info)
 	}
 	if o.GetName() != info.Name {
 		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", o.GetName(), info.Name))
@@ -265,6 +265,11 @@ func (s *Served) ask(r *http.Request, info *request.Info, chain admission.Chain,
 // optionsScheme is how upstream's messages call the place where the kinds of options are known.
 const optionsScheme = "pkg/apis/meta/internalversion/scheme/register.go:27"
 
+// undeterminable refuses a body without a name.
+func undeterminable(info *request.Info) error {
+	return apierrors.NewBadRequest("the name of the object (" + info.Name + " based on URL) was undeterminable: name must be provided")
+}
+
 // deleteOptions come as a body or in the query.
 func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
 	opts := &metav1.DeleteOptions{}
@@ -282,17 +287,22 @@ func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
 				return nil, apierrors.NewBadRequest(err.Error())
 			}
 		}
-		kind := schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}
-		obj, gvk, err := serializers(false)[media].Decode(body, &kind, opts)
+		known, _ := runtime.SerializerInfoForMediaType(internalscheme.Codecs.SupportedMediaTypes(), media)
+		kind := metav1.SchemeGroupVersion.WithKind("DeleteOptions")
+		obj, gvk, err := internalscheme.Codecs.DecoderToVersion(known.Serializer, kind.GroupVersion()).Decode(body, &kind, opts)
+		if runtime.IsNotRegisteredError(err) && gvk != nil {
+			err = runtime.NewNotRegisteredErrForKind(optionsScheme, *gvk)
+		}
 		if err != nil {
 			return nil, apierrors.NewBadRequest(err.Error())
 		}
 		if obj != runtime.Object(opts) {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("no kind %q is registered for version %q in scheme %q", gvk.Kind, gvk.GroupVersion(), optionsScheme))
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("decoded object cannot be converted to DeleteOptions: %v", gvk))
 		}
 	} else if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), metav1.SchemeGroupVersion, opts); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
+	opts.IgnoreStoreReadErrorWithClusterBreakingPotential = nil // a gate opens it that is closed
 	if errs := metav1validation.ValidateDeleteOptions(opts); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: "DeleteOptions"}, "", errs)
 	}
@@ -307,7 +317,7 @@ func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
 
 // delete answers a DELETE of one object.
 func (s *Served) delete(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain) {
-	f, err := negotiate(r, s.protobuf(), asTable, asPartial)
+	f, err := negotiate(r, s.protobuf(), true)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -327,7 +337,11 @@ func (s *Served) delete(w http.ResponseWriter, r *http.Request, info *request.In
 		write(w, r, format{media: f.media, pretty: f.pretty}, http.StatusOK, s.deletedStatus(obj))
 		return
 	}
-	s.answer(w, r, f, http.StatusOK, obj)
+	code := http.StatusOK
+	if !gone && opts.OrphanDependents != nil && !*opts.OrphanDependents {
+		code = http.StatusAccepted
+	}
+	s.answer(w, r, f, code, obj)
 }
 
 func (s *Served) deletedStatus(o resource.Object) *metav1.Status {
@@ -339,7 +353,7 @@ func (s *Served) deletedStatus(o resource.Object) *metav1.Status {
 
 // deleteCollection answers a DELETE of a collection: each object as if deleted alone, the list as it was.
 func (s *Served) deleteCollection(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain) {
-	f, err := negotiate(r, s.protobuf(), asTable, asPartialList)
+	f, err := negotiate(r, s.protobuf(), true)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -359,7 +373,7 @@ func (s *Served) deleteCollection(w http.ResponseWriter, r *http.Request, info *
 		fail(w, r, err)
 		return
 	}
-	p, err := s.collect(r.Context(), listOpts, sel)
+	p, err := s.collect(r.Context(), listOpts, info.Namespace, sel)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -378,19 +392,12 @@ func (s *Served) deleteCollection(w http.ResponseWriter, r *http.Request, info *
 			return
 		}
 	}
-	switch f.as {
-	case asTable:
-		s.writeTable(w, r, f, p)
-	case asPartialList:
-		s.writePartialList(w, r, f, p)
-	default:
-		s.writeList(w, r, f, p)
-	}
+	s.answerList(w, r, f, p)
 }
 
 // action answers a POST to a subresource that acts on the object.
 func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, sub *resource.Subresource[resource.Object]) {
-	f, err := negotiate(r, true)
+	f, err := negotiate(r, true, false)
 	if err != nil {
 		fail(w, r, err)
 		return
