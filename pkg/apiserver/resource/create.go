@@ -24,6 +24,7 @@ func (s *Store) Create(ctx context.Context, obj Object, w *Write) (Object, error
 
 // create runs the rules; own settles field ownership before admission, whose changes nobody owns.
 func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Object) (Object, error)) (Object, error) {
+	nameOwnersOnce(ctx, obj, "")
 	obj, err := own(obj)
 	if err != nil {
 		return nil, err
@@ -36,6 +37,7 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 		return nil, err
 	}
 	obj = a.Object.(Object)
+	nameOwnersOnce(ctx, obj, afterAdmission)
 	if s.Default != nil {
 		s.Default(obj)
 	}
@@ -76,7 +78,7 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	if s.Prepare != nil {
 		s.Prepare(ctx, obj, nil)
 	}
-	if err := s.judge(ctx, obj, nil, s.Validate); err != nil {
+	if err := s.judge(ctx, obj); err != nil {
 		return nil, err
 	}
 	if s.Warn != nil {
@@ -88,6 +90,9 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	a.Name = obj.GetName()
 	if err := w.Admission.Validate(ctx, a); err != nil {
 		return nil, err
+	}
+	if s.Complete != nil {
+		s.Complete(obj)
 	}
 	key, err := s.Key(obj.GetNamespace(), obj.GetName())
 	if err != nil {
@@ -135,26 +140,16 @@ func (s *Store) exists(ctx context.Context, key, name string) error {
 	return refusal
 }
 
-// judge refuses an object with every fault at once.
-func (s *Store) judge(ctx context.Context, obj, old Object, own func(context.Context, Object, Object) field.ErrorList) error {
+// judge refuses a new object with every fault at once.
+func (s *Store) judge(ctx context.Context, obj Object) error {
 	var errs field.ErrorList
-	if old != nil { // metadata is judged for all kinds, and then by most kinds themselves: each fault is told twice
-		errs = s.judgeMetadata(obj, old)
-		if !s.MetadataLast {
-			errs = append(errs, errs...)
-		}
-		if own != nil {
-			errs = append(errs, own(ctx, obj, old)...)
-		}
-		return s.invalid(obj, errs)
-	}
-	if own != nil && s.MetadataLast {
-		errs = own(ctx, obj, old)
+	if s.Validate != nil && s.MetadataLast {
+		errs = s.Validate(ctx, obj, nil)
 	}
 	if len(errs) == 0 {
-		errs = s.judgeMetadata(obj, old)
-		if own != nil && !s.MetadataLast {
-			errs = append(errs, own(ctx, obj, old)...)
+		errs = s.judgeNewMetadata(obj)
+		if s.Validate != nil && !s.MetadataLast {
+			errs = append(errs, s.Validate(ctx, obj, nil)...)
 		}
 	}
 	return s.invalid(obj, errs)

@@ -15,7 +15,8 @@ func Define[T Object](d Definition[T]) *Resource {
 	r := &Resource{
 		Kind: d.Kind, Plural: d.Plural, Singular: d.Singular, ShortNames: d.ShortNames, Categories: d.Categories,
 		ClusterScoped: d.ClusterScoped, NewList: d.NewList, Internal: d.Internal, Deprecated: d.Deprecated,
-		Verbs: d.Verbs, Prefix: d.Prefix, ValidateName: d.ValidateName, MetadataLast: d.MetadataLast, Reset: d.Reset,
+		Verbs: d.Verbs, Prefix: d.Prefix, ValidateName: d.ValidateName, MetadataLast: d.MetadataLast,
+		WholeUpdate: d.WholeUpdate, FreeFinalizers: d.FreeFinalizers, Reset: d.Reset,
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
 		Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, UnknownField: d.UnknownField,
@@ -41,6 +42,9 @@ func Define[T Object](d Definition[T]) *Resource {
 	r.TTL = ask(d.TTL)
 	r.RowConditions = ask(d.RowConditions)
 	r.Fields = ask(d.Fields)
+	if d.Complete != nil {
+		r.Complete = func(obj Object) { d.Complete(typed[T](obj)) }
+	}
 	r.Row = rowOf(d.Row)
 	defineLife(r, &d)
 	r.Stored = storedOf(d.Stored)

@@ -86,12 +86,20 @@ type Definition[T Object] struct {
 	// MetadataLast: the kind's own faults are answered alone, and those of metadata only where there are
 	// none. Without it both are answered together, metadata's first.
 	MetadataLast bool
+	// WholeUpdate: an update's metadata is judged once more as on create, beside what must not change.
+	WholeUpdate bool
+	// FreeFinalizers: finalizers need no domain in their name. Without it only Kubernetes' own may be without.
+	FreeFinalizers bool
 	// Warn answers what the client should be told without being refused.
 	Warn func(ctx context.Context, obj, old T) []string
 	// Spec gives the part whose change raises metadata.generation; nil: the kind has no generation.
 	Spec func(obj T) any
 	// Reset are the paths that Prepare resets on the main resource, for field ownership: "status".
 	Reset []string
+
+	// Complete fills in what readers of the object expect of it and no rule demands, after it was judged and
+	// before it is stored.
+	Complete func(obj T)
 
 	// CreateOnUpdate: PUT and apply create what is not there. Apply does so for every kind.
 	CreateOnUpdate bool

@@ -74,7 +74,8 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		}
 		return obj, false, nil
 	}
-	if s.Grace != nil && !sameButTimes(obj, old) {
+	announced := s.Grace != nil && !sameButTimes(obj, old)
+	if announced {
 		// Who watches a kind that ends gracefully sees that it is deleted before it is gone.
 		if revision, err = s.writeDeleted(ctx, key, revision, obj); err != nil {
 			return nil, false, s.writeError(err, w.Name)
@@ -82,7 +83,11 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	}
 	deleted, err := s.etcd.Delete(ctx, key, revision)
 	if err != nil {
-		return nil, false, s.writeError(err, w.Name)
+		err = s.writeError(err, w.Name)
+		if announced && apierrors.IsNotFound(err) {
+			return obj, true, nil // whom it was announced to was quicker
+		}
+		return nil, false, err
 	}
 	s.gone(ctx, obj)
 	obj.SetResourceVersion(strconv.FormatInt(deleted, 10))

@@ -1,14 +1,22 @@
 package resource
 
 import (
-	"k8s.io/apimachinery/pkg/api/equality"
+	"context"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
 // Random name suffixes: letters that make no words, as many as kube-apiserver appends, and the length to
@@ -36,17 +44,15 @@ func forgetPast(o Object) {
 	o.SetSelfLink("")
 }
 
-// beginLife sets what the server alone decides of a new object's metadata.
+// beginLife sets what the server alone decides of a new object's metadata. A kind without generations keeps
+// the one that its client gave.
 func (s *Store) beginLife(o Object, namespace string) {
+	forgetPast(o)
 	o.SetCreationTimestamp(metav1.NewTime(s.clock.Now().UTC()).Rfc3339Copy())
 	o.SetUID(uuid.NewUUID())
-	o.SetDeletionTimestamp(nil)
-	o.SetDeletionGracePeriodSeconds(nil)
-	o.SetSelfLink("")
 	if !s.ClusterScoped {
 		o.SetNamespace(namespace)
 	}
-	o.SetGeneration(0)
 	if s.Spec != nil {
 		o.SetGeneration(1)
 	}
@@ -86,14 +92,69 @@ func (s *Store) nameRule() apivalidation.ValidateNameFunc {
 	return apivalidation.NameIsDNSSubdomain
 }
 
-// judgeMetadata collects the faults of an object's metadata. old is nil on create.
-func (s *Store) judgeMetadata(o, old Object) field.ErrorList {
+// judgeNewMetadata collects the faults of a new object's metadata.
+func (s *Store) judgeNewMetadata(o Object) field.ErrorList {
 	at := field.NewPath("metadata")
-	if old != nil {
-		faults := apivalidation.ValidateFinalizers(o.GetFinalizers(), at.Child("finalizers"))
-		return append(faults, apivalidation.ValidateObjectMetaAccessorUpdate(o, old, at)...)
+	return append(apivalidation.ValidateObjectMetaAccessor(o, !s.ClusterScoped, s.nameRule(), at), s.judgeFinalizers(o, at)...)
+}
+
+// judgeChangedMetadata collects the faults of an updated object's metadata. They are judged for all kinds, and
+// then by most kinds themselves: what is wrong is told as often. part says that a subresource is written.
+func (s *Store) judgeChangedMetadata(o, old Object, part bool) field.ErrorList {
+	at := field.NewPath("metadata")
+	errs := apivalidation.ValidateObjectMetaAccessor(o, !s.ClusterScoped, path.ValidatePathSegmentName, at)
+	change := apivalidation.ValidateObjectMetaAccessorUpdate(o, old, at)
+	errs = append(errs, change...)
+	if s.MetadataLast {
+		return errs
 	}
-	return apivalidation.ValidateObjectMetaAccessor(o, !s.ClusterScoped, s.nameRule(), at)
+	errs = append(append(errs, change...), s.judgeFinalizers(o, at)...)
+	if s.WholeUpdate && !part {
+		errs = append(errs, s.judgeNewMetadata(o)...)
+	}
+	return errs
+}
+
+// judgeFinalizers refuses names without a domain that are not Kubernetes' own.
+func (s *Store) judgeFinalizers(o Object, at *field.Path) (errs field.ErrorList) {
+	if s.FreeFinalizers {
+		return nil
+	}
+	for i, name := range o.GetFinalizers() {
+		switch {
+		case strings.Contains(name, "/"), name == string(corev1.FinalizerKubernetes),
+			name == metav1.FinalizerOrphanDependents, name == metav1.FinalizerDeleteDependents:
+		default:
+			errs = append(errs, field.Invalid(at.Child("finalizers").Index(i), name, "name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return errs
+}
+
+// Warnings of owners that stand twice.
+const (
+	ownersTwice = ".metadata.ownerReferences contains duplicate entries%s; API server dedups owner references in 1.20+, " +
+		"and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: %s"
+	afterAdmission = " after mutating admission happens"
+)
+
+// nameOwnersOnce takes out owner references that stand twice, and warns of them. when says at what time they
+// were found, in the words of the warning.
+func nameOwnersOnce(ctx context.Context, o Object, when string) {
+	refs := o.GetOwnerReferences()
+	var once []metav1.OwnerReference
+	var again []string
+	for _, r := range refs {
+		if slices.ContainsFunc(once, func(have metav1.OwnerReference) bool { return equality.Semantic.DeepEqual(have, r) }) {
+			again = append(again, string(r.UID))
+			continue
+		}
+		once = append(once, r)
+	}
+	if len(again) > 0 {
+		request.Warn(ctx, fmt.Sprintf(ownersTwice, when, strings.Join(again, ", ")))
+		o.SetOwnerReferences(once)
+	}
 }
 
 // sameButTimes says whether two objects differ at most in the times of their managedFields.

@@ -195,6 +195,7 @@ func (s *Store) OwnedAnswer(obj Object, manager string) (Object, error) {
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
+	forgetPast(obj)
 	s.prepareForOwnership(obj)
 	none := s.New()
 	s.prepareForOwnership(none)
@@ -239,5 +240,5 @@ func (s *Store) Apply(_ context.Context, live Object, wanted *unstructured.Unstr
 	if err != nil {
 		return nil, err
 	}
-	return out.(Object), nil
+	return ownConvertor{s: s}.stored(out)
 }

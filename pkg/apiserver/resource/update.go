@@ -45,6 +45,8 @@ func (s *Store) Update(ctx context.Context, w *Write, part *UpdatePart[Object], 
 		out, err := s.tryUpdate(ctx, key, w, part, old, change)
 		var conflict *storage.ConflictError
 		switch {
+		case err == nil && !live && (w.DryRun || out == old) && !s.isCurrent(ctx, key, old):
+			continue // nothing was written, so that nothing has told whether the state was old
 		case err == nil:
 			return out, false, nil
 		case errors.As(err, &conflict) && ctx.Err() == nil:
@@ -118,6 +120,9 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	if err := s.prepareAndJudge(ctx, w, part, obj, old); err != nil {
 		return nil, err
 	}
+	if s.Complete != nil {
+		s.Complete(obj)
+	}
 	if sameButTimes(obj, old) {
 		stands = !w.DryRun
 		return old, nil // nothing would change: the version stays
@@ -160,21 +165,22 @@ func (s *Store) precondition(obj, old Object, w *Write) error {
 	if w.UID != "" && w.UID != old.GetUID() {
 		return s.anotherUID(w, old.GetUID())
 	}
-	v := obj.GetResourceVersion()
-	if v != "" {
-		if _, err := strconv.ParseUint(v, 10, 64); err != nil {
-			return err //nolint:wrapcheck // upstream answers Go's own words
+	seen, have := uint64(0), old.GetResourceVersion()
+	if v := obj.GetResourceVersion(); v != "" {
+		var err error
+		if seen, err = strconv.ParseUint(v, 10, 64); err != nil {
+			return err
 		}
 	}
 	switch {
-	case (v == "" || v == "0") && s.StrictUpdate:
+	case seen == 0 && s.StrictUpdate:
 		return apierrors.NewInvalid(schema.GroupKind{Group: s.Kind.Group, Kind: s.Plural}, w.Name, field.ErrorList{
 			field.Invalid(field.NewPath("metadata").Child("resourceVersion"), 0, "must be specified for an update"),
 		})
-	case v != "" && v != "0" && v != old.GetResourceVersion():
+	case seen != 0 && strconv.FormatUint(seen, 10) != have:
 		return s.modified(w.Name)
 	}
-	obj.SetResourceVersion(old.GetResourceVersion())
+	obj.SetResourceVersion(have)
 	return nil
 }
 
@@ -188,6 +194,7 @@ func (s *Store) anotherUID(w *Write, have types.UID) error {
 // settle settles who owns which fields, and then lets admission change the object: nobody owns what it
 // changes.
 func (s *Store) settle(ctx context.Context, w *Write, part *UpdatePart[Object], obj, old Object) (Object, error) {
+	nameOwnersOnce(ctx, obj, "")
 	if !w.Applied {
 		var err error
 		if obj, err = s.owned(old, obj, w); err != nil {
@@ -200,6 +207,7 @@ func (s *Store) settle(ctx context.Context, w *Write, part *UpdatePart[Object], 
 		return nil, err
 	}
 	obj = a.Object.(Object)
+	nameOwnersOnce(ctx, obj, afterAdmission)
 	if s.Default != nil {
 		s.Default(obj)
 	}
@@ -221,7 +229,11 @@ func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[
 	if part == nil || part.Counts {
 		s.raiseGeneration(obj, old)
 	}
-	if err := s.judge(ctx, obj, old, validate); err != nil {
+	errs := s.judgeChangedMetadata(obj, old, part != nil)
+	if validate != nil {
+		errs = append(errs, validate(ctx, obj, old)...)
+	}
+	if err := s.invalid(obj, errs); err != nil {
 		return err
 	}
 	if warn != nil {

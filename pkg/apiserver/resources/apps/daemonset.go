@@ -59,7 +59,7 @@ func DaemonSet() *resource.Resource {
 		},
 		Subresources: []resource.Subresource[*appsv1.DaemonSet]{
 			workload.Status(appsv1.SchemeGroupVersion.WithKind("DaemonSet"), resource.UpdatePart[*appsv1.DaemonSet]{
-				Prepare:  workload.Keep(func(d, old *appsv1.DaemonSet) { d.Spec = old.Spec }),
+				Prepare:  workload.Keep(keepDaemonSet),
 				Validate: validateDaemonSetStatus,
 			}),
 		},
@@ -103,6 +103,12 @@ func prepareDaemonSet(_ context.Context, d, old *appsv1.DaemonSet) {
 		d.Annotations = map[string]string{}
 	}
 	d.Annotations[appsv1.DeprecatedTemplateGeneration] = strconv.FormatInt(max(generation, 1), 10)
+}
+
+// keepDaemonSet undoes what a write of the status would change of the specification, the count among it.
+func keepDaemonSet(d, old *appsv1.DaemonSet) {
+	d.Spec = old.Spec
+	d.Annotations[appsv1.DeprecatedTemplateGeneration] = old.Annotations[appsv1.DeprecatedTemplateGeneration] // defaults made the map
 }
 
 func templateGeneration(d *appsv1.DaemonSet) int64 {

@@ -2,7 +2,6 @@ package apps
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -58,10 +57,6 @@ func ReplicaSet() *resource.Resource {
 			return []any{r.Name, int64(desired(r.Spec.Replicas)), int64(r.Status.Replicas), int64(r.Status.ReadyReplicas),
 				column.Since(r.CreationTimestamp, now), names, images, workload.SelectorText(r.Spec.Selector)}
 		},
-		Fields: func(r *appsv1.ReplicaSet) map[string]string {
-			return map[string]string{"status.replicas": strconv.Itoa(int(r.Status.Replicas))}
-		},
-		FieldNames: []string{"status.replicas"},
 		Subresources: []resource.Subresource[*appsv1.ReplicaSet]{
 			workload.Status(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), resource.UpdatePart[*appsv1.ReplicaSet]{
 				Prepare:  workload.Keep(func(r, old *appsv1.ReplicaSet) { r.Spec = old.Spec }),

@@ -24,6 +24,7 @@ func Lease() *resource.Resource {
 		New:            func() *coordinationv1.Lease { return &coordinationv1.Lease{} },
 		NewList:        func() runtime.Object { return &coordinationv1.LeaseList{} },
 		Prefix:         "leases",
+		FreeFinalizers: true,
 		CreateOnUpdate: true,
 		StrictUpdate:   true,
 		Prepare: func(_ context.Context, obj, _ *coordinationv1.Lease) {

@@ -21,13 +21,14 @@ const immutableWhenSet = "field is immutable when `immutable` is set"
 // ConfigMap declares configmaps.
 func ConfigMap() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.ConfigMap]{
-		Kind:       corev1.SchemeGroupVersion.WithKind("ConfigMap"),
-		Plural:     "configmaps",
-		Singular:   "configmap",
-		ShortNames: []string{"cm"},
-		New:        func() *corev1.ConfigMap { return &corev1.ConfigMap{} },
-		NewList:    func() runtime.Object { return &corev1.ConfigMapList{} },
-		Prefix:     "configmaps",
+		Kind:        corev1.SchemeGroupVersion.WithKind("ConfigMap"),
+		Plural:      "configmaps",
+		Singular:    "configmap",
+		ShortNames:  []string{"cm"},
+		New:         func() *corev1.ConfigMap { return &corev1.ConfigMap{} },
+		NewList:     func() runtime.Object { return &corev1.ConfigMapList{} },
+		Prefix:      "configmaps",
+		WholeUpdate: true,
 		Validate: func(_ context.Context, obj, old *corev1.ConfigMap) field.ErrorList {
 			if old == nil {
 				return validateConfigMap(obj)

@@ -29,6 +29,7 @@ func LimitRange() *resource.Resource {
 		New:            func() *corev1.LimitRange { return &corev1.LimitRange{} },
 		NewList:        func() runtime.Object { return &corev1.LimitRangeList{} },
 		Prefix:         "limitranges",
+		WholeUpdate:    true,
 		CreateOnUpdate: true,
 		Default: func(obj *corev1.LimitRange) {
 			for i := range obj.Spec.Limits {

@@ -30,6 +30,7 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 		New:           func() *corev1.Namespace { return &corev1.Namespace{} },
 		NewList:       func() runtime.Object { return &corev1.NamespaceList{} },
 		Prefix:        "namespaces",
+		WholeUpdate:   true,
 		ValidateName:  apivalidation.ValidateNamespaceName,
 		Default:       defaultNamespace,
 		Prepare:       prepareNamespace,

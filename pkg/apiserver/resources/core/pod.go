@@ -30,15 +30,16 @@ type PodDeps struct {
 // Pod declares pods.
 func Pod(d PodDeps) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Pod]{
-		Kind:       corev1.SchemeGroupVersion.WithKind("Pod"),
-		Plural:     "pods",
-		Singular:   "pod",
-		ShortNames: []string{"po"},
-		Categories: []string{"all"},
-		New:        func() *corev1.Pod { return &corev1.Pod{} },
-		NewList:    func() runtime.Object { return &corev1.PodList{} },
-		Prefix:     "pods",
-		Default:    defaults.Pod,
+		Kind:        corev1.SchemeGroupVersion.WithKind("Pod"),
+		Plural:      "pods",
+		Singular:    "pod",
+		ShortNames:  []string{"po"},
+		Categories:  []string{"all"},
+		New:         func() *corev1.Pod { return &corev1.Pod{} },
+		NewList:     func() runtime.Object { return &corev1.PodList{} },
+		Prefix:      "pods",
+		WholeUpdate: true,
+		Default:     defaults.Pod,
 		Prepare: func(ctx context.Context, pod, old *corev1.Pod) {
 			if old != nil {
 				pod.Status = *old.Status.DeepCopy()

@@ -22,15 +22,16 @@ import (
 func ReplicationController() *resource.Resource {
 	doc, status := corev1.ReplicationControllerSpec{}.SwaggerDoc(), corev1.ReplicationControllerStatus{}.SwaggerDoc()
 	return resource.Define(resource.Definition[*corev1.ReplicationController]{
-		Kind:       corev1.SchemeGroupVersion.WithKind("ReplicationController"),
-		Plural:     "replicationcontrollers",
-		Singular:   "replicationcontroller",
-		ShortNames: []string{"rc"},
-		Categories: []string{"all"},
-		New:        func() *corev1.ReplicationController { return &corev1.ReplicationController{} },
-		NewList:    func() runtime.Object { return &corev1.ReplicationControllerList{} },
-		Prefix:     "controllers",
-		Default:    defaultReplicationController,
+		Kind:        corev1.SchemeGroupVersion.WithKind("ReplicationController"),
+		Plural:      "replicationcontrollers",
+		Singular:    "replicationcontroller",
+		ShortNames:  []string{"rc"},
+		Categories:  []string{"all"},
+		New:         func() *corev1.ReplicationController { return &corev1.ReplicationController{} },
+		NewList:     func() runtime.Object { return &corev1.ReplicationControllerList{} },
+		Prefix:      "controllers",
+		WholeUpdate: true,
+		Default:     defaultReplicationController,
 		Prepare: func(_ context.Context, rc, old *corev1.ReplicationController) {
 			if rc.Spec.Template != nil {
 				podvalidation.DropSwitchedOff(&rc.Spec.Template.Spec, nil)

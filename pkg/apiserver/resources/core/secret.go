@@ -23,13 +23,14 @@ const secretRedacted = "<secret contents redacted>"
 // Secret declares secrets.
 func Secret() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Secret]{
-		Kind:     corev1.SchemeGroupVersion.WithKind("Secret"),
-		Plural:   "secrets",
-		Singular: "secret",
-		New:      func() *corev1.Secret { return &corev1.Secret{} },
-		NewList:  func() runtime.Object { return &corev1.SecretList{} },
-		Prefix:   "secrets",
-		Default:  defaultSecret,
+		Kind:        corev1.SchemeGroupVersion.WithKind("Secret"),
+		Plural:      "secrets",
+		Singular:    "secret",
+		New:         func() *corev1.Secret { return &corev1.Secret{} },
+		NewList:     func() runtime.Object { return &corev1.SecretList{} },
+		Prefix:      "secrets",
+		WholeUpdate: true,
+		Default:     defaultSecret,
 		Prepare: func(_ context.Context, obj, old *corev1.Secret) {
 			// A type left out of an update is the stored one.
 			if old != nil && obj.Type == "" {

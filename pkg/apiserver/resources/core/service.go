@@ -29,20 +29,26 @@ type ServiceDeps struct {
 // Service declares services.
 func Service(d ServiceDeps) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Service]{
-		Kind:           corev1.SchemeGroupVersion.WithKind("Service"),
-		Plural:         "services",
-		Singular:       "service",
-		ShortNames:     []string{"svc"},
-		Categories:     []string{"all"},
-		New:            func() *corev1.Service { return &corev1.Service{} },
-		NewList:        func() runtime.Object { return &corev1.ServiceList{} },
-		Prefix:         "services/specs",
-		ValidateName:   apivalidation.NameIsDNSLabel,
-		Default:        defaultService,
-		Allocate:       d.Allocate,
-		Deleted:        d.Deleted,
-		Prepare:        prepareService,
-		Validate:       validateService,
+		Kind:         corev1.SchemeGroupVersion.WithKind("Service"),
+		Plural:       "services",
+		Singular:     "service",
+		ShortNames:   []string{"svc"},
+		Categories:   []string{"all"},
+		New:          func() *corev1.Service { return &corev1.Service{} },
+		NewList:      func() runtime.Object { return &corev1.ServiceList{} },
+		Prefix:       "services/specs",
+		WholeUpdate:  true,
+		ValidateName: apivalidation.NameIsDNSLabel,
+		Default:      defaultService,
+		Allocate:     d.Allocate,
+		Deleted:      d.Deleted,
+		Prepare:      prepareService,
+		Validate:     validateService,
+		Complete: func(s *corev1.Service) {
+			if s.Spec.ClusterIP != "" && len(s.Spec.ClusterIPs) == 0 { // the list is what new clients read
+				s.Spec.ClusterIPs = []string{s.Spec.ClusterIP}
+			}
+		},
 		Warn:           warnService,
 		Reset:          []string{"status"},
 		CreateOnUpdate: true,

@@ -25,6 +25,7 @@ func ServiceAccount(subresources ...resource.Subresource[*corev1.ServiceAccount]
 		New:           func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} },
 		NewList:       func() runtime.Object { return &corev1.ServiceAccountList{} },
 		Prefix:        "serviceaccounts",
+		WholeUpdate:   true,
 		ReturnDeleted: true,
 		Prepare: func(_ context.Context, obj, _ *corev1.ServiceAccount) {
 			for i := range obj.Secrets {

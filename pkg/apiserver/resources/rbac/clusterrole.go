@@ -20,6 +20,7 @@ func ClusterRole() *resource.Resource {
 		New:            func() *rbacv1.ClusterRole { return &rbacv1.ClusterRole{} },
 		NewList:        func() runtime.Object { return &rbacv1.ClusterRoleList{} },
 		Prefix:         "clusterroles",
+		WholeUpdate:    true,
 		CreateOnUpdate: true,
 		ValidateName:   validateName,
 		Prepare:        func(_ context.Context, obj, _ *rbacv1.ClusterRole) { obj.Rules = noneForEmpty(obj.Rules) },

@@ -19,6 +19,7 @@ func Role() *resource.Resource {
 		New:            func() *rbacv1.Role { return &rbacv1.Role{} },
 		NewList:        func() runtime.Object { return &rbacv1.RoleList{} },
 		Prefix:         "roles",
+		WholeUpdate:    true,
 		CreateOnUpdate: true,
 		ValidateName:   validateName,
 		Prepare:        func(_ context.Context, obj, _ *rbacv1.Role) { obj.Rules = noneForEmpty(obj.Rules) },

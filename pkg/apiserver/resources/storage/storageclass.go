@@ -41,6 +41,7 @@ func StorageClass() *resource.Resource {
 		New:           func() *storagev1.StorageClass { return &storagev1.StorageClass{} },
 		NewList:       func() runtime.Object { return &storagev1.StorageClassList{} },
 		Prefix:        "storageclasses",
+		WholeUpdate:   true,
 		ReturnDeleted: true,
 		Default: func(obj *storagev1.StorageClass) {
 			if obj.ReclaimPolicy == nil {
