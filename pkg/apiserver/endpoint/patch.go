@@ -25,6 +25,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
+	"github.com/sampan-project/sampan/pkg/apiserver/objectpatch"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -118,6 +119,13 @@ type patcher struct {
 
 // change makes a patched object of the old one.
 func (p *patcher) change(_ context.Context, old resource.Object) (resource.Object, error) {
+	if obj := p.ordinary(old); obj != nil {
+		obj, err := p.s.stored(obj)
+		if err != nil {
+			return nil, err
+		}
+		return obj, p.agrees(obj, old)
+	}
 	served, err := p.s.fromStored(old)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
@@ -136,6 +144,26 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 		return nil, err
 	}
 	return obj, p.agrees(obj, old)
+}
+
+// ordinary patches a copy of the object in place where the patch allows that; nil where it does not, or has
+// faults that must be told.
+func (p *patcher) ordinary(old resource.Object) resource.Object {
+	kinds := map[types.PatchType]objectpatch.Kind{types.MergePatchType: objectpatch.Merge, types.StrategicMergePatchType: objectpatch.Strategic}
+	kind, is := kinds[p.kind]
+	if !is || p.s.View != nil || !p.s.protobuf() {
+		return nil
+	}
+	patch := map[string]any{}
+	if faults, err := p.strictly(&patch); err != nil || len(faults) > 0 {
+		return nil
+	}
+	obj := old.DeepCopyObject().(resource.Object)
+	obj.GetObjectKind().SetGroupVersionKind(p.s.Kind)
+	if objectpatch.Apply(obj, patch, kind) != nil || obj.GetObjectKind().GroupVersionKind() != p.s.Kind || obj.GetName() == "" {
+		return nil
+	}
+	return obj
 }
 
 // agrees refuses a patch that moves the object elsewhere.
