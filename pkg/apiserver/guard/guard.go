@@ -16,6 +16,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/plugins"
+	"github.com/sampan-project/sampan/pkg/apiserver/admission/policy"
 	"github.com/sampan-project/sampan/pkg/apiserver/authn"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz/chain"
 	"github.com/sampan-project/sampan/pkg/apiserver/bootstrapobjects"
@@ -29,6 +30,8 @@ import (
 type Config struct {
 	*Options
 	Access resource.Access
+	// Kinds knows what is served, for policies.
+	Kinds policy.Kinds
 	// Tokens is set up by New to answer requests for tokens; the resource that hands them to it exists before.
 	Tokens *serviceaccount.Requests
 	// CertDir keeps the signing key of a server that was given none.
@@ -76,7 +79,7 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 		return nil, err
 	}
 	g.Admission, err = plugins.New(ctx, plugins.Config{
-		Enable: cfg.EnablePlugins, Disable: cfg.DisablePlugins, Access: cfg.Access, Authorizer: g.Authz, Roles: g.Authz.Roles,
+		Enable: cfg.EnablePlugins, Disable: cfg.DisablePlugins, Access: cfg.Access, Kinds: cfg.Kinds, Authorizer: g.Authz, Roles: g.Authz.Roles,
 		NotReadySeconds: cfg.NotReadySeconds, UnreachableSeconds: cfg.UnreachableSeconds, Now: cfg.Now,
 		Log: cfg.Log.WithName("admission"),
 	})

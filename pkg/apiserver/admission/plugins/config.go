@@ -15,6 +15,7 @@ import (
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/admission/policy"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz/rbac"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -24,6 +25,7 @@ import (
 type Config struct {
 	Enable, Disable []string // --enable-admission-plugins, --disable-admission-plugins
 	Access          resource.Access
+	Kinds           policy.Kinds
 	Authorizer      authz.Authorizer
 	Roles           *rbac.Index // nil where RBAC is off: nothing can be escalated then
 	// How long pods stay on a node that is not ready, or not reachable, in seconds; 0 stands for 300.

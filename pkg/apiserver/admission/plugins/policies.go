@@ -1,0 +1,28 @@
+package plugins
+
+import (
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/admission/policy"
+)
+
+// mutatingPolicies carries out the policies that change objects.
+func mutatingPolicies(cfg *Config) admission.Plugin {
+	m, err := policy.NewMutator(cfg.ctx, cfg.policies())
+	if err != nil {
+		return broken(err)
+	}
+	return admission.Plugin{Admit: m.Admit}
+}
+
+// validatingPolicies carries out the policies that refuse writes.
+func validatingPolicies(cfg *Config) admission.Plugin {
+	v, err := policy.NewValidator(cfg.ctx, cfg.policies())
+	if err != nil {
+		return broken(err)
+	}
+	return admission.Plugin{Validate: v.Validate}
+}
+
+func (cfg *Config) policies() policy.Config {
+	return policy.Config{Reader: cfg.Access, Namespaces: cfg.namespace, Kinds: cfg.Kinds, Authorizer: cfg.Authorizer}
+}

@@ -1,0 +1,159 @@
+package apiserver
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const admissionPath = "/apis/admissionregistration.k8s.io/v1/"
+
+// policyFor is a policy for writes of configmaps in the namespace default that are labelled policy: name.
+func policyFor(kind, name string, spec map[string]any) map[string]any {
+	o := object("admissionregistration.k8s.io/v1", kind, name)
+	match := map[string]any{
+		"objectSelector": map[string]any{"matchLabels": map[string]any{"hook": name}},
+		"resourceRules": []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"CREATE", "UPDATE"},
+			"resources": []any{"configmaps"}}},
+	}
+	if spec["matchConstraints"] == nil {
+		spec["matchConstraints"] = match
+	}
+	o["spec"] = spec
+	return o
+}
+
+func bindingOf(kind, name string, spec map[string]any) map[string]any {
+	o := object("admissionregistration.k8s.io/v1", kind, name)
+	spec["policyName"] = name
+	if kind == "ValidatingAdmissionPolicyBinding" {
+		spec["validationActions"] = []any{"Deny"}
+	}
+	o["spec"] = spec
+	return o
+}
+
+func (c *client) enforce(t *testing.T, name string, policy, binding map[string]any) {
+	t.Helper()
+	c.must(t, http.StatusCreated, "POST", admissionPath+"validatingadmissionpolicies", policyFor("ValidatingAdmissionPolicy", name, policy))
+	c.must(t, http.StatusCreated, "POST", admissionPath+"validatingadmissionpolicybindings", bindingOf("ValidatingAdmissionPolicyBinding", name, binding))
+}
+
+func TestPoliciesJudgeWithParameters(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	for name, most := range map[string]string{"few": "1", "many": "3"} {
+		o := labelled(name, "none", map[string]any{"most": most})
+		o["metadata"].(map[string]any)["labels"] = map[string]any{"role": "limit"}
+		admin.must(t, http.StatusCreated, "POST", configMapsPath, o)
+	}
+	rule := func() map[string]any {
+		return map[string]any{
+			"paramKind": map[string]any{"apiVersion": "v1", "kind": "ConfigMap"},
+			"variables": []any{map[string]any{"name": "n", "expression": "size(object.data)"}},
+			"validations": []any{map[string]any{"expression": "variables.n <= int(params.data.most)",
+				"messageExpression": "string(variables.n) + ' is more than ' + params.metadata.name + ' allows in ' + namespaceObject.metadata.name"}},
+		}
+	}
+	admin.enforce(t, "by-name", rule(), map[string]any{"paramRef": map[string]any{"name": "many", "namespace": "default", "parameterNotFoundAction": "Deny"}})
+	admin.enforce(t, "by-label", rule(), map[string]any{"paramRef": map[string]any{
+		"selector": map[string]any{"matchLabels": map[string]any{"role": "limit"}}, "parameterNotFoundAction": "Deny"}})
+	admin.enforce(t, "missing-deny", rule(), map[string]any{"paramRef": map[string]any{"name": "gone", "parameterNotFoundAction": "Deny"}})
+	admin.enforce(t, "missing-allow", rule(), map[string]any{"paramRef": map[string]any{"name": "gone", "parameterNotFoundAction": "Allow"}})
+	unknown := rule()
+	unknown["paramKind"] = map[string]any{"apiVersion": "example.com/v1", "kind": "Limit"}
+	admin.enforce(t, "unknown-kind", unknown, map[string]any{"paramRef": map[string]any{"name": "many", "parameterNotFoundAction": "Allow"}})
+	until(t, "the last policy is in force", func() bool {
+		code, _ := admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", "unknown-kind", nil))
+		return code != http.StatusCreated
+	})
+	two := map[string]any{"a": "", "b": ""}
+	for _, c := range []struct {
+		policy string
+		data   map[string]any
+		want   string // "": created
+	}{
+		{"by-name", two, ""},
+		{"by-name", map[string]any{"a": "", "b": "", "c": "", "d": ""}, "4 is more than many allows in default"},
+		{"by-label", two, "2 is more than few allows in default"},
+		{"by-label", map[string]any{"a": ""}, ""},
+		{"missing-deny", two, "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction"},
+		{"missing-allow", two, ""},
+		{"unknown-kind", two, "denied request: failed to configure policy: failed to find resource referenced by paramKind: 'example.com/v1, Kind=Limit'"},
+	} {
+		code, out := admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", c.policy, c.data))
+		if c.want == "" && code != http.StatusCreated || c.want != "" && (code != 422 || !strings.Contains(at(out, "message"), c.want)) {
+			t.Errorf("%s with %d keys: %d %q, want %q", c.policy, len(c.data), code, at(out, "message"), c.want)
+		}
+	}
+}
+
+func TestPoliciesAreBounded(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const costly = "[0,1,2,3,4,5,6,7,8,9].all(a, [0,1,2,3,4,5,6,7,8,9].all(b, [0,1,2,3,4,5,6,7,8,9].all(c, [0,1,2,3,4,5,6,7,8,9].all(d, [0,1,2,3,4,5,6,7,8,9].all(e, [0,1,2,3,4,5,6,7,8,9].all(f, a+b+c+d+e+f >= 0))))))"
+	admin.enforce(t, "costly", map[string]any{"validations": []any{map[string]any{"expression": costly}}}, map[string]any{})
+	ignoring := map[string]any{"failurePolicy": "Ignore", "validations": []any{map[string]any{"expression": costly}}}
+	admin.enforce(t, "ignoring", ignoring, map[string]any{})
+	until(t, "the policy is in force", func() bool {
+		code, _ := admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", "costly", nil))
+		return code != http.StatusCreated
+	})
+	_, out := admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", "costly", nil))
+	if !strings.Contains(at(out, "message"), "operation cancelled: actual cost limit exceeded") {
+		t.Errorf("an expression that costs too much: %v", at(out, "message"))
+	}
+	admin.must(t, http.StatusCreated, "POST", configMapsPath+"?dryRun=All", labelled("x", "ignoring", nil))
+}
+
+func TestPoliciesAskWhatTheUserMay(t *testing.T) {
+	s := start(t, t.TempDir())
+	admin := s.as(adminToken)
+	admin.must(t, http.StatusCreated, "POST", "/api/v1/namespaces/default/serviceaccounts", object("v1", "ServiceAccount", "writer"))
+	role := object("rbac.authorization.k8s.io/v1", "Role", "writer")
+	role["rules"] = []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"configmaps"}, "verbs": []any{"create"}}}
+	admin.must(t, http.StatusCreated, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles", role)
+	binding := object("rbac.authorization.k8s.io/v1", "RoleBinding", "writer")
+	binding["roleRef"] = map[string]any{"kind": "Role", "name": "writer"}
+	binding["subjects"] = []any{map[string]any{"kind": "ServiceAccount", "name": "writer", "namespace": "default"}}
+	admin.must(t, http.StatusCreated, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", binding)
+	answer := admin.must(t, http.StatusCreated, "POST", "/api/v1/namespaces/default/serviceaccounts/writer/token",
+		map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"})
+	writer := s.as(at(answer, "status.token"))
+	admin.enforce(t, "asks", map[string]any{"validations": []any{map[string]any{
+		"expression": "authorizer.group('').resource('secrets').namespace('default').check('get').allowed() && authorizer.serviceAccount('default', 'writer').group('').resource('configmaps').namespace('default').check('create').allowed()",
+		"message":    "only for those who may read secrets",
+	}}}, map[string]any{})
+	until(t, "the policy is in force for one and not for the other", func() bool {
+		code, out := writer.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", "asks", nil))
+		return code == 422 && strings.HasSuffix(at(out, "message"), "only for those who may read secrets")
+	})
+	admin.must(t, http.StatusCreated, "POST", configMapsPath+"?dryRun=All", labelled("x", "asks", nil))
+}
+
+func TestMutatingPoliciesChangeObjectsInTurn(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	mutate := func(name string, spec map[string]any) {
+		admin.must(t, http.StatusCreated, "POST", admissionPath+"mutatingadmissionpolicies", policyFor("MutatingAdmissionPolicy", name, spec))
+		admin.must(t, http.StatusCreated, "POST", admissionPath+"mutatingadmissionpolicybindings", bindingOf("MutatingAdmissionPolicyBinding", name, map[string]any{}))
+	}
+	selected := map[string]any{
+		"objectSelector": map[string]any{"matchLabels": map[string]any{"hook": "turns"}},
+		"resourceRules": []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"CREATE"},
+			"resources": []any{"configmaps"}}},
+	}
+	expression := func(kind, text string) []any {
+		field := map[string]string{"JSONPatch": "jsonPatch", "ApplyConfiguration": "applyConfiguration"}[kind]
+		return []any{map[string]any{"patchType": kind, field: map[string]any{"expression": text}}}
+	}
+	mutate("a", map[string]any{"matchConstraints": selected, "reinvocationPolicy": "IfNeeded", "mutations": expression("ApplyConfiguration",
+		"Object{metadata: Object.metadata{annotations: {'seen': string(size(object.data))}}}")})
+	mutate("b", map[string]any{"matchConstraints": selected, "reinvocationPolicy": "Never", "mutations": expression("JSONPatch",
+		"[JSONPatch{op: 'add', path: '/data/b', value: 'made'}, JSONPatch{op: 'test', path: '/metadata/name', value: object.metadata.name}]")})
+	until(t, "both policies change objects", func() bool {
+		code, out := admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", "turns", map[string]any{"k": "v"}))
+		return code == http.StatusCreated && at(out, "data.b") == "made" && at(out, "metadata.annotations.seen") == "2"
+	})
+	out := admin.must(t, http.StatusCreated, "POST", configMapsPath, labelled("x", "turns", map[string]any{"k": "v"}))
+	if at(out, "data.b") != "made" || at(out, "metadata.annotations.seen") != "2" {
+		t.Errorf("the policy that wants to be carried out again has not seen the other's change: %v", out)
+	}
+}
