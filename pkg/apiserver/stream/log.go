@@ -108,6 +108,10 @@ func (s *Streams) copyLog(w http.ResponseWriter, r *http.Request, at *url.URL, t
 		return
 	}
 	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode/100 == 3 { // a kubelet has no business to send anyone elsewhere
+		s.cfg.Fail(w, r, fmt.Errorf("Get %q: redirects forbidden", at))
+		return
+	}
 	if answer.StatusCode < http.StatusOK || answer.StatusCode > http.StatusPartialContent {
 		s.cfg.Fail(w, r, refused(answer, name))
 		return

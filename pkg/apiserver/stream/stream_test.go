@@ -239,7 +239,7 @@ func TestRefusalsOfTheKubeletAreTold(t *testing.T) {
 		{400, `400 container "c" in pod "p" is waiting to start: ContainerCreating`},
 		{500, `500 Internal error occurred: container "c" in pod "p" is waiting to start: ContainerCreating`},
 		{404, `404 the server could not find the requested resource`},
-		{302, "302 "},
+		{302, `500 Get "https://`},
 	} {
 		f.kubelet = func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://elsewhere.example/")

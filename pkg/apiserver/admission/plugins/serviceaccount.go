@@ -191,6 +191,25 @@ func onlyMountable(account *corev1.ServiceAccount, pod *corev1.Pod) error {
 			return fmt.Errorf("volume with secret.secretName=%q is not allowed because service account %s does not reference that secret", v.Secret.SecretName, account.Name)
 		}
 	}
+	var err error
+	of := func(kind string, c *corev1.Container) {
+		if err == nil {
+			err = onlyListed(kind, c, listed, account.Name)
+		}
+	}
+	for i := range pod.Spec.InitContainers {
+		of("init container", &pod.Spec.InitContainers[i])
+	}
+	for i := range pod.Spec.Containers {
+		of("container", &pod.Spec.Containers[i])
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		c := corev1.Container(pod.Spec.EphemeralContainers[i].EphemeralContainerCommon)
+		of("ephemeral container", &c)
+	}
+	if err != nil {
+		return err
+	}
 	for i, r := range pod.Spec.ImagePullSecrets {
 		if !pulls[r.Name] {
 			return fmt.Errorf("imagePullSecrets[%d].name=%q is not allowed because service account %s does not reference that imagePullSecret", i, r.Name, account.Name)
@@ -202,6 +221,25 @@ func onlyMountable(account *corev1.ServiceAccount, pod *corev1.Pod) error {
 		if !listed[name] {
 			return fmt.Errorf("secret %q is not allowed because service account %s does not reference that secret", name, account.Name)
 		}
+	}
+	return nil
+}
+
+// onlyListed holds the environment of a container to the secrets that are listed.
+func onlyListed(kind string, c *corev1.Container, listed map[string]bool, account string) error {
+	for _, v := range c.Env {
+		if v.ValueFrom == nil || v.ValueFrom.SecretKeyRef == nil || listed[v.ValueFrom.SecretKeyRef.Name] {
+			continue
+		}
+		return fmt.Errorf("%s %s with envVar %s referencing secret.secretName=%q is not allowed because service account %s does not reference that secret",
+			kind, c.Name, v.Name, v.ValueFrom.SecretKeyRef.Name, account)
+	}
+	for _, from := range c.EnvFrom {
+		if from.SecretRef == nil || listed[from.SecretRef.Name] {
+			continue
+		}
+		return fmt.Errorf("%s %s with envFrom referencing secret.secretName=%q is not allowed because service account %s does not reference that secret",
+			kind, c.Name, from.SecretRef.Name, account)
 	}
 	return nil
 }
