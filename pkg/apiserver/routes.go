@@ -36,7 +36,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			reading(func(w http.ResponseWriter, r *http.Request) { s.discovery.Serve(w, r) })(w, r)
 			return
 		}
-		if strings.HasPrefix(path, "/openapi/") && s.openapi.Has(strings.TrimSuffix(path, "/")) {
+		if strings.HasPrefix(path, "/openapi/v3/") || strings.HasPrefix(path, "/openapi/") && s.openapi.Has(strings.TrimSuffix(path, "/")) {
 			reading(s.openapi.ServeHTTP)(w, r)
 			return
 		}

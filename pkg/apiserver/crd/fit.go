@@ -112,6 +112,15 @@ func (k *kind) encode(u *unstructured.Unstructured) ([]byte, error) {
 
 // as gives an object another version.
 func (k *kind) as(u *unstructured.Unstructured, name string) (*unstructured.Unstructured, error) {
+	out, err := k.openAs(u, name)
+	if err == nil && out != u {
+		_, err = k.fit(out, fitting{})
+	}
+	return out, err
+}
+
+// openAs is as, with what the version does not know.
+func (k *kind) openAs(u *unstructured.Unstructured, name string) (*unstructured.Unstructured, error) {
 	if _, err := k.of(u.GetAPIVersion()); err != nil {
 		return nil, err
 	}
@@ -123,10 +132,5 @@ func (k *kind) as(u *unstructured.Unstructured, name string) (*unstructured.Unst
 	if u.GetAPIVersion() == apiVersion {
 		return u, nil
 	}
-	out, err := k.convert.to(u, apiVersion)
-	if err != nil {
-		return nil, err
-	}
-	_, err = k.fit(out, fitting{})
-	return out, err
+	return k.convert.to(u, apiVersion)
 }

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apiserver/pkg/cel/common"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/crdschema"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
 // validate judges an object by its version's schema and rules. What did not change is not refused.
@@ -101,13 +102,26 @@ func (k *kind) judgeRules(ctx context.Context, v *version, obj, old *unstructure
 	if err != nil {
 		return field.ErrorList{field.InternalError(nil, err)}
 	}
-	var was any
-	var options []cel.Option
-	if old != nil {
-		was, options = old.Object, append(options, cel.WithRatcheting(correlated))
+	if old == nil {
+		faults, _ := rules.Validate(ctx, nil, s, obj.Object, nil, crdschema.ObjectCost)
+		return faults
 	}
-	faults, _ := rules.Validate(ctx, nil, s, obj.Object, was, crdschema.ObjectCost, options...)
+	all, _ := rules.Validate(ctx, nil, s, obj.Object, old.Object, crdschema.ObjectCost)
+	if len(all) == 0 {
+		return nil
+	}
+	faults, _ := rules.Validate(ctx, nil, s, obj.Object, old.Object, crdschema.ObjectCost, cel.WithRatcheting(correlated))
+	warnOfForgiven(ctx, all, faults)
 	return faults
+}
+
+// warnOfForgiven tells of faults that are not refused because what is wrong was so before.
+func warnOfForgiven(ctx context.Context, all, refused field.ErrorList) {
+	for _, e := range all {
+		if !slices.ContainsFunc(refused, func(r *field.Error) bool { return r.Error() == e.Error() }) {
+			request.Warn(ctx, e.Error())
+		}
+	}
 }
 
 func specReplicas(obj *unstructured.Unstructured, s *apiextensionsv1.CustomResourceSubresourceScale) field.ErrorList {

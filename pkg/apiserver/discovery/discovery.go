@@ -199,7 +199,9 @@ func responseKind(s *endpoint.Served, k schema.GroupVersionKind) *metav1.GroupVe
 
 func sortedSubresources(s *endpoint.Served) []resource.Subresource[resource.Object] {
 	subs := slices.Clone(s.Subresources)
-	sort.Slice(subs, func(i, j int) bool { return subs[i].Name < subs[j].Name })
+	if s.Described == nil { // custom resources show status before scale
+		sort.Slice(subs, func(i, j int) bool { return subs[i].Name < subs[j].Name })
+	}
 	for i := range subs {
 		if s.View != nil && subs[i].Kind == s.Store.Kind {
 			subs[i].Kind = s.Kind

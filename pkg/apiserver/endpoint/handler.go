@@ -237,6 +237,10 @@ func (h *Handler) knows(path string) bool {
 
 // refuseCustom answers what custom resources do not have, in their own words.
 func (h *Handler) refuseCustom(w http.ResponseWriter, r *http.Request, info *request.Info, s *Served) bool {
+	if !s.ClusterScoped && info.Namespace == "" && info.Verb != "list" && info.Verb != "watch" {
+		NotFound(w, r) // across namespaces objects can only be read
+		return true
+	}
 	verbs := allVerbs
 	if info.Subresource != "" {
 		sub := s.Subresource(info.Subresource)

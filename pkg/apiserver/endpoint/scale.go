@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -19,6 +20,9 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
+
+// unsetReplicas are those of a Scale whose parent has none: no client asks for so few.
+const unsetReplicas = math.MinInt32
 
 // scaleOf gives an object's Scale.
 func scaleOf(part *resource.ScalePart[resource.Object], o resource.Object) *autoscalingv1.Scale {
@@ -51,6 +55,12 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 			fail(w, r, apierrors.NewInternalError(err))
 			return
 		}
+		if part.Missing != nil {
+			if err := part.Missing(o); err != nil {
+				fail(w, r, err)
+				return
+			}
+		}
 		s.answerScale(w, r, f, scaleOf(part, o))
 		return
 	}
@@ -65,6 +75,10 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 	up := &resource.UpdatePart[resource.Object]{Validate: s.Validate, Counts: true}
 	out, _, err := s.Update(r.Context(), wr, up, false, func(ctx context.Context, old resource.Object) (resource.Object, error) {
 		before := scaleOf(part, old)
+		unset := part.Missing != nil && part.Missing(old) != nil
+		if unset {
+			before.Spec.Replicas = unsetReplicas
+		}
 		after, err := owners.settle(old, before, change)
 		if err != nil {
 			return nil, err
@@ -72,7 +86,10 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		if after.Name != old.GetName() {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", after.Name, info.Name))
 		}
-		if after.Spec.Replicas < 0 {
+		if unset && after.Spec.Replicas == unsetReplicas {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("the spec replicas field %q cannot be empty", "."+part.SpecPath))
+		}
+		if after.Spec.Replicas < 0 && !s.custom() {
 			return nil, apierrors.NewInvalid(sub.Kind.GroupKind(), info.Name, field.ErrorList{
 				field.Invalid(field.NewPath("spec", "replicas"), after.Spec.Replicas, "must be greater than or equal to 0").WithOrigin("minimum"),
 			})
@@ -92,7 +109,9 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		}
 		part.SetReplicas(old, after.Spec.Replicas)
 		old.SetManagedFields(after.ManagedFields)
-		old.SetResourceVersion(after.ResourceVersion)
+		if after.ResourceVersion != "" {
+			old.SetResourceVersion(after.ResourceVersion)
+		}
 		old.SetUID(after.UID)
 		return old, nil
 	})

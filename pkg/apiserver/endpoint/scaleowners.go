@@ -75,6 +75,21 @@ func (o scaleOwners) changed(before *autoscalingv1.Scale, change scaleChange) (*
 	return f.UpdateNoErrors(before, after, o.manager).(*autoscalingv1.Scale), nil
 }
 
+// scaleColumns are a Scale's in a Table; custom resources have their own words.
+func (s *Served) scaleColumns() []metav1.TableColumnDefinition {
+	name := column.Name()
+	desired, available := "Number of desired replicas", "Number of actual replicas"
+	if !s.custom() {
+		name.Format = ""
+		desired, available = autoscalingv1.ScaleSpec{}.SwaggerDoc()["replicas"], autoscalingv1.ScaleStatus{}.SwaggerDoc()["replicas"]
+	}
+	age := column.Age()
+	if s.custom() {
+		age.Type = "date"
+	}
+	return []metav1.TableColumnDefinition{name, column.Integer("Desired", desired), column.Integer("Available", available), age}
+}
+
 // answerScale answers with a Scale in the form asked for.
 func (s *Served) answerScale(w http.ResponseWriter, r *http.Request, f format, scale *autoscalingv1.Scale) {
 	switch f.as {
@@ -102,18 +117,11 @@ func (s *Served) tableOfScale(w http.ResponseWriter, r *http.Request, f format, 
 	case metav1.IncludeObject:
 		row.Object.Object = scale
 	}
-	name := column.Name()
-	name.Format = ""
 	t := &metav1.Table{
-		TypeMeta: metav1.TypeMeta{Kind: asTable, APIVersion: f.version},
-		ListMeta: metav1.ListMeta{ResourceVersion: scale.ResourceVersion},
-		ColumnDefinitions: []metav1.TableColumnDefinition{
-			name,
-			column.Integer("Desired", autoscalingv1.ScaleSpec{}.SwaggerDoc()["replicas"]),
-			column.Integer("Available", autoscalingv1.ScaleStatus{}.SwaggerDoc()["replicas"]),
-			column.Age(),
-		},
-		Rows: []metav1.TableRow{row},
+		TypeMeta:          metav1.TypeMeta{Kind: asTable, APIVersion: f.version},
+		ListMeta:          metav1.ListMeta{ResourceVersion: scale.ResourceVersion},
+		ColumnDefinitions: s.scaleColumns(),
+		Rows:              []metav1.TableRow{row},
 	}
 	write(w, r, f, http.StatusOK, t)
 }

@@ -111,7 +111,7 @@ func (s *Served) anotherKind(obj resource.Object) error {
 	if is.GroupVersion() != s.Kind.GroupVersion() {
 		faults = append(faults, field.Invalid(field.NewPath("apiVersion"), is.GroupVersion().String(), "must be "+s.Kind.GroupVersion().String()))
 	}
-	return apierrors.NewInvalid(s.Kind.GroupKind(), obj.GetName(), faults)
+	return apierrors.NewInvalid(is.GroupKind(), obj.GetName(), faults)
 }
 
 // place makes an object agree with the namespace in the path, or refuses it.

@@ -219,7 +219,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	gv, ok := d.find(path)
 	if !ok {
-		endpoint.NotFound(w, r)
+		w.WriteHeader(http.StatusNotFound)
 		return
 	}
 	doc, err := h.version3(d, gv)

@@ -124,7 +124,7 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	}
 	stands = true
 	release()
-	return s.stored(key, revision, obj), nil
+	return s.stored(key, revision, value, obj)
 }
 
 // exists words the refusal of a name that is taken; one whose owner is on its way out says so.

@@ -125,6 +125,7 @@ func storedOf[T Object](s *Stored[T]) *Stored[Object] {
 	}
 	if s.Convert != nil {
 		out.KnownVersions = s.KnownVersions
+		out.ConvertOpen = func(obj Object, version string) (Object, error) { return s.ConvertOpen(typed[T](obj), version) }
 		out.Convert = func(obj Object, version string) (Object, error) { return s.Convert(typed[T](obj), version) }
 	}
 	return out

@@ -148,8 +148,12 @@ type Stored[T Object] struct {
 	Encode func(obj T) ([]byte, error)
 	// Decode reads what etcd holds, with defaults. The version of what it gives may be another of the kind's.
 	Decode func(value []byte) (T, error)
-	// Convert gives an object another version of the kind; nil where Decode gives the definition's own.
+	// Convert gives an object another version of the kind, without what that version does not know; nil where
+	// Decode gives the definition's own.
 	Convert func(obj T, version string) (T, error)
+	// ConvertOpen is Convert for field ownership: it leaves what the version does not know, so that ownership
+	// fails where a conversion would lose something.
+	ConvertOpen func(obj T, version string) (T, error)
 	// KnownVersions are those that Convert can give.
 	KnownVersions []string
 }

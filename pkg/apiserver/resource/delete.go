@@ -104,8 +104,9 @@ func (s *Store) writeDeleted(ctx context.Context, key string, revision int64, ob
 	if err != nil {
 		return 0, err
 	}
-	s.stored(key, written, obj)
-	return written, nil
+	obj.SetResourceVersion(strconv.FormatInt(written, 10))
+	_, err = s.stored(key, written, value, obj)
+	return written, err
 }
 
 func (s *Store) deletePreconditions(old Object, name string, options *metav1.DeleteOptions) error {

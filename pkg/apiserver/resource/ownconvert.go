@@ -58,7 +58,7 @@ func (c ownConvertor) version(in runtime.Object, target runtime.GroupVersioner) 
 	if to == in.GetObjectKind().GroupVersionKind() {
 		return in, nil
 	}
-	return c.s.Stored.Convert(obj, to.Version)
+	return c.s.Stored.ConvertOpen(obj, to.Version)
 }
 
 // target finds the kind's version that is asked for.

@@ -53,7 +53,7 @@ func (s *Store) Version(r *Resource, types managedfields.TypeConverter) *Store {
 	v := &Store{
 		Resource: r, Cached: s.Cached, Cache: s.Cache, codec: NewCodec(r), etcd: s.etcd, clock: s.clock, prefix: s.prefix, second: true, forms: formsOf(r),
 	}
-	v.managers.types = types
+	v.managers.types, v.managers.sets, v.managers.own = types, s.managers.sets, typeOf(types, r)
 	return v
 }
 
@@ -194,12 +194,13 @@ func (s *Store) current(ctx context.Context, key, name string, live bool) (Objec
 }
 
 // stored hands what was just written to the cache and answers it with its resourceVersion.
-func (s *Store) stored(key string, revision int64, o Object) Object {
-	o.SetResourceVersion(strconv.FormatInt(revision, 10))
-	if !s.second {
-		s.Cache.Wrote(key, revision, o)
+func (s *Store) stored(key string, revision int64, value []byte, o Object) (Object, error) {
+	if s.second { // what the version does not share with the one that is stored is lost
+		return s.decode(storage.KeyValue{Key: key, Value: value, ModRevision: revision})
 	}
-	return o
+	o.SetResourceVersion(strconv.FormatInt(revision, 10))
+	s.Cache.Wrote(key, revision, o)
+	return o, nil
 }
 
 func (s *Store) ttl(o Object) time.Duration {

@@ -148,7 +148,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	}
 	stands = true
 	release()
-	return s.stored(key, written, obj), nil
+	return s.stored(key, written, value, obj)
 }
 
 // writeError lets conflicts through for another attempt.
