@@ -66,7 +66,7 @@ func (k *kind) define(v *version, ending func() bool) *definition {
 		StrictUpdate: true,
 		Columns:      v.columns(),
 		Row:          v.row,
-		Fields:       k.fields,
+		Fields:       v.selected,
 		FieldNames:   v.fieldNames(),
 		Described:    v.described,
 	}
@@ -123,18 +123,6 @@ func allButMetadata(obj *unstructured.Unstructured) any {
 	spec := maps.Clone(obj.Object)
 	delete(spec, "metadata")
 	return spec
-}
-
-// fields gives the values that field selectors of any version see, from an object as it is kept. A version whose
-// objects a webhook converts is selected by what it converts them to.
-func (k *kind) fields(obj *unstructured.Unstructured) map[string]string {
-	out := map[string]string{}
-	for _, v := range k.versions {
-		for name, path := range v.fields() {
-			out[name] = selected(obj, path)
-		}
-	}
-	return out
 }
 
 func (k *kind) statusPart(v *version) resource.Subresource[*unstructured.Unstructured] {

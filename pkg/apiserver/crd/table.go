@@ -118,15 +118,7 @@ func typed(of string, value any, now time.Time) any {
 	return nil
 }
 
-// fields are what objects can be selected by: by name, the path that gives it.
-func (v *version) fields() map[string]string {
-	out := map[string]string{}
-	for _, f := range v.SelectableFields {
-		out[f.JSONPath[1:]] = f.JSONPath
-	}
-	return out
-}
-
+// fieldNames are what objects can be selected by.
 func (v *version) fieldNames() (out []string) {
 	for _, f := range v.SelectableFields {
 		out = append(out, f.JSONPath[1:])
@@ -134,8 +126,19 @@ func (v *version) fieldNames() (out []string) {
 	return out
 }
 
-// selected gives the value of a field that objects are selected by, "" for none.
-func selected(obj *unstructured.Unstructured, path string) string {
+// selected gives the values of the fields that an object of the version is selected by, "" for none.
+func (v *version) selected(obj *unstructured.Unstructured) map[string]string {
+	if len(v.SelectableFields) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(v.SelectableFields))
+	for _, f := range v.SelectableFields {
+		out[f.JSONPath[1:]] = valueAt(obj, f.JSONPath)
+	}
+	return out
+}
+
+func valueAt(obj *unstructured.Unstructured, path string) string {
 	p := jsonpath.New("selectableField").AllowMissingKeys(true)
 	if err := p.Parse("{" + path + "}"); err != nil {
 		return ""

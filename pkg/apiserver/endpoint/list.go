@@ -65,6 +65,9 @@ func (s *Served) selection(opts *internalversion.ListOptions, info *request.Info
 	if err := s.checkFields(w.Fields); err != nil {
 		return w, err
 	}
+	if s.Converts() && len(s.FieldNames) > 0 {
+		w.Values = func(e *watchcache.Entry) fields.Set { return s.FieldsOf(e) }
+	}
 	namespace := info.Namespace
 	if n, ok := w.Fields.RequiresExactMatch("metadata.namespace"); ok && namespace == "" && !s.ClusterScoped {
 		namespace = n

@@ -90,6 +90,28 @@ func (s *Store) IsKeptOwn(e *watchcache.Entry) bool {
 	return err == nil && s.isOwn(o)
 }
 
+// fieldsKey are the fields of an object of the cache in another version than its own.
+type fieldsKey string
+
+// FieldsOf gives the values by which an entry is selected in the store's version. What cannot be converted is
+// selected by what it was stored with.
+func (s *Store) FieldsOf(e *watchcache.Entry) map[string]string {
+	if !s.second && s.IsKeptOwn(e) {
+		return e.Fields()
+	}
+	f, err := e.Derived(fieldsKey(s.Kind.Version), func() (any, error) {
+		o, err := s.Object(e)
+		if err != nil {
+			return nil, err
+		}
+		return FieldsOf(s.Resource, o), nil
+	})
+	if err != nil {
+		return e.Fields()
+	}
+	return f.(map[string]string)
+}
+
 func (s *Store) own(o Object) (Object, error) {
 	if s.isOwn(o) {
 		return o, nil

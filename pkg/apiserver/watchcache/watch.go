@@ -26,6 +26,8 @@ type Selection struct {
 	Exact  bool
 	Labels labels.Selector
 	Fields fields.Selector
+	// Values gives the fields of an entry, where they are not those that it was stored with.
+	Values func(e *Entry) fields.Set
 	// IndexField and IndexValue name an indexed field that Fields demands to have a value: the part of the
 	// store, or of its log, that needs to be looked at.
 	IndexField, IndexValue string
@@ -37,7 +39,14 @@ func (w *Selection) Matches(e *Entry) bool {
 		return false
 	}
 	return (w.Labels == nil || w.Labels.Empty() || w.Labels.Matches(labels.Set(e.labels))) &&
-		(w.Fields == nil || w.Fields.Empty() || w.Fields.Matches(fields.Set(e.fields)))
+		(w.Fields == nil || w.Fields.Empty() || w.Fields.Matches(w.values(e)))
+}
+
+func (w *Selection) values(e *Entry) fields.Set {
+	if w.Values != nil {
+		return w.Values(e)
+	}
+	return e.fields
 }
 
 // subKey names the narrowest log that holds everything that is wanted, "" for the resource's own.

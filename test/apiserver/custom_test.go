@@ -1,0 +1,305 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/sampan-project/sampan/pkg/apiserver"
+)
+
+const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+// definition defines widgets.GROUP in the versions given; change may add to the specification.
+func definition(group string, change func(spec map[string]any), versions ...map[string]any) map[string]any {
+	spec := map[string]any{
+		"group": group, "scope": "Namespaced", "names": map[string]any{"plural": "widgets", "kind": "Widget"}, "versions": versions,
+	}
+	if change != nil {
+		change(spec)
+	}
+	return map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+		"metadata": map[string]any{"name": "widgets." + group}, "spec": spec,
+	}
+}
+
+// version is a served version whose spec has the fields given, of type string.
+func version(name string, stored bool, fields ...string) map[string]any {
+	properties := map[string]any{}
+	for _, f := range fields {
+		properties[f] = map[string]any{"type": "string"}
+	}
+	spec := map[string]any{"type": "object", "properties": properties}
+	return map[string]any{"name": name, "served": true, "storage": stored, "schema": map[string]any{
+		"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{"spec": spec}},
+	}}
+}
+
+func widget(group, version, name string, spec map[string]any) map[string]any {
+	return map[string]any{"apiVersion": group + "/" + version, "kind": "Widget", "metadata": map[string]any{"name": name}, "spec": spec}
+}
+
+func widgets(group, version string) string {
+	return "/apis/" + group + "/" + version + "/namespaces/default/widgets"
+}
+
+// define makes a definition and waits until what it defines is served.
+func (c *client) define(t *testing.T, d map[string]any) {
+	t.Helper()
+	c.must(t, http.StatusCreated, http.MethodPost, definitions, d)
+	path := definitions + "/" + at(d, "metadata.name")
+	until(t, "the definition is established", func() bool {
+		_, crd := c.do(t, http.MethodGet, path, nil)
+		return condition(crd, "Established") == "True"
+	})
+}
+
+// condition is the status of a definition's condition, "" where it has none.
+func condition(crd map[string]any, of string) string {
+	status, _ := crd["status"].(map[string]any)
+	list, _ := status["conditions"].([]any)
+	for _, c := range list {
+		if at(c, "type") == of {
+			return at(c, "status")
+		}
+	}
+	return ""
+}
+
+// converter is a conversion webhook that moves spec.old of v1 to spec.new of v2 and back.
+type converter struct {
+	*httptest.Server
+	mu    sync.Mutex
+	fails string // what it answers instead of converting
+	calls int
+}
+
+func (c *converter) set(fails string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fails = fails
+}
+
+func (c *converter) called() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls
+}
+
+func startConverter(t *testing.T) *converter {
+	t.Helper()
+	c := &converter{}
+	c.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var review struct {
+			Request struct {
+				UID               string           `json:"uid"`
+				DesiredAPIVersion string           `json:"desiredAPIVersion"`
+				Objects           []map[string]any `json:"objects"`
+			} `json:"request"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		c.mu.Lock()
+		c.calls++
+		fails := c.fails
+		c.mu.Unlock()
+		result := map[string]any{"status": "Success"}
+		if fails != "" {
+			result = map[string]any{"status": "Failure", "message": fails}
+		}
+		for _, o := range review.Request.Objects {
+			o["apiVersion"] = review.Request.DesiredAPIVersion
+			if spec, ok := o["spec"].(map[string]any); ok {
+				if v, has := spec["old"]; has {
+					spec["new"] = v
+					delete(spec, "old")
+				} else if v, has := spec["new"]; has {
+					spec["old"] = v
+					delete(spec, "new")
+				}
+			}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
+			"response": map[string]any{"uid": review.Request.UID, "result": result, "convertedObjects": review.Request.Objects}})
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *converter) conversion() map[string]any {
+	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw})
+	return map[string]any{"strategy": "Webhook", "webhook": map[string]any{
+		"conversionReviewVersions": []string{"v1"}, "clientConfig": map[string]any{"url": c.URL + "/convert", "caBundle": bundle},
+	}}
+}
+
+func TestAWebhookConvertsBetweenVersions(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	hook := startConverter(t)
+	const group = "converted.example.com"
+	two := version("v2", false, "new")
+	two["selectableFields"] = []any{map[string]any{"jsonPath": ".spec.new"}}
+	admin.define(t, definition(group, func(spec map[string]any) { spec["conversion"] = hook.conversion() }, version("v1", true, "old"), two))
+
+	made := admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v2"), widget(group, "v2", "a", map[string]any{"new": "x"}))
+	if got := at(made, "spec.new"); got != "x" {
+		t.Errorf("what was made in v2 has spec.new %s", got)
+	}
+	admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v1"), widget(group, "v1", "b", map[string]any{"old": "y"}))
+	for path, want := range map[string]string{
+		widgets(group, "v1") + "/a": "spec.old=x", widgets(group, "v2") + "/a": "spec.new=x",
+		widgets(group, "v1") + "/b": "spec.old=y", widgets(group, "v2") + "/b": "spec.new=y",
+	} {
+		got := admin.must(t, http.StatusOK, http.MethodGet, path, nil)
+		field, value := want[:len("spec.new")], want[len("spec.new="):]
+		if at(got, field) != value {
+			t.Errorf("%s: %s is %s, want %s", path, field, at(got, field), value)
+		}
+	}
+	calls := hook.called()
+	list := admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v2"), nil)
+	if items, _ := list["items"].([]any); len(items) != 2 || at(items[0], "spec.new") != "x" || at(items[1], "apiVersion") != group+"/v2" {
+		t.Errorf("the list in v2: %v", list)
+	}
+	if more := hook.called() - calls; more > 0 {
+		t.Errorf("a list of what had been converted asked %d times again", more)
+	}
+	chosen := admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v2")+"?fieldSelector=spec.new%3Dy", nil)
+	if items, _ := chosen["items"].([]any); len(items) != 1 || at(items[0], "metadata.name") != "b" {
+		t.Errorf("selected by a field that only v2 has: %v", chosen)
+	}
+}
+
+func TestAFailedConversionIsToldAndOwnVersionsStay(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	hook := startConverter(t)
+	const group = "failing.example.com"
+	admin.define(t, definition(group, func(spec map[string]any) { spec["conversion"] = hook.conversion() },
+		version("v1", true, "old"), version("v2", false, "new")))
+	admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v1"), widget(group, "v1", "a", map[string]any{"old": "x"}))
+	hook.set("not today")
+	got := admin.must(t, http.StatusInternalServerError, http.MethodGet, widgets(group, "v2")+"/a", nil)
+	want := fmt.Sprintf("conversion webhook for %s/v1, Kind=Widget failed: not today", group)
+	if message := at(got, "message"); message != want && message != "Internal error occurred: "+want {
+		t.Errorf("the answer says %q, want %q", message, want)
+	}
+	admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/a", nil)
+	hook.set("")
+	admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v2")+"/a", nil)
+}
+
+func TestCustomResourcesOutliveARestart(t *testing.T) {
+	dir := t.TempDir()
+	const group = "kept.example.com"
+	t.Run("before", func(t *testing.T) {
+		admin := start(t, dir).as(adminToken)
+		admin.define(t, definition(group, nil, version("v1", true, "a")))
+		admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v1"), widget(group, "v1", "kept", map[string]any{"a": "x"}))
+	})
+	admin := start(t, dir).as(adminToken)
+	if got := admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/kept", nil); at(got, "spec.a") != "x" {
+		t.Errorf("after a restart: %v", got)
+	}
+	admin.must(t, http.StatusOK, http.MethodGet, "/apis/"+group+"/v1", nil)
+}
+
+func TestADefinitionLeavesWithItsObjects(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "leaving.example.com"
+	admin.define(t, definition(group, nil, version("v1", true, "a")))
+	held := widget(group, "v1", "held", map[string]any{})
+	held["metadata"].(map[string]any)["finalizers"] = []string{"example.com/hold"}
+	admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v1"), held)
+	admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v1"), widget(group, "v1", "free", map[string]any{}))
+	admin.must(t, http.StatusOK, http.MethodDelete, definitions+"/widgets."+group, nil)
+	until(t, "what nothing holds is gone", func() bool {
+		code, _ := admin.do(t, http.MethodGet, widgets(group, "v1")+"/free", nil)
+		return code == http.StatusNotFound
+	})
+	refused := admin.must(t, http.StatusForbidden, http.MethodPost, widgets(group, "v1"), widget(group, "v1", "late", map[string]any{}))
+	if want := "widgets." + group + ` "late" is forbidden: create not allowed while custom resource definition is terminating`; at(refused, "message") != want {
+		t.Errorf("a late object: %s", at(refused, "message"))
+	}
+	crd := admin.must(t, http.StatusOK, http.MethodGet, definitions+"/widgets."+group, nil)
+	if condition(crd, "Terminating") != "True" {
+		t.Errorf("while an object is held: %v", crd["status"])
+	}
+	free := admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/held", nil)
+	delete(free["metadata"].(map[string]any), "finalizers")
+	admin.must(t, http.StatusOK, http.MethodPut, widgets(group, "v1")+"/held", free)
+	until(t, "the definition is gone", func() bool {
+		code, _ := admin.do(t, http.MethodGet, definitions+"/widgets."+group, nil)
+		return code == http.StatusNotFound
+	})
+	until(t, "nothing is served in its place", func() bool {
+		code, _ := admin.do(t, http.MethodGet, widgets(group, "v1"), nil)
+		return code == http.StatusNotFound
+	})
+}
+
+// Objects that belong to no namespace must not be reached by the path of one, whose rights are others' (CVE-2019-11247).
+func TestClusterScopedObjectsAreNotFoundInNamespaces(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "wide.example.com"
+	admin.define(t, definition(group, func(spec map[string]any) { spec["scope"] = "Cluster" }, version("v1", true, "a")))
+	admin.must(t, http.StatusCreated, http.MethodPost, "/apis/"+group+"/v1/widgets", widget(group, "v1", "a", map[string]any{}))
+	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPut, http.MethodPatch} {
+		if code, got := admin.do(t, method, widgets(group, "v1")+"/a", widget(group, "v1", "a", map[string]any{})); code != http.StatusNotFound {
+			t.Errorf("%s in a namespace: %d %v", method, code, got)
+		}
+	}
+	if code, got := admin.do(t, http.MethodGet, widgets(group, "v1"), nil); code != http.StatusNotFound {
+		t.Errorf("a list in a namespace: %d %v", code, got)
+	}
+	admin.must(t, http.StatusOK, http.MethodGet, "/apis/"+group+"/v1/widgets/a", nil)
+}
+
+// A definition that changes is served as changed: new fields are kept, watches begin again, and what was stored
+// before has the new defaults.
+func TestAChangedSchemaHoldsForWhatIsStored(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "changing.example.com"
+	admin.define(t, definition(group, nil, version("v1", true, "a")))
+	admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v1"), widget(group, "v1", "a", map[string]any{"a": "x", "b": "lost"}))
+	crd := admin.must(t, http.StatusOK, http.MethodGet, definitions+"/widgets."+group, nil)
+	crd["spec"].(map[string]any)["versions"].([]any)[0].(map[string]any)["schema"] = map[string]any{"openAPIV3Schema": map[string]any{
+		"type": "object", "properties": map[string]any{"spec": map[string]any{"type": "object", "properties": map[string]any{
+			"a": map[string]any{"type": "string"}, "b": map[string]any{"type": "string", "default": "given"}}}}}}
+	admin.must(t, http.StatusOK, http.MethodPut, definitions+"/widgets."+group, crd)
+	until(t, "the default is seen", func() bool {
+		got := admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/a", nil)
+		return at(got, "spec.b") == "given" && at(got, "spec.a") == "x"
+	})
+}
+
+func TestManyDefinitionsAreServedTogether(t *testing.T) {
+	s := start(t, t.TempDir(), func(*apiserver.Config) {})
+	admin := s.as(adminToken)
+	const many = 20
+	for i := range many {
+		admin.must(t, http.StatusCreated, http.MethodPost, definitions, definition(fmt.Sprintf("many%d.example.com", i), nil, version("v1", true, "a")))
+	}
+	for i := range many {
+		until(t, "each is served", func() bool {
+			code, _ := admin.do(t, http.MethodGet, widgets(fmt.Sprintf("many%d.example.com", i), "v1"), nil)
+			return code == http.StatusOK
+		})
+	}
+	groups := admin.must(t, http.StatusOK, http.MethodGet, "/apis", nil)
+	found := 0
+	for _, g := range groups["groups"].([]any) {
+		if name := at(g, "name"); len(name) > 4 && name[:4] == "many" {
+			found++
+		}
+	}
+	if found != many {
+		t.Errorf("discovery shows %d of %d groups", found, many)
+	}
+}
