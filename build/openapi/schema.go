@@ -279,7 +279,7 @@ func (s *sources) enum(p *pkg, t *typeDecl, e ast.Expr) *enumeration {
 			continue
 		}
 		out.values = append(out.values, v.value)
-		rows = append(rows, strings.TrimRight(fmt.Sprintf(" - `%q` %s", v.value, strings.ReplaceAll(v.doc, "\n", " ")), " "))
+		rows = append(rows, strings.TrimRight(fmt.Sprintf(" - `%q` %s", v.value, strings.Join(strings.Fields(v.doc), " ")), " "))
 	}
 	out.text = strings.Join(rows, "\n")
 	return out

@@ -440,7 +440,7 @@ func (s *Served) writePartialList(w http.ResponseWriter, r *http.Request, f form
 			fail(w, r, apierrors.NewInternalError(err))
 			return
 		}
-		list.Items = append(list.Items, *partial(o, f.version))
+		list.Items = append(list.Items, *s.partial(o, f.version))
 	}
 	write(w, r, f, http.StatusOK, list)
 }
@@ -511,7 +511,7 @@ func (s *Served) answer(w http.ResponseWriter, r *http.Request, f format, code i
 		fail(w, r, refusedForm(fmt.Sprintf("you requested PartialObjectMetadataList, but the requested object is not a list (%s)", s.typeName(""))))
 		return
 	case asPartial:
-		write(w, r, f, code, partial(o, f.version))
+		write(w, r, f, code, s.partial(o, f.version))
 		return
 	case asTable:
 		include, err := includeOf(r)

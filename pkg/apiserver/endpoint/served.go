@@ -175,6 +175,15 @@ func partial(o metav1.Object, version string) *metav1.PartialObjectMetadata {
 	return p
 }
 
+// partial is an object's metadata as this kind shows it alone.
+func (s *Served) partial(o metav1.Object, version string) *metav1.PartialObjectMetadata {
+	p := partial(o, version)
+	for _, key := range s.HiddenAnnotations {
+		delete(p.Annotations, key)
+	}
+	return p
+}
+
 func copyMeta(to *metav1.ObjectMeta, o metav1.Object) {
 	if from, ok := o.(interface{ GetObjectMeta() metav1.Object }); ok {
 		if m, ok := from.GetObjectMeta().(*metav1.ObjectMeta); ok {

@@ -97,7 +97,7 @@ func (s *Served) rowOf(o resource.Object, version string, include metav1.Include
 	var err error
 	switch include {
 	case metav1.IncludeMetadata:
-		row.Object.Raw, err = json.Marshal(partial(o, version))
+		row.Object.Raw, err = json.Marshal(s.partial(o, version))
 	case metav1.IncludeObject:
 		var served runtime.Object
 		if served, err = s.fromStored(o); err == nil {

@@ -345,7 +345,7 @@ func (st *stream) shown(o resource.Object) (runtime.Object, error) {
 		t.Rows = []metav1.TableRow{row}
 		return t, err
 	case asPartial:
-		return partial(o, st.f.version), nil
+		return st.s.partial(o, st.f.version), nil
 	case asPartialList:
 		return nil, errNoList
 	}

@@ -19,7 +19,7 @@ func Define[T Object](d Definition[T]) *Resource {
 		WholeUpdate: d.WholeUpdate, FreeFinalizers: d.FreeFinalizers, Reset: d.Reset,
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
-		Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, UnknownField: d.UnknownField,
+		Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, UnknownField: d.UnknownField, HiddenAnnotations: d.HiddenAnnotations,
 	}
 	if d.New != nil {
 		r.New = func() Object { return d.New() }

@@ -126,6 +126,9 @@ type Definition[T Object] struct {
 	// Deleted gives back what Allocate took, after the object has gone.
 	Deleted func(ctx context.Context, obj T)
 
+	// HiddenAnnotations stand for what was once a field. They are left out where metadata is shown alone.
+	HiddenAnnotations []string
+
 	// Columns and Row are the Table form. Row answers one cell per column. nil: Name and Created At.
 	Columns []metav1.TableColumnDefinition
 	Row     func(obj T, now time.Time) []any

@@ -39,8 +39,9 @@ func DaemonSet() *resource.Resource {
 		Warn: func(_ context.Context, d, old *appsv1.DaemonSet) []string {
 			return workload.TemplateWarnings(field.NewPath("spec", "template"), &d.Spec.Template, d, asObject(old))
 		},
-		Spec:  func(d *appsv1.DaemonSet) any { return &d.Spec },
-		Reset: []string{"status"},
+		Spec:              func(d *appsv1.DaemonSet) any { return &d.Spec },
+		Reset:             []string{"status"},
+		HiddenAnnotations: []string{appsv1.DeprecatedTemplateGeneration},
 		Columns: append([]metav1.TableColumnDefinition{
 			column.Name(),
 			column.Integer("Desired", status["desiredNumberScheduled"]),

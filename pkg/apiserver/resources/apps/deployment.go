@@ -41,7 +41,11 @@ func Deployment() *resource.Resource {
 		},
 		Validate: validateDeployment,
 		Warn: func(_ context.Context, d, old *appsv1.Deployment) []string {
-			return workload.TemplateWarnings(field.NewPath("spec", "template"), &d.Spec.Template, d, asObject(old))
+			said := workload.TemplateWarnings(field.NewPath("spec", "template"), &d.Spec.Template, d, asObject(old))
+			if old == nil {
+				said = append(workload.NameWarnings(d.Name), said...)
+			}
+			return said
 		},
 		// Annotations count: the controller copies them to replica sets.
 		Spec: func(d *appsv1.Deployment) any {

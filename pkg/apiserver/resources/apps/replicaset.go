@@ -41,7 +41,11 @@ func ReplicaSet() *resource.Resource {
 		},
 		Validate: validateReplicaSet,
 		Warn: func(_ context.Context, r, old *appsv1.ReplicaSet) []string {
-			return workload.TemplateWarnings(field.NewPath("spec", "template"), &r.Spec.Template, r, asObject(old))
+			said := workload.TemplateWarnings(field.NewPath("spec", "template"), &r.Spec.Template, r, asObject(old))
+			if old == nil {
+				said = append(workload.NameWarnings(r.Name), said...)
+			}
+			return said
 		},
 		Spec:  func(r *appsv1.ReplicaSet) any { return &r.Spec },
 		Reset: []string{"status"},

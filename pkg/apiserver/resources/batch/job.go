@@ -37,19 +37,21 @@ func Job() *resource.Resource {
 	doc := batchv1.JobStatus{}.SwaggerDoc()
 	kind := batchv1.SchemeGroupVersion.WithKind("Job")
 	return resource.Define(resource.Definition[*batchv1.Job]{
-		Kind:       kind,
-		Plural:     "jobs",
-		Singular:   "job",
-		Categories: []string{"all"},
-		New:        func() *batchv1.Job { return &batchv1.Job{} },
-		NewList:    func() runtime.Object { return &batchv1.JobList{} },
-		Prefix:     "jobs",
-		Default:    defaultJob,
-		Prepare:    prepareJob,
-		Validate:   validateJob,
-		Warn:       warnJob,
-		Spec:       func(j *batchv1.Job) any { return &j.Spec },
-		Reset:      []string{"status"},
+		Kind:        kind,
+		Plural:      "jobs",
+		Singular:    "job",
+		Categories:  []string{"all"},
+		New:         func() *batchv1.Job { return &batchv1.Job{} },
+		NewList:     func() runtime.Object { return &batchv1.JobList{} },
+		Prefix:      "jobs",
+		Default:     defaultJob,
+		Prepare:     prepareJob,
+		Validate:    validateJob,
+		WholeUpdate: true,
+		Complete:    inheritLabels,
+		Warn:        warnJob,
+		Spec:        func(j *batchv1.Job) any { return &j.Spec },
+		Reset:       []string{"status"},
 		// As it was before there was a choice.
 		DefaultPropagation: metav1.DeletePropagationOrphan,
 		WarnDelete: func(o *metav1.DeleteOptions) []string {
@@ -77,7 +79,7 @@ func Job() *resource.Resource {
 		UnknownField: func(label string) string { return fmt.Sprintf("field label %q not supported for Job", label) },
 		Subresources: []resource.Subresource[*batchv1.Job]{
 			workload.Status(kind, resource.UpdatePart[*batchv1.Job]{
-				Prepare:  workload.Keep(func(j, old *batchv1.Job) { j.Spec = old.Spec; inheritLabels(j) }),
+				Prepare:  workload.Keep(func(j, old *batchv1.Job) { j.Spec = old.Spec }),
 				Validate: validateJobStatus,
 			}),
 		},
@@ -124,8 +126,8 @@ func durationText(s *batchv1.JobStatus, now time.Time) string {
 	return duration.HumanDuration(s.CompletionTime.Sub(s.StartTime.Time))
 }
 
-// inheritLabels gives a job without labels those of its template. They share the map: what Prepare adds to the
-// template is a label of the job too.
+// inheritLabels gives a job without labels those of its template. Where the client has sent some they share the map:
+// what Prepare adds to the template is a label of the job too.
 func inheritLabels(j *batchv1.Job) {
 	if len(j.Labels) == 0 && j.Spec.Template.Labels != nil {
 		j.Labels = j.Spec.Template.Labels
@@ -203,7 +205,6 @@ func generateSelector(j *batchv1.Job) {
 			t.Labels[key] = value
 		}
 	}
-	inheritLabels(j)
 	set(&j.Spec.Selector, metav1.LabelSelector{})
 	s := j.Spec.Selector
 	if s.MatchLabels == nil {

@@ -22,6 +22,7 @@ func created(f func(*batchv1.Job)) *batchv1.Job {
 	}
 	defaultJob(j)
 	prepareJob(context.Background(), j, nil)
+	inheritLabels(j)
 	return j
 }
 

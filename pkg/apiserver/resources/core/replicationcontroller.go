@@ -46,7 +46,11 @@ func ReplicationController() *resource.Resource {
 			if rc.Spec.Template == nil || old != nil && old.Generation == rc.Generation {
 				return nil
 			}
-			return podvalidation.PodWarnings(field.NewPath("spec", "template"), &rc.Spec.Template.ObjectMeta, &rc.Spec.Template.Spec)
+			var said []string
+			if old == nil {
+				said = workload.NameWarnings(rc.Name)
+			}
+			return append(said, podvalidation.PodWarnings(field.NewPath("spec", "template"), &rc.Spec.Template.ObjectMeta, &rc.Spec.Template.Spec)...)
 		},
 		Spec:               func(rc *corev1.ReplicationController) any { return &rc.Spec },
 		Reset:              []string{"status"},

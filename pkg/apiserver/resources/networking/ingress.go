@@ -44,7 +44,8 @@ func Ingress() *resource.Resource {
 				i.Status = *old.Status.DeepCopy()
 			}
 		},
-		Validate: validateIngress,
+		Validate:    validateIngress,
+		WholeUpdate: true,
 		Warn: func(_ context.Context, i, old *networkingv1.Ingress) []string {
 			if _, named := i.Annotations[classAnnotation]; named && old == nil && i.Spec.IngressClassName == nil {
 				return []string{fmt.Sprintf("annotation %q is deprecated, please use 'spec.ingressClassName' instead", classAnnotation)}

@@ -34,8 +34,9 @@ func IngressClass() *resource.Resource {
 				p.Scope = &scope
 			}
 		},
-		Spec:     func(c *networkingv1.IngressClass) any { return &c.Spec },
-		Validate: validateIngressClass,
+		Spec:        func(c *networkingv1.IngressClass) any { return &c.Spec },
+		Validate:    validateIngressClass,
+		WholeUpdate: true,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Controller", "Controller that is responsible for handling this class"),
