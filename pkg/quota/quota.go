@@ -55,7 +55,7 @@ func For(r schema.GroupResource) Counter {
 func Counting(hard corev1.ResourceList, known func(schema.GroupResource) bool) []Counter {
 	var out []Counter
 	for _, c := range special() {
-		if known(c.Resource) && anyOf(hard, c.Counts) {
+		if anyOf(hard, c.Counts) && known(c.Resource) {
 			out = append(out, c)
 		}
 	}

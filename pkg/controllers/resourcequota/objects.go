@@ -25,10 +25,13 @@ import (
 
 // rediscover is how soon the apiserver is asked again which resources there are, because a quota names one that
 // was not there.
-const rediscover = 30 * time.Second
+const rediscover = 10 * time.Second
 
 // errNotYet: the objects of a resource have not been seen yet.
 var errNotYet = errors.New("not all objects have been seen yet")
+
+// errUnknown: a resource that is to be counted is not served.
+var errUnknown = errors.New("not all resources are served")
 
 // own are resources of which the process's informers know the whole objects.
 var own = []schema.GroupResource{{Resource: "pods"}, {Resource: "services"}, {Resource: "persistentvolumeclaims"}}
@@ -67,6 +70,7 @@ func (o *objects) Run(ctx context.Context) error {
 }
 
 // known answers which resources are served, having asked the apiserver where a quota names one that was not.
+// errUnknown comes with it where one still is not.
 func (o *objects) known(hard corev1.ResourceList) (func(schema.GroupResource) bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -74,20 +78,25 @@ func (o *objects) known(hard corev1.ResourceList) (func(schema.GroupResource) bo
 		_, served := o.served[r]
 		return served || slices.Contains(own, r)
 	}
-	missing := false
-	quota.Counting(hard, func(r schema.GroupResource) bool {
-		missing = missing || !is(r)
-		return true
-	})
-	if !missing || !o.asked.IsZero() && o.env.Clock.Now().Sub(o.asked) < rediscover {
-		return is, nil
+	missing := func() error {
+		var err error
+		quota.Counting(hard, func(r schema.GroupResource) bool {
+			if !is(r) {
+				err = errUnknown
+			}
+			return true
+		})
+		return err
+	}
+	if missing() == nil || !o.asked.IsZero() && o.env.Clock.Now().Sub(o.asked) < rediscover {
+		return is, missing()
 	}
 	served, err := o.discover()
 	if err != nil {
 		return is, err
 	}
 	o.served, o.asked = served, o.env.Clock.Now()
-	return is, nil
+	return is, missing()
 }
 
 // discover finds the resources of namespaces that can be counted, each in its preferred version.

@@ -28,6 +28,8 @@ const (
 	// calm is how long nothing must have been charged before a quota's use is lowered: the caches may not show yet
 	// what was charged for.
 	calm = time.Second
+	// recount is how long after a charge a quota is counted: the write that it was charged for may have failed.
+	recount = 10 * time.Second
 	// soon is when a quota is looked at again of which something could not be counted yet.
 	soon = 500 * time.Millisecond
 )
@@ -89,6 +91,7 @@ func (r *reconciler) quotaChanged(old, q *corev1.ResourceQuota) []controller.Key
 		r.mu.Lock()
 		r.charged[controller.KeyOf(q)] = r.env.Clock.Now()
 		r.mu.Unlock()
+		r.AddAfter(controller.KeyOf(q), recount)
 	}
 	if equality.Semantic.DeepEqual(old.Spec, q.Spec) {
 		return nil
@@ -141,7 +144,7 @@ func (r *reconciler) reconcile(ctx context.Context, key controller.Key) (control
 	} else if err != nil {
 		return controller.Result{}, fmt.Errorf("reading quota %s: %w", key, err)
 	}
-	counted, failed := r.count(ctx, cached)
+	counted, later, failed := r.count(ctx, cached)
 	hard := quota.Add(nil, cached.Spec.Hard)
 	used := quota.Only(quota.Add(cached.Status.Used, nil), quota.Names(hard))
 	quiet := r.quietIn(key)
@@ -154,11 +157,11 @@ func (r *reconciler) reconcile(ctx context.Context, key controller.Key) (control
 		used[name] = q
 	}
 	after := r.period + rand.N(r.period/10+1)
-	switch {
-	case errors.Is(failed, errNotYet):
-		after, failed = soon, nil
-	case lowered:
+	if lowered {
 		after = quiet
+	}
+	if later > 0 {
+		after = min(after, later)
 	}
 	if cached.Status.Used != nil && quota.Equal(cached.Status.Hard, hard) && quota.Equal(cached.Status.Used, used) {
 		return controller.Result{After: after}, failed
@@ -176,23 +179,33 @@ func (r *reconciler) reconcile(ctx context.Context, key controller.Key) (control
 	return controller.Result{After: after}, failed
 }
 
-// count sums what is used of all that a quota limits. What could not be counted is left out.
-func (r *reconciler) count(ctx context.Context, q *corev1.ResourceQuota) (corev1.ResourceList, error) {
-	known, err := r.objects.known(q.Spec.Hard)
-	errs := []error{err}
-	sum := corev1.ResourceList{}
-	for _, counter := range quota.Counting(q.Spec.Hard, known) {
-		list, err := r.objects.list(ctx, counter.Resource, q.Namespace)
-		if err == nil {
-			var part corev1.ResourceList
-			part, err = counter.Sum(&q.Spec, list, r.env.Clock.Now())
-			sum = quota.Add(sum, part)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("counting %s for quota %s/%s: %w", counter.Resource, q.Namespace, q.Name, err))
+// count sums what is used of all that a quota limits. What could not be counted is left out; later says when it
+// may be possible.
+func (r *reconciler) count(ctx context.Context, q *corev1.ResourceQuota) (sum corev1.ResourceList, later time.Duration, err error) {
+	var errs []error
+	postpone := func(err error) {
+		switch {
+		case errors.Is(err, errNotYet):
+			later = soon
+		case errors.Is(err, errUnknown):
+			later = rediscover
+		case err != nil:
+			errs = append(errs, fmt.Errorf("counting for quota %s/%s: %w", q.Namespace, q.Name, err))
 		}
 	}
-	return sum, errors.Join(errs...)
+	known, err := r.objects.known(q.Spec.Hard)
+	postpone(err)
+	for _, counter := range quota.Counting(q.Spec.Hard, known) {
+		list, err := r.objects.list(ctx, counter.Resource, q.Namespace)
+		if err != nil {
+			postpone(err)
+			continue
+		}
+		part, err := counter.Sum(&q.Spec, list, r.env.Clock.Now())
+		postpone(err)
+		sum = quota.Add(sum, part)
+	}
+	return sum, later, errors.Join(errs...)
 }
 
 // quietIn is how long a quota must still be left alone until its use may be lowered.

@@ -167,3 +167,33 @@ func TestANewLimitIsTakenOver(t *testing.T) {
 		expect(w, amounts("requests.cpu", "1"))
 	})
 }
+
+func TestAChargeForAWriteThatFailedIsTakenBack(t *testing.T) {
+	world(t, []runtime.Object{limiting(amounts("pods", "9")), pod("a", "1")}, func(w *controllertest.World, _ *metadatafake.FakeMetadataClient) {
+		w.Settle()
+		q, err := w.Client.CoreV1().ResourceQuotas("shop").Get(w.Ctx, "q", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Status.Used = amounts("pods", "5")
+		if _, err := w.Client.CoreV1().ResourceQuotas("shop").UpdateStatus(w.Ctx, q, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.Pass(recount + time.Second)
+		expect(w, amounts("pods", "1"))
+	})
+}
+
+// TestAResourceThatComesLaterIsCounted: a quota may name custom resources before they are defined.
+func TestAResourceThatComesLaterIsCounted(t *testing.T) {
+	world(t, []runtime.Object{limiting(amounts("pods", "9", "count/widgets.example.com", "2")), pod("a", "1")}, func(w *controllertest.World, meta *metadatafake.FakeMetadataClient) {
+		expect(w, amounts("pods", "1"))
+		w.Client.Resources = append(w.Client.Resources, &metav1.APIResourceList{GroupVersion: "example.com/v1", APIResources: []metav1.APIResource{
+			{Name: "widgets", Namespaced: true, Kind: "Widget", Verbs: metav1.Verbs{"list", "watch"}},
+		}})
+		w.Pass(2*rediscover + time.Second)
+		expect(w, amounts("pods", "1", "count/widgets.example.com", "1"))
+	}, &metav1.PartialObjectMetadata{
+		TypeMeta: metav1.TypeMeta{APIVersion: "example.com/v1", Kind: "Widget"}, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "w"},
+	})
+}
