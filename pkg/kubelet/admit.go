@@ -15,6 +15,9 @@ func (e *Engine) admit(w *worker) *pod.Reason {
 	if len(w.observed.Containers) > 0 {
 		return nil
 	}
+	if r := admitSysctls(w.pod, e.UnsafeSysctls); r != nil {
+		return r
+	}
 	node := e.Node()
 	if node == nil {
 		return nil // a kubelet that stands alone, or one whose node is about to be registered

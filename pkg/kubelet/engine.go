@@ -56,6 +56,8 @@ type EngineConfig struct {
 	RuntimeName string // "containerd"
 	MaxDead     int    // containers of one name that have ended and are kept
 	MaxPods     int64
+	// UnsafeSysctls are those that pods may set here beside the safe ones, or beginnings of them that end in *.
+	UnsafeSysctls []string
 	// RoomChanged, which may be nil, is told of the pods that take up room on the node whenever they change.
 	RoomChanged func(pods []*corev1.Pod)
 	// Gone, which may be nil, is told of every pod of which nothing is left.

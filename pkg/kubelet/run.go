@@ -165,7 +165,7 @@ func (k *kubelet) build(ctx context.Context) error {
 	k.engine = NewEngine(ctx, EngineConfig{
 		CRI: k.cri, Runtime: manager, Images: k.images, Status: status.New(ctx, k.client, k.clock, k.log),
 		Volumes: k.volumes, Objects: k.register, Cgroups: k.groups, Probes: k.probes,
-		Node: k.nodeObject, HostIPs: k.hostIPs, RuntimeName: k.runtimeName, MaxDead: int(k.cfg.MaxDeadPerContainer), MaxPods: int64(k.cfg.Kubelet.MaxPods),
+		Node: k.nodeObject, HostIPs: k.hostIPs, RuntimeName: k.runtimeName, MaxDead: int(k.cfg.MaxDeadPerContainer), MaxPods: int64(k.cfg.Kubelet.MaxPods), UnsafeSysctls: k.cfg.Kubelet.AllowedUnsafeSysctls,
 		Gone:        func(p *corev1.Pod) { k.gone(p) },
 		RoomChanged: k.roomChanged,
 		Event:       k.recorder.about, Clock: k.clock, Log: k.log,
