@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,6 +53,9 @@ func Run(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := allowFiles(uint64(cfg.Kubelet.MaxOpenFiles)); err != nil {
+		log.Error(err, "The kubelet goes on with as many open files as it may have now")
+	}
 	if *cfg.Kubelet.FailSwapOn {
 		if err := swapOff(); err != nil {
 			return err
@@ -81,6 +85,14 @@ func Run(ctx context.Context, cfg *config.Config) error {
 	}
 	k.protect()
 	return k.run(ctx)
+}
+
+// allowFiles lets this process have n files open.
+func allowFiles(n uint64) error {
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+		return fmt.Errorf("allowing %d open files (maxOpenFiles, --max-open-files): %w", n, err)
+	}
+	return nil
 }
 
 // makeDirectories makes those that the kubelet keeps things in.

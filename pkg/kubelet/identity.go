@@ -64,6 +64,10 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		}
 		auth.ClientCAs = authorities.Pool
 	}
+	version, suites, err := k.cfg.TLS()
+	if err != nil {
+		return nil, nil, err
+	}
 	health := &daemon.Health{}
 	health.AddLive(daemon.Check{Name: "syncloop", Check: k.engine.Healthy})
 	registry := daemon.NewMetrics()
@@ -76,7 +80,7 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 	}
 	return server.New(server.Config{
 		Address: cfg.Address, Port: int(cfg.Port), HealthAddress: cfg.HealthzBindAddress, HealthPort: int(*cfg.HealthzPort),
-		Certificate: cert.GetCertificate, Auth: auth, NodeName: k.name, Host: k.engine, Runtime: k.cri,
+		Certificate: cert.GetCertificate, MinTLS: version, Ciphers: suites, Auth: auth, NodeName: k.name, Host: k.engine, Runtime: k.cri,
 		Stats: stats.New(stats.Config{
 			NodeName: k.name, Runtime: k.cri, Pods: k.engine.Pods, RootDir: k.cfg.RootDir, StartedAt: k.clock.Now(), Clock: k.clock, Log: k.log,
 		}),

@@ -95,7 +95,11 @@ func (c *Config) Load() (*Config, error) {
 			return nil, err
 		}
 	}
-	loaded.Warnings = append(loaded.Warnings, fieldWarnings(&loaded.Kubelet)...)
+	warnings, err := fieldWarnings(&loaded.Kubelet)
+	if err != nil {
+		return nil, err
+	}
+	loaded.Warnings = append(loaded.Warnings, warnings...)
 	return loaded, loaded.Validate()
 }
 

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
+	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
 )
 
 const head = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
@@ -137,6 +140,60 @@ func TestFlagsWithoutEffectWarn(t *testing.T) {
 	}
 	if len(c.Warnings) != 3 {
 		t.Errorf("warnings %q, want one for each flag", c.Warnings)
+	}
+}
+
+func TestFieldsWithoutEffectWarnWhenSet(t *testing.T) {
+	for text, want := range map[string][]string{
+		"evictionSoft: {memory.available: 1Gi}\nevictionSoftGracePeriod: {memory.available: 1m}\n": {"evictionSoft ", "evictionSoftGracePeriod "},
+		"syncFrequency: 10s\nkubeAPIQPS: 5\n":                                                      {"kubeAPIQPS ", "syncFrequency "},
+		"syncFrequency: 1m\nkubeAPIQPS: 50\nregistryBurst: 10":                                     nil,
+		"memorySwap: {swapBehavior: LimitedSwap}":                                                  {"memorySwap.swapBehavior "},
+		"tlsMinVersion: VersionTLS13":                                                              nil,
+	} {
+		c, err := load(t, "--config="+write(t, filepath.Join(t.TempDir(), "config.yaml"), head+text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Warnings) != len(want) {
+			t.Errorf("%q: warnings %q, want one of each of %q", text, c.Warnings, want)
+			continue
+		}
+		for i, w := range want {
+			if !strings.HasPrefix(c.Warnings[i], w) {
+				t.Errorf("%q: %q, want %q", text, c.Warnings[i], w)
+			}
+		}
+	}
+}
+
+func TestFieldsWithoutEffectAreFields(t *testing.T) {
+	known := map[string]bool{}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[kubeletv1beta1.KubeletConfiguration]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		known[name] = true
+	}
+	for name := range fieldsWithoutEffect {
+		if !known[name] {
+			t.Errorf("%s is no field", name)
+		}
+	}
+}
+
+func TestTLSOfTheFile(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "303 []", "tlsMinVersion: VersionTLS13": "304 []", "tlsCipherSuites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]": "303 [49199]",
+		"tlsMinVersion: VersionTLS9": "tlsMinVersion", "tlsCipherSuites: [NONE]": "choose of TLS_",
+	} {
+		c, err := load(t, "--config="+write(t, filepath.Join(t.TempDir(), "config.yaml"), head+text))
+		got := fmt.Sprint(err)
+		if err == nil {
+			version, suites, _ := c.TLS()
+			got = fmt.Sprintf("%x %v", version, suites)
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
 	}
 }
 

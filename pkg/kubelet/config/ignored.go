@@ -1,7 +1,11 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 
 	"github.com/spf13/pflag"
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
@@ -64,26 +68,76 @@ func (a *anything) String() string     { return string(*a) }
 func (a *anything) Type() string       { return "string" }
 func (a *anything) Set(s string) error { *a = anything(s); return nil }
 
-// fieldWarnings are about fields of a file that were set to something that is not done here.
-func fieldWarnings(c *kubeletv1beta1.KubeletConfiguration) []string {
+const (
+	noEviction  = "pods are not evicted for want of the node's resources"
+	noImageGC   = "images are not removed by the kubelet"
+	noShutdown  = "pods end with the machine: the kubelet does not hold its shutdown up"
+	noLimit     = "nothing here is slowed down by a rate of its own; the server's limits hold"
+	noPolling   = "what happens is told, and not looked for"
+	noProviders = "credentials for images come from pull secrets and the node's files"
+)
+
+// fieldsWithoutEffect says of the fields of a file that nothing reads, by their names there, why it does not.
+var fieldsWithoutEffect = map[string]string{
+	"cpuManagerPolicy": noManagers, "cpuManagerPolicyOptions": noManagers, "memoryManagerPolicy": noManagers,
+	"topologyManagerPolicy": noManagers, "topologyManagerPolicyOptions": noManagers, "topologyManagerScope": noManagers,
+	"reservedMemory": noManagers, "qosReserved": noManagers,
+	"evictionSoft": noEviction, "evictionSoftGracePeriod": noEviction, "evictionMinimumReclaim": noEviction,
+	"evictionPressureTransitionPeriod": noEviction, "evictionMaxPodGracePeriod": noEviction, "localStorageCapacityIsolation": noEviction,
+	"imageMinimumGCAge": noImageGC, "imageMaximumGCAge": noImageGC,
+	"imageGCHighThresholdPercent": noImageGC, "imageGCLowThresholdPercent": noImageGC,
+	"shutdownGracePeriod": noShutdown, "shutdownGracePeriodCriticalPods": noShutdown, "shutdownGracePeriodByPodPriority": noShutdown,
+	"registryPullQPS": noLimit, "registryBurst": noLimit, "eventRecordQPS": noLimit, "eventBurst": noLimit,
+	"kubeAPIQPS": noLimit, "kubeAPIBurst": noLimit, "containerLogMaxWorkers": noLimit,
+	"syncFrequency": noPolling, "configMapAndSecretChangeDetectionStrategy": noPolling,
+	"volumeStatsAggPeriod":                   "volumes are measured when asked for",
+	"imagePullCredentialsVerificationPolicy": noProviders, "preloadedImagesVerificationAllowlist": noProviders,
+	"readOnlyPort": "everything is served on the port that asks who is there", "podCIDR": "the network belongs to CNI plugins",
+	"hairpinMode": "the network belongs to CNI plugins", "makeIPTablesUtilChains": noIPTables,
+	"iptablesMasqueradeBit": noIPTables, "iptablesDropBit": noIPTables, "volumePluginDir": "volume plugins are CSI drivers",
+	"imageServiceEndpoint": "images are had from the container runtime", "featureGates": "there are no features to switch",
+	"memoryThrottlingFactor":  "containers are not slowed down before their limit of memory",
+	"kernelMemcgNotification": "memory is watched in other ways", "protectKernelDefaults": ofTheKernel,
+	"kubeletCgroups": ofTheKernel, "systemCgroups": ofTheKernel, "runOnce": "the kubelet always runs on",
+	"systemReservedCgroup": noEnforcement, "kubeReservedCgroup": noEnforcement, "tracing": "the kubelet emits no traces",
+}
+
+const noEnforcement = "reserves are kept from pods, and not enforced on those they are kept for"
+
+// fieldWarnings are about fields of a file that were set to something else than their default, and that
+// nothing reads: one line for each.
+func fieldWarnings(c *kubeletv1beta1.KubeletConfiguration) ([]string, error) {
+	defaults := &kubeletv1beta1.KubeletConfiguration{}
+	setDefaults(defaults)
+	set, err := fields(c)
+	if err != nil {
+		return nil, err
+	}
+	usual, err := fields(defaults)
+	if err != nil {
+		return nil, err
+	}
 	var all []string
-	warn := func(set bool, field, why string) {
-		if set {
-			all = append(all, fmt.Sprintf("%s is accepted and has no effect: %s", field, why))
+	for _, name := range slices.Sorted(maps.Keys(fieldsWithoutEffect)) {
+		if !reflect.DeepEqual(set[name], usual[name]) {
+			all = append(all, fmt.Sprintf("%s is accepted and has no effect: %s", name, fieldsWithoutEffect[name]))
 		}
 	}
-	warn(c.CPUManagerPolicy != "none", "cpuManagerPolicy", noManagers)
-	warn(c.MemoryManagerPolicy != kubeletv1beta1.NoneMemoryManagerPolicy, "memoryManagerPolicy", noManagers)
-	warn(c.TopologyManagerPolicy != kubeletv1beta1.NoneTopologyManagerPolicy, "topologyManagerPolicy", noManagers)
-	warn(len(c.ReservedMemory) > 0, "reservedMemory", noManagers)
-	warn(len(c.QOSReserved) > 0, "qosReserved", noManagers)
-	warn(c.KernelMemcgNotification, "kernelMemcgNotification", "memory is watched in other ways")
-	warn(c.ProtectKernelDefaults, "protectKernelDefaults", ofTheKernel)
-	warn(c.KubeletCgroups != "", "kubeletCgroups", ofTheKernel)
-	warn(c.SystemCgroups != "", "systemCgroups", ofTheKernel)
-	warn(c.RunOnce, "runOnce", "the kubelet always runs on")
-	warn(c.SystemReservedCgroup != "" || c.KubeReservedCgroup != "", "systemReservedCgroup or kubeReservedCgroup", "reserves are kept from pods, and not enforced on those they are kept for")
-	warn(c.MemorySwap.SwapBehavior != "" && c.MemorySwap.SwapBehavior != "NoSwap", "memorySwap.swapBehavior", "containers get no swap")
-	warn(c.Tracing != nil, "tracing", "the kubelet emits no traces")
-	return all
+	if b := c.MemorySwap.SwapBehavior; b != "" && b != "NoSwap" {
+		all = append(all, "memorySwap.swapBehavior is accepted and has no effect: containers get no swap")
+	}
+	return all, nil
+}
+
+// fields are a configuration's by their names in a file.
+func fields(c *kubeletv1beta1.KubeletConfiguration) (map[string]any, error) {
+	out := map[string]any{}
+	b, err := json.Marshal(c)
+	if err == nil {
+		err = json.Unmarshal(b, &out)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for fields without effect: %w", err)
+	}
+	return out, nil
 }

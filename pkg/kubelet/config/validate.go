@@ -19,6 +19,9 @@ func (c *Config) Validate() error {
 	k := &c.Kubelet
 	var all []error
 	all = append(all, validateServing(k)...)
+	if _, _, err := c.TLS(); err != nil {
+		all = append(all, err)
+	}
 	all = append(all, validateRanges(k)...)
 	all = append(all, validateResources(k)...)
 	all = append(all, validateEviction(k)...)

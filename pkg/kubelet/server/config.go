@@ -39,6 +39,10 @@ type Config struct {
 	HealthPort    int
 	// Certificate answers the serving certificate for each connection, so that it can be renewed.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// MinTLS is the oldest TLS version that is spoken, and Ciphers are the suites below TLS 1.3; 0 and nil: those
+	// that Go thinks safe, from 1.2 on.
+	MinTLS  uint16
+	Ciphers []uint16
 	// Auth says who may do what here.
 	Auth     *daemon.Delegated
 	NodeName string

@@ -48,7 +48,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	servers := []*http.Server{{
 		Handler: s.handler, ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, ErrorLog: daemon.QuietLog(s.cfg.Log),
-		TLSConfig: &tls.Config{GetCertificate: s.cfg.Certificate, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
+		TLSConfig: &tls.Config{GetCertificate: s.cfg.Certificate, MinVersion: max(tls.VersionTLS12, s.cfg.MinTLS), CipherSuites: s.cfg.Ciphers, ClientAuth: tls.RequestClientCert},
 	}}
 	serve := []func() error{func() error { return servers[0].ServeTLS(secure, "", "") }}
 	if s.cfg.HealthPort != 0 {
