@@ -43,7 +43,7 @@ type Config struct {
 	Profiling      bool
 	Logging        daemon.Logging
 
-	ignored map[string]*string
+	ignored *pflag.FlagSet // in which flags without effect are
 }
 
 type kubeletFlags struct {
@@ -95,23 +95,6 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.Profiling, "profiling", c.Profiling, "serve profiles of the process under /debug/pprof/")
 	c.Logging.AddFlags(fs)
 	c.addIgnoredFlags(fs)
-}
-
-// addIgnoredFlags takes flags that installers pass and that have no meaning here.
-func (c *Config) addIgnoredFlags(fs *pflag.FlagSet) {
-	c.ignored = map[string]*string{}
-	for _, name := range []string{
-		"feature-gates", "runtime-config", "storage-backend", "storage-media-type", "tls-cipher-suites", "tls-min-version",
-		"goaway-chance", "endpoint-reconciler-type", "proxy-client-cert-file", "proxy-client-key-file", "cloud-provider",
-		"delete-collection-workers", "enable-aggregator-routing", "enable-priority-and-fairness", "watch-cache", "watch-cache-sizes",
-		"default-watch-cache-size", "min-request-timeout", "http2-max-streams-per-connection", "audit-log-path", "audit-policy-file",
-		"audit-log-maxage", "audit-log-maxbackup", "audit-log-maxsize", "encryption-provider-config", "etcd-count-metric-poll-period",
-		"authorization-always-allow-paths", "contention-profiling", "external-hostname", "shutdown-delay-duration",
-	} {
-		c.ignored[name] = fs.String(name, "", "accepted for compatibility; has no effect")
-		fs.Lookup(name).NoOptDefVal = "true"
-		fs.Lookup(name).Hidden = true
-	}
 }
 
 // complete checks what flags say together and fills in what follows from it.

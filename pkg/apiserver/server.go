@@ -62,6 +62,9 @@ every request, and keeps all objects in etcd, one of its own under --data-dir or
 			if err != nil {
 				return err
 			}
+			for _, w := range cfg.warnings() {
+				log.Info(w)
+			}
 			return Run(cmd.Context(), cfg, log)
 		},
 	}
