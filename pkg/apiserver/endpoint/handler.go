@@ -85,6 +85,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.NotFound(w, r)
 		return
 	}
+	if s.Answer != nil && (pathName(r) != "" || !s.ClusterScoped && info.Namespace == "") {
+		h.NotFound(w, r) // what is only answered has no name to be found by, and none outside its namespace
+		return
+	}
 	if s.Deprecated != "" {
 		request.Warn(r.Context(), s.Deprecated)
 	}
@@ -105,7 +109,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		NotAllowed(w, r)
 		return
 	}
-	if !s.ClusterScoped && info.Namespace == "" && (verb == "create" && s.Answer == nil || verb == "deletecollection") {
+	if !s.ClusterScoped && info.Namespace == "" && (verb == "create" || verb == "deletecollection") {
 		NotAllowed(w, r) // across namespaces objects can only be read
 		return
 	}
