@@ -1,0 +1,73 @@
+package watchcache
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// question asks etcd for its revision on behalf of all who want to know it at the time: an answer serves
+// everyone who came before it was asked for.
+type question struct {
+	ask func(context.Context) (int64, error)
+
+	mu     sync.Mutex
+	asking bool
+	next   *answer // to the question that will be put when the present one is answered
+}
+
+// answer is one revision of etcd, known when done is closed.
+type answer struct {
+	done     chan struct{}
+	revision int64
+	err      error
+}
+
+// askFor bounds one question. Each who waits has an end of its own.
+const askFor = 10 * time.Second
+
+func (q *question) revision(ctx context.Context) (int64, error) {
+	q.mu.Lock()
+	if q.next == nil {
+		q.next = &answer{done: make(chan struct{})}
+	}
+	a := q.next
+	if !q.asking {
+		q.asking = true
+		go q.run(context.WithoutCancel(ctx))
+	}
+	q.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.revision, a.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// run puts one question after another until nobody wants to know.
+func (q *question) run(ctx context.Context) {
+	for {
+		q.mu.Lock()
+		a := q.next
+		q.next = nil
+		q.asking = a != nil
+		q.mu.Unlock()
+		if a == nil {
+			return
+		}
+		asked, cancel := context.WithTimeout(ctx, askFor)
+		a.revision, a.err = q.ask(asked)
+		cancel()
+		close(a.done)
+	}
+}
+
+// Fresh waits until the log has reached what etcd holds now, and answers that revision.
+func (c *Cache) Fresh(ctx context.Context) (int64, error) {
+	revision, err := c.present.revision(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return revision, c.WaitFor(ctx, revision)
+}

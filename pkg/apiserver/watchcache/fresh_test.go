@@ -1,0 +1,64 @@
+package watchcache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+)
+
+// TestAnAnswerIsNotOlderThanItsQuestion holds the first question open, lets many ask meanwhile, and sees them
+// all answered by one further question, which was put after they came.
+func TestAnAnswerIsNotOlderThanItsQuestion(t *testing.T) {
+	asked, release := make(chan int64, 10), make(chan struct{})
+	var count int64
+	q := &question{ask: func(context.Context) (int64, error) {
+		count++ // one at a time
+		asked <- count
+		<-release
+		return count, nil
+	}}
+	ask := func(into *int64, wait *sync.WaitGroup) {
+		wait.Go(func() {
+			var err error
+			if *into, err = q.revision(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	var first int64
+	var firstDone, othersDone sync.WaitGroup
+	ask(&first, &firstDone)
+	<-asked // the first question is with etcd
+	others := make([]int64, 50)
+	for i := range others {
+		ask(&others[i], &othersDone)
+	}
+	for waiting := false; !waiting; { // until one of them waits for the next
+		q.mu.Lock()
+		waiting = q.next != nil
+		q.mu.Unlock()
+	}
+	close(release)
+	firstDone.Wait()
+	othersDone.Wait()
+	if first != 1 {
+		t.Errorf("the first was answered by question %d", first)
+	}
+	for i, revision := range others {
+		if revision < 2 {
+			t.Errorf("%d was answered by question %d, which was put before it asked", i, revision)
+		}
+	}
+}
+
+func TestWhoWaitsForAnAnswerMayGo(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	q := &question{ask: func(context.Context) (int64, error) { <-release; return 1, nil }}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := q.revision(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that the asker has gone", err)
+	}
+}
