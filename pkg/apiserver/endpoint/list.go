@@ -504,7 +504,21 @@ func (s *Served) find(ctx context.Context, info *request.Info, version string) (
 	return e, nil, nil
 }
 
-// answer writes an object that is no entry of the cache (the result of a write) in the form asked for.
+// answerWritten writes the result of a write. Who watches gets the same bytes, so they are made once.
+func (s *Served) answerWritten(w http.ResponseWriter, r *http.Request, f format, code int, o resource.Object, stored *watchcache.Entry) {
+	if stored == nil || f.as != "" {
+		s.answer(w, r, f, code, o)
+		return
+	}
+	b, err := s.single(stored, f)
+	if err != nil {
+		fail(w, r, apierrors.NewInternalError(err))
+		return
+	}
+	writeBytes(w, r, f, code, b)
+}
+
+// answer writes an object that is no entry of the cache in the form asked for.
 func (s *Served) answer(w http.ResponseWriter, r *http.Request, f format, code int, o resource.Object) {
 	switch f.as {
 	case asPartialList:

@@ -103,7 +103,7 @@ func (s *Served) patch(w http.ResponseWriter, r *http.Request, info *request.Inf
 		fail(w, r, err)
 		return
 	}
-	s.answer(w, r, f, codeOf(created), out)
+	s.answerWritten(w, r, f, codeOf(created), out, write.Stored)
 }
 
 // patcher applies one request's patch, as often as it takes.

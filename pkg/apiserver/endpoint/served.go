@@ -28,6 +28,7 @@ type Served struct {
 	View  *resource.View[resource.Object] // nil: the stored version
 	Kind  schema.GroupVersionKind
 	clock clock.PassiveClock
+	head  string // what stands before an object's own fields in JSON: its kind and version
 }
 
 // NewServed serves a store's own version, or a view of it.
@@ -36,6 +37,7 @@ func NewServed(s *resource.Store, view *resource.View[resource.Object], c clock.
 	if view != nil {
 		v.Kind = view.Kind
 	}
+	v.head = fmt.Sprintf(`{"kind":%q,"apiVersion":%q,`, v.Kind.Kind, v.Kind.GroupVersion().String())
 	return v
 }
 
@@ -133,11 +135,6 @@ func (s *Served) bytesOf(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, 
 	return b.([]byte), nil
 }
 
-// head is what stands before an object's own fields in JSON: its kind and version.
-func (s *Served) head() string {
-	return fmt.Sprintf(`{"kind":%q,"apiVersion":%q,`, s.Kind.Kind, s.Kind.GroupVersion().String())
-}
-
 // single gives an entry as an answer of its own.
 func (s *Served) single(e *watchcache.Entry, f format) ([]byte, error) {
 	b, err := s.bytesOf(e, f.encoding())
@@ -148,7 +145,11 @@ func (s *Served) single(e *watchcache.Entry, f format) ([]byte, error) {
 		return inEnvelope(s.Kind, b), nil
 	}
 	if s.protobuf() { // built-in: the type is not among the shared bytes
-		b = slices.Concat([]byte(s.head()), b[1:])
+		out := make([]byte, 0, len(s.head)+len(b)+1)
+		b = append(append(out, s.head...), b[1:]...)
+		if f.media == mediaJSON && !f.pretty {
+			return append(b, '\n'), nil
+		}
 	}
 	return dressed(b, f)
 }

@@ -167,7 +167,7 @@ func (s *Served) create(w http.ResponseWriter, r *http.Request, info *request.In
 		fail(w, r, err)
 		return
 	}
-	s.answer(w, r, f, http.StatusCreated, out)
+	s.answerWritten(w, r, f, http.StatusCreated, out, write.Stored)
 }
 
 // update answers a PUT of an object, or of the part of it that a subresource may change.
@@ -200,7 +200,7 @@ func (s *Served) update(w http.ResponseWriter, r *http.Request, info *request.In
 		fail(w, r, err)
 		return
 	}
-	s.answer(w, r, f, codeOf(created), out)
+	s.answerWritten(w, r, f, codeOf(created), out, write.Stored)
 }
 
 func codeOf(created bool) int {
@@ -341,7 +341,7 @@ func (s *Served) delete(w http.ResponseWriter, r *http.Request, info *request.In
 	if !gone && opts.OrphanDependents != nil && !*opts.OrphanDependents {
 		code = http.StatusAccepted
 	}
-	s.answer(w, r, f, code, obj)
+	s.answerWritten(w, r, f, code, obj, write_.Stored)
 }
 
 func (s *Served) deletedStatus(o resource.Object) *metav1.Status {

@@ -115,8 +115,11 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	revision, err := s.etcd.Create(ctx, key, value, s.ttl(obj))
+	ttl := s.ttl(obj)
+	done, drop := s.putting(key, value, obj, w)
+	revision, err := s.etcd.Create(ctx, key, value, ttl)
 	if err != nil {
+		drop()
 		if errors.Is(err, storage.ErrExists) {
 			return nil, s.exists(ctx, key, obj.GetName())
 		}
@@ -124,7 +127,7 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	}
 	stands = true
 	release()
-	return s.stored(key, revision, value, obj)
+	return done(revision)
 }
 
 // exists words the refusal of a name that is taken; one whose owner is on its way out says so.

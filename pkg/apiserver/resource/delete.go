@@ -69,7 +69,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		if sameButTimes(obj, old) {
 			return obj, false, nil // on its way already
 		}
-		if _, err := s.writeDeleted(ctx, key, revision, obj); err != nil {
+		if _, err := s.writeDeleted(ctx, key, revision, obj, w); err != nil {
 			return nil, false, s.writeError(err, w.Name)
 		}
 		return obj, false, nil
@@ -77,9 +77,10 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	announced := s.Grace != nil && !sameButTimes(obj, old)
 	if announced {
 		// Who watches a kind that ends gracefully sees that it is deleted before it is gone.
-		if revision, err = s.writeDeleted(ctx, key, revision, obj); err != nil {
+		if revision, err = s.writeDeleted(ctx, key, revision, obj, w); err != nil {
 			return nil, false, s.writeError(err, w.Name)
 		}
+		obj, w.Stored = obj.DeepCopyObject().(Object), nil // the cache keeps what was announced
 	}
 	deleted, err := s.etcd.Delete(ctx, key, revision)
 	if err != nil {
@@ -95,17 +96,19 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 }
 
 // writeDeleted stores an object that has been marked, and answers its revision.
-func (s *Store) writeDeleted(ctx context.Context, key string, revision int64, obj Object) (int64, error) {
+func (s *Store) writeDeleted(ctx context.Context, key string, revision int64, obj Object, w *Write) (int64, error) {
 	value, err := s.codec.Encode(obj)
 	if err != nil {
 		return 0, fmt.Errorf("encoding %s: %w", key, err)
 	}
-	written, err := s.etcd.Update(ctx, key, value, revision, s.ttl(obj))
+	ttl := s.ttl(obj)
+	done, drop := s.putting(key, value, obj, w)
+	written, err := s.etcd.Update(ctx, key, value, revision, ttl)
 	if err != nil {
+		drop()
 		return 0, err
 	}
-	obj.SetResourceVersion(strconv.FormatInt(written, 10))
-	_, err = s.stored(key, written, value, obj)
+	_, err = done(written)
 	return written, err
 }
 

@@ -142,7 +142,7 @@ func (s *Store) owned(old, obj Object, w *Write) (Object, error) {
 // for managers that all write in the stored version. ok is false for the others.
 func (s *Store) ownedHere(old, obj Object, w *Write) (entries []metav1.ManagedFieldsEntry, ok bool) {
 	kind := w.Attributes.Kind
-	if kind != s.Kind {
+	if kind != s.Kind || s.managers.own == nil {
 		return nil, false
 	}
 	t := s.managers.own()

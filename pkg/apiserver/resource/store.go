@@ -160,7 +160,9 @@ type Write struct {
 	Manager         string         // of fields; empty for none
 	Applied         bool           // field ownership was settled by server-side apply
 	UID             types.UID      // of the object that a PUT means; empty for any
-	Admission       admission.Chain
+	// Stored is what was written, for an answer that shares its bytes; nil where nothing was.
+	Stored    *watchcache.Entry
+	Admission admission.Chain
 	// Attributes is the start of what admission sees: user and the kind as the client named it.
 	Attributes admission.Attributes
 }
@@ -215,14 +217,20 @@ func (s *Store) current(ctx context.Context, key, name string, live bool) (Objec
 	return s.decode(kv)
 }
 
-// stored hands what was just written to the cache and answers it with its resourceVersion.
-func (s *Store) stored(key string, revision int64, value []byte, o Object) (Object, error) {
+// putting announces a write to the cache. done tells its revision, keeps the entry for the answer and gives what is
+// stored now; drop says that the write failed.
+func (s *Store) putting(key string, value []byte, o Object, w *Write) (done func(revision int64) (Object, error), drop func()) {
 	if s.second { // what the version does not share with the one that is stored is lost
-		return s.decode(storage.KeyValue{Key: key, Value: value, ModRevision: revision})
+		return func(revision int64) (Object, error) {
+			o.SetResourceVersion(strconv.FormatInt(revision, 10))
+			return s.decode(storage.KeyValue{Key: key, Value: value, ModRevision: revision})
+		}, func() {}
 	}
-	o.SetResourceVersion(strconv.FormatInt(revision, 10))
-	s.Cache.Wrote(key, revision, o)
-	return o, nil
+	p := s.Cached.Begin(key, value, o)
+	return func(revision int64) (Object, error) {
+		w.Stored = p.Done(revision)
+		return o, nil
+	}, p.Drop
 }
 
 func (s *Store) ttl(o Object) time.Duration {

@@ -142,13 +142,16 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	written, err := s.etcd.Update(ctx, key, value, revision, s.ttl(obj))
+	ttl := s.ttl(obj)
+	done, drop := s.putting(key, value, obj, w)
+	written, err := s.etcd.Update(ctx, key, value, revision, ttl)
 	if err != nil {
+		drop()
 		return nil, s.writeError(err, w.Name)
 	}
 	stands = true
 	release()
-	return s.stored(key, written, value, obj)
+	return done(written)
 }
 
 // writeError lets conflicts through for another attempt.

@@ -58,16 +58,12 @@ type Cache struct {
 	stores   map[string]*Store
 	orphans  map[string]storage.KeyValue // under no kind's prefix: those of kinds that may come
 	revision atomic.Int64
-	hints    sync.Map // hintKey -> Object
+	pending  pendings
 
+	present question // what etcd's revision is
 	waitMu  sync.Mutex
 	reached chan struct{} // closed when revision rises
 	synced  chan struct{} // closed when the first list is in
-}
-
-type hintKey struct {
-	key      string
-	revision int64
 }
 
 // New makes an empty cache.
@@ -77,7 +73,7 @@ func New(cfg Config) *Cache {
 	}
 	return &Cache{
 		cfg: cfg, stores: map[string]*Store{}, orphans: map[string]storage.KeyValue{},
-		reached: make(chan struct{}), synced: make(chan struct{}),
+		reached: make(chan struct{}), synced: make(chan struct{}), present: question{ask: cfg.Store.Revision}, pending: pendings{byKey: map[string][]*Pending{}},
 	}
 }
 
@@ -125,21 +121,6 @@ func (c *Cache) Synced() <-chan struct{} { return c.synced }
 // Revision is the last one that the log has reached.
 func (c *Cache) Revision() int64 { return c.revision.Load() }
 
-// Wrote tells the decoded form of an own write, so that it need not be decoded again. o must not be
-// changed afterwards and must carry its resourceVersion.
-func (c *Cache) Wrote(key string, revision int64, o Object) {
-	if c.revision.Load() < revision {
-		c.hints.Store(hintKey{key, revision}, o)
-	}
-}
-
-func (c *Cache) hint(key string, revision int64) Object {
-	if o, ok := c.hints.LoadAndDelete(hintKey{key, revision}); ok {
-		return o.(Object)
-	}
-	return nil
-}
-
 // WaitFor waits until the log has reached a revision.
 func (c *Cache) WaitFor(ctx context.Context, revision int64) error {
 	asked := time.Duration(0)
@@ -165,15 +146,6 @@ func (c *Cache) WaitFor(ctx context.Context, revision int64) error {
 		}
 		timer.Stop()
 	}
-}
-
-// Fresh waits until the log has reached what etcd holds now, and answers that revision.
-func (c *Cache) Fresh(ctx context.Context) (int64, error) {
-	revision, err := c.cfg.Store.Revision(ctx)
-	if err != nil {
-		return 0, err
-	}
-	return revision, c.WaitFor(ctx, revision)
 }
 
 func (c *Cache) advance(revision int64) {
@@ -336,11 +308,6 @@ func (c *Cache) sweep(ctx context.Context) {
 		for _, s := range stores {
 			s.Snapshot().Ascend("", "", func(e *Entry) bool { e.forget(); return true })
 		}
-		c.hints.Range(func(k, _ any) bool { // hints of writes that never came are few, and go here
-			if k.(hintKey).revision <= c.revision.Load() {
-				c.hints.Delete(k)
-			}
-			return true
-		})
+		c.pending.sweep(c.revision.Load())
 	}
 }

@@ -45,21 +45,32 @@ func (s *Store) entry(kv storage.KeyValue) *Entry {
 }
 
 func (s *Store) entryOf(kind *Kind, kv storage.KeyValue) *Entry {
-	e := &Entry{kind: kind, key: kv.Key, revision: kv.ModRevision, value: kv.Value}
-	o := s.cache.hint(kv.Key, kv.ModRevision)
-	if o == nil {
-		var err error
-		if o, err = kind.Decode(kv.Value, kv.ModRevision); err != nil {
-			s.cache.cfg.Log.Error(err, "A stored object cannot be decoded", "key", kv.Key)
-			return e
-		}
+	o, err := kind.Decode(kv.Value, kv.ModRevision)
+	if err != nil {
+		s.cache.cfg.Log.Error(err, "A stored object cannot be decoded", "key", kv.Key)
+		return &Entry{kind: kind, key: kv.Key, revision: kv.ModRevision, value: kv.Value}
 	}
+	return s.entryOfObject(kind, kv.Key, kv.ModRevision, kv.Value, o)
+}
+
+func (s *Store) entryOfObject(kind *Kind, key string, revision int64, value []byte, o Object) *Entry {
+	e := &Entry{kind: kind, key: key, revision: revision, value: value}
 	e.object.Store(&o)
 	e.labels = o.GetLabels()
 	if kind.Fields != nil {
 		e.fields = kind.Fields(o)
 	}
 	return e
+}
+
+// written is the entry of a change: the writer's own where it was written here.
+func (s *Store) written(kv storage.KeyValue) *Entry {
+	if p := s.cache.pending.take(kv.Key, kv.ModRevision, kv.Value); p != nil {
+		if e := p.settle(kv.ModRevision); e.kind == s.kind {
+			return e
+		}
+	}
+	return s.entry(kv)
 }
 
 // load takes over a value that was read, not heard of: no event.
@@ -125,7 +136,7 @@ func (s *Store) expireLogs() {
 func (s *Store) apply(ev storage.Event) {
 	r := &record{revision: ev.ModRevision}
 	if !ev.Deleted {
-		r.entry = s.entry(ev.KeyValue)
+		r.entry = s.written(ev.KeyValue)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
