@@ -81,7 +81,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.NotFound(w, r)
 		return
 	}
-	if !s.ClusterScoped && info.Namespace == "" && pathName(r) != "" {
+	if !s.routed(info, pathName(r) != "") {
 		h.NotFound(w, r)
 		return
 	}
@@ -152,6 +152,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "deletecollection":
 		s.deleteCollection(w, r, &named, h.Admission)
 	}
+}
+
+// routed says whether a resource has anything at a path at all: a collection or an object (named) of a
+// namespace, of all of them, or of none.
+func (s *Served) routed(info *request.Info, named bool) bool {
+	any := func(verbs ...string) bool { return slices.ContainsFunc(verbs, s.can) }
+	across := !s.ClusterScoped && info.Namespace == ""
+	switch {
+	case named:
+		return !across && (info.Subresource != "" || any("get", "update", "patch", "delete"))
+	case across:
+		return any("list", "watch")
+	}
+	return any("create", "list", "watch", "deletecollection")
 }
 
 // trimGroup leaves what follows the group and version in a path.

@@ -151,8 +151,10 @@ func (s *Store) ownedHere(old, obj Object, w *Write) (entries []metav1.ManagedFi
 	}
 	managed := obj.GetManagedFields()
 	switch {
-	case len(managed) == 1 && reflect.ValueOf(managed[0]).IsZero(): // the client asks to begin anew
-		managed = nil
+	case w.Subresource != "": // by which nobody says who owns what
+		managed = old.GetManagedFields()
+	case managed != nil && len(managed) == 0, len(managed) == 1 && reflect.ValueOf(managed[0]).IsZero():
+		managed = nil // the client asks to begin anew
 	case len(managed) == 0:
 		managed = old.GetManagedFields()
 	}
