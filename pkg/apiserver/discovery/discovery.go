@@ -139,6 +139,9 @@ func storageHash(s *endpoint.Served) string {
 		return ""
 	}
 	k := s.Store.Kind
+	if s.StoredVersion != "" {
+		k.Version = s.StoredVersion
+	}
 	sum := sha256.Sum256([]byte(k.Group + "/" + k.Version + "/" + k.Kind))
 	return base64.StdEncoding.EncodeToString(sum[:8])
 }

@@ -117,6 +117,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, err)
 		return
 	}
+	if s.Observe != nil {
+		s.observe(w, r, info)
+		return
+	}
 	named := *info
 	switch verb {
 	case "list", "watch", "deletecollection": // the name came from a selector

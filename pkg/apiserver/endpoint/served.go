@@ -47,8 +47,11 @@ func (s *Served) VerbList() []string {
 	if s.View != nil && s.View.Verbs != nil {
 		verbs = s.View.Verbs
 	}
-	if s.Answer != nil {
+	switch {
+	case s.Answer != nil:
 		return []string{"create"}
+	case s.Observe != nil:
+		return []string{"get", "list"}
 	}
 	if verbs == nil {
 		return allVerbs

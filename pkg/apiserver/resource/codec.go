@@ -25,8 +25,9 @@ var envelope = []byte("k8s\x00")
 // Codec turns a resource's objects into what etcd holds and back: protobuf in the envelope for built-in
 // kinds, JSON for custom resources.
 type Codec struct {
-	stored   *Stored[Object] // nil: protobuf of the kind itself
-	kind     schema.GroupVersionKind
+	stored   *Stored[Object]         // nil: protobuf of the kind itself
+	kind     schema.GroupVersionKind // of the objects
+	inEtcd   schema.GroupVersionKind // as what is stored names it
 	newObj   func() Object
 	defaults func(Object)
 	proto    *protobuf.Serializer
@@ -34,7 +35,11 @@ type Codec struct {
 
 // NewCodec makes the codec of a resource.
 func NewCodec(r *Resource) *Codec {
-	return &Codec{stored: r.Stored, kind: r.Kind, newObj: r.New, defaults: r.Default, proto: protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme())}
+	inEtcd := r.Kind
+	if r.StoredVersion != "" {
+		inEtcd.Version = r.StoredVersion
+	}
+	return &Codec{stored: r.Stored, kind: r.Kind, inEtcd: inEtcd, newObj: r.New, defaults: r.Default, proto: protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme())}
 }
 
 // Encode gives the bytes to store. resourceVersion is never among them: etcd knows it.
@@ -45,7 +50,8 @@ func (c *Codec) Encode(o Object) ([]byte, error) {
 	if c.stored != nil {
 		return c.stored.Encode(o)
 	}
-	o.GetObjectKind().SetGroupVersionKind(c.kind)
+	o.GetObjectKind().SetGroupVersionKind(c.inEtcd)
+	defer o.GetObjectKind().SetGroupVersionKind(c.kind)
 	var b bytes.Buffer
 	if err := c.proto.Encode(o, &b); err != nil {
 		return nil, fmt.Errorf("encoding a %s for etcd: %w", c.kind.Kind, err)
@@ -65,7 +71,15 @@ func (c *Codec) Decode(value []byte, revision int64) (watchcache.Object, error) 
 	}
 	o := c.newObj()
 	if bytes.HasPrefix(value, envelope) {
-		if _, _, err := c.proto.Decode(value, &c.kind, o); err != nil {
+		raw, err := rawOf(value)
+		if err != nil {
+			return nil, err
+		}
+		message, is := o.(interface{ Unmarshal([]byte) error })
+		if !is {
+			return nil, fmt.Errorf("%T has no protobuf form", o)
+		}
+		if err := message.Unmarshal(raw); err != nil { // whatever version it names
 			return nil, err
 		}
 	} else if err := json.Unmarshal(value, o); err != nil {

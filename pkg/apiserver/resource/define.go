@@ -16,7 +16,7 @@ func Define[T Object](d Definition[T]) *Resource {
 		Kind: d.Kind, Plural: d.Plural, Singular: d.Singular, ShortNames: d.ShortNames, Categories: d.Categories,
 		ClusterScoped: d.ClusterScoped, NewList: d.NewList, Internal: d.Internal, Deprecated: d.Deprecated,
 		Verbs: d.Verbs, Prefix: d.Prefix, ValidateName: d.ValidateName, MetadataLast: d.MetadataLast,
-		WholeUpdate: d.WholeUpdate, FreeFinalizers: d.FreeFinalizers, Reset: d.Reset,
+		StoredVersion: d.StoredVersion, WholeUpdate: d.WholeUpdate, FreeFinalizers: d.FreeFinalizers, Reset: d.Reset,
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
 		Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, UnknownField: d.UnknownField, HiddenAnnotations: d.HiddenAnnotations,
@@ -31,6 +31,16 @@ func Define[T Object](d Definition[T]) *Resource {
 	}
 	if d.Fit != nil {
 		r.Fit = func(obj Object, strict bool) ([]string, error) { return d.Fit(typed[T](obj), strict) }
+	}
+	if d.Observe != nil {
+		r.Observe = func(ctx context.Context, name string) ([]Object, error) {
+			list, err := d.Observe(ctx, name)
+			out := make([]Object, len(list))
+			for i, o := range list {
+				out[i] = o
+			}
+			return out, err
+		}
 	}
 	if d.Default != nil {
 		r.Default = func(obj Object) { d.Default(typed[T](obj)) }

@@ -51,6 +51,9 @@ type Definition[T Object] struct {
 	// Described gives the schema of a kind that has no Go type, nil where there is nothing to tell; v2 asks for
 	// what OpenAPI v2 can say.
 	Described func(v2 bool) (map[string]any, error)
+	// Observe makes the resource one that is looked at for each request and not stored: get and list are its only
+	// verbs. name is that of the one object that is asked for, or empty.
+	Observe func(ctx context.Context, name string) ([]T, error)
 	// Deprecated is a warning that goes with every answer of this resource.
 	Deprecated string
 	// Verbs in discovery's words, sorted; nil stands for all eight: create delete deletecollection get
@@ -59,6 +62,8 @@ type Definition[T Object] struct {
 	// Prefix is the path of the resource's keys under /registry/, as upstream's: "pods", "services/specs",
 	// "events". Namespace and name follow.
 	Prefix string
+	// StoredVersion is the version that the protobuf in etcd names, where it is an older one of the same form.
+	StoredVersion string
 	// Stored is the form in etcd of a kind that is not kept there as protobuf of its own version; nil for that.
 	Stored *Stored[T]
 	// Views are further group versions in which the same stored objects are served.

@@ -49,6 +49,8 @@ type Deps struct {
 	// Authorizer says who may write the parts of an object that need a right of their own. Like Access it is used
 	// only to answer.
 	Authorizer authz.Authorizer
+	// Components are those whose health is told.
+	Components []core.Component
 	// Tokens answers requests for tokens of service accounts. Like Access it is used only to answer.
 	Tokens *serviceaccount.Requests
 }
@@ -58,6 +60,7 @@ func All(d Deps) []*resource.Resource {
 	pods := core.PodDeps{Access: d.Access, Clock: d.Clock, Streams: d.PodStreams}
 	return []*resource.Resource{
 		core.Binding(pods),
+		core.ComponentStatus(d.Components),
 		core.ConfigMap(),
 		core.Event(d.EventTTL),
 		core.LimitRange(),

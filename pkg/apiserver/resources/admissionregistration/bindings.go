@@ -83,6 +83,7 @@ func MutatingAdmissionPolicyBinding() *resource.Resource {
 		New:           func() *mutatingBinding { return &mutatingBinding{} },
 		NewList:       func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyBindingList{} },
 		Prefix:        "mutatingadmissionpolicybindings",
+		StoredVersion: "v1beta1",
 		Default:       func(obj *mutatingBinding) { defaultMatch(obj.Spec.MatchResources) },
 		Spec:          func(obj *mutatingBinding) any { return &obj.Spec },
 		Validate: func(_ context.Context, obj, _ *mutatingBinding) field.ErrorList {

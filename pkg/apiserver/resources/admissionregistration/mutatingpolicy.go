@@ -35,6 +35,7 @@ func MutatingAdmissionPolicy() *resource.Resource {
 		New:           func() *mutatingPolicy { return &mutatingPolicy{} },
 		NewList:       func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyList{} },
 		Prefix:        "mutatingadmissionpolicies",
+		StoredVersion: "v1beta1",
 		Default: func(obj *mutatingPolicy) {
 			orElse(&obj.Spec.FailurePolicy, admissionv1.Fail)
 			defaultMatch(obj.Spec.MatchConstraints)
