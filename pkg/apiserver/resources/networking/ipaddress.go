@@ -31,6 +31,7 @@ func IPAddress() *resource.Resource {
 		Prefix:        "ipaddresses",
 		ValidateName:  addressName,
 		Validate:      validateIPAddress,
+		WholeUpdate:   true,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("ParentRef", networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"]),

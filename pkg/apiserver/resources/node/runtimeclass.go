@@ -3,7 +3,9 @@ package node
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,7 +39,9 @@ func RuntimeClass() *resource.Resource {
 				defaults.Resources(obj.Overhead.PodFixed)
 			}
 		},
-		Validate: validateRuntimeClass,
+		Validate:    validateRuntimeClass,
+		WholeUpdate: true,
+		Warn:        warnRuntimeClass,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Handler", ""),
@@ -51,9 +55,6 @@ func RuntimeClass() *resource.Resource {
 
 func validateRuntimeClass(_ context.Context, obj, old *nodev1.RuntimeClass) field.ErrorList {
 	handler := field.NewPath("handler")
-	if old != nil {
-		return podvalidation.Unchanged(handler, obj.Handler, old.Handler)
-	}
 	var faults field.ErrorList
 	if obj.Handler == "" {
 		faults = append(faults, field.Required(handler, ""))
@@ -66,7 +67,24 @@ func validateRuntimeClass(_ context.Context, obj, old *nodev1.RuntimeClass) fiel
 	if obj.Scheduling != nil {
 		faults = append(faults, validateScheduling(field.NewPath("scheduling"), obj.Scheduling)...)
 	}
+	if old != nil {
+		faults = append(faults, podvalidation.Unchanged(handler, obj.Handler, old.Handler)...)
+	}
 	return faults
+}
+
+// warnRuntimeClass tells of labels of nodes that have another name now.
+func warnRuntimeClass(_ context.Context, obj, _ *nodev1.RuntimeClass) []string {
+	if obj.Scheduling == nil {
+		return nil
+	}
+	var said []string
+	for _, key := range slices.Sorted(maps.Keys(obj.Scheduling.NodeSelector)) {
+		if text := podvalidation.OldNodeLabel(key); text != "" {
+			said = append(said, "scheduling.nodeSelector: "+strings.TrimPrefix(text, key+" is "))
+		}
+	}
+	return said
 }
 
 func validateScheduling(at *field.Path, s *nodev1.Scheduling) field.ErrorList {

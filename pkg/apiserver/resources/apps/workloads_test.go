@@ -1,0 +1,171 @@
+package apps
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+)
+
+func paths(faults field.ErrorList) string {
+	var list []string
+	for _, f := range faults {
+		list = append(list, strings.TrimPrefix(f.Field, "spec."))
+	}
+	return strings.Join(list, " ")
+}
+
+func template() corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"a": "b"}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+}
+
+func selector() *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
+}
+
+func deployment(f func(*appsv1.DeploymentSpec)) *appsv1.Deployment {
+	d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Selector: selector(), Template: template()}}
+	if f != nil {
+		f(&d.Spec)
+	}
+	defaultDeployment(d)
+	return d
+}
+
+func TestDeploymentsAreJudged(t *testing.T) {
+	rolling := func(unavailable, surge string) func(*appsv1.DeploymentSpec) {
+		return func(s *appsv1.DeploymentSpec) {
+			s.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr.To(intstr.Parse(unavailable)), MaxSurge: ptr.To(intstr.Parse(surge))}
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*appsv1.DeploymentSpec)
+		old    *appsv1.Deployment
+		want   string
+	}{
+		"smallest":        {nil, nil, ""},
+		"none":            {func(s *appsv1.DeploymentSpec) { s.Replicas = ptr.To[int32](0) }, nil, ""},
+		"fewer than none": {func(s *appsv1.DeploymentSpec) { s.Replicas = ptr.To[int32](-1) }, nil, "replicas"},
+		"no selector":     {func(s *appsv1.DeploymentSpec) { s.Selector = nil }, nil, "selector template.metadata.labels"},
+		"all":             {func(s *appsv1.DeploymentSpec) { s.Selector = &metav1.LabelSelector{} }, nil, "selector"},
+		"others":          {func(s *appsv1.DeploymentSpec) { s.Selector.MatchLabels["a"] = "c" }, nil, "template.metadata.labels"},
+		"another selector": {func(s *appsv1.DeploymentSpec) {
+			s.Selector, s.Template.Labels = &metav1.LabelSelector{MatchLabels: map[string]string{"c": "d"}}, map[string]string{"c": "d"}
+		}, deployment(nil), "selector"},
+		"ends":          {func(s *appsv1.DeploymentSpec) { s.Template.Spec.RestartPolicy = corev1.RestartPolicyNever }, nil, "template.spec.restartPolicy"},
+		"surge alone":   {rolling("0", "1"), nil, ""},
+		"no way on":     {rolling("0", "0%"), nil, "strategy.rollingUpdate.maxUnavailable"},
+		"all at once":   {rolling("100%", "0"), nil, ""},
+		"more than all": {rolling("101%", "0"), nil, "strategy.rollingUpdate.maxUnavailable"},
+		"twice as many": {rolling("0", "200%"), nil, ""},
+		"rolled and recreated": {func(s *appsv1.DeploymentSpec) {
+			rolling("1", "1")(s)
+			s.Strategy.Type = appsv1.RecreateDeploymentStrategyType
+		}, nil, "strategy.rollingUpdate"},
+		"ready in time":  {func(s *appsv1.DeploymentSpec) { s.MinReadySeconds, s.ProgressDeadlineSeconds = 1, ptr.To[int32](2) }, nil, ""},
+		"ready too late": {func(s *appsv1.DeploymentSpec) { s.MinReadySeconds, s.ProgressDeadlineSeconds = 2, ptr.To[int32](2) }, nil, "progressDeadlineSeconds"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := paths(validateDeployment(context.Background(), deployment(c.change), c.old)); got != c.want {
+				t.Errorf("faults at %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDaemonSetsAreJudgedAndCountTheirTemplates(t *testing.T) {
+	set := func(strategy appsv1.DaemonSetUpdateStrategy) *appsv1.DaemonSet {
+		d := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Selector: selector(), Template: template(), UpdateStrategy: strategy}}
+		defaultDaemonSet(d)
+		return d
+	}
+	rolling := func(unavailable, surge int32) appsv1.DaemonSetUpdateStrategy {
+		return appsv1.DaemonSetUpdateStrategy{RollingUpdate: &appsv1.RollingUpdateDaemonSet{
+			MaxUnavailable: ptr.To(intstr.FromInt32(unavailable)), MaxSurge: ptr.To(intstr.FromInt32(surge))}}
+	}
+	for name, c := range map[string]struct {
+		strategy appsv1.DaemonSetUpdateStrategy
+		want     string
+	}{
+		"unsaid":           {appsv1.DaemonSetUpdateStrategy{}, ""},
+		"surge":            {rolling(0, 1), ""},
+		"both":             {rolling(1, 1), "updateStrategy.rollingUpdate.maxSurge"},
+		"neither":          {rolling(0, 0), "updateStrategy.rollingUpdate.maxUnavailable"},
+		"when deleted":     {appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType}, ""},
+		"no such strategy": {appsv1.DaemonSetUpdateStrategy{Type: "Odd"}, "updateStrategy"},
+	} {
+		if got := paths(validateDaemonSet(context.Background(), set(c.strategy), nil)); got != c.want {
+			t.Errorf("%s: faults at %q, want %q", name, got, c.want)
+		}
+	}
+	old := set(appsv1.DaemonSetUpdateStrategy{})
+	prepareDaemonSet(context.Background(), old, nil)
+	same, changed := old.DeepCopy(), old.DeepCopy()
+	same.Spec.MinReadySeconds, changed.Spec.Template.Spec.Containers[0].Image = 1, "j"
+	for want, d := range map[string]*appsv1.DaemonSet{"1": same, "2": changed} {
+		prepareDaemonSet(context.Background(), d, old)
+		if got := d.Annotations[appsv1.DeprecatedTemplateGeneration]; got != want {
+			t.Errorf("template %s, want %s", got, want)
+		}
+	}
+}
+
+func TestStatefulSetsChangeOnlyWhatMayChange(t *testing.T) {
+	set := func(f func(*appsv1.StatefulSetSpec)) *appsv1.StatefulSet {
+		s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Selector: selector(), Template: template(), ServiceName: "s"}}
+		if f != nil {
+			f(&s.Spec)
+		}
+		defaultStatefulSet(s)
+		return s
+	}
+	for name, c := range map[string]struct {
+		change  func(*appsv1.StatefulSetSpec)
+		allowed bool
+	}{
+		"replicas": {func(s *appsv1.StatefulSetSpec) { s.Replicas = ptr.To[int32](3) }, true},
+		"template": {func(s *appsv1.StatefulSetSpec) { s.Template.Spec.Containers[0].Image = "j" }, true},
+		"strategy": {func(s *appsv1.StatefulSetSpec) { s.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType }, true},
+		"ordinals": {func(s *appsv1.StatefulSetSpec) { s.Ordinals = &appsv1.StatefulSetOrdinals{Start: 1} }, true},
+		"history":  {func(s *appsv1.StatefulSetSpec) { s.RevisionHistoryLimit = ptr.To[int32](1) }, true},
+		"claims kept": {func(s *appsv1.StatefulSetSpec) {
+			s.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: appsv1.DeletePersistentVolumeClaimRetentionPolicyType}
+		}, true},
+		"service":    {func(s *appsv1.StatefulSetSpec) { s.ServiceName = "t" }, false},
+		"management": {func(s *appsv1.StatefulSetSpec) { s.PodManagementPolicy = appsv1.ParallelPodManagement }, false},
+	} {
+		if got := len(validateStatefulSet(context.Background(), set(c.change), set(nil))) == 0; got != c.allowed {
+			t.Errorf("%s: allowed %v, want %v", name, got, c.allowed)
+		}
+	}
+}
+
+func TestARevisionsDataIsAnObjectAndStays(t *testing.T) {
+	revision := func(data string, n int64) *appsv1.ControllerRevision {
+		return &appsv1.ControllerRevision{Data: runtime.RawExtension{Raw: []byte(data)}, Revision: n}
+	}
+	for name, c := range map[string]struct {
+		obj, old *appsv1.ControllerRevision
+		want     string
+	}{
+		"good":         {revision(`{"a":1}`, 0), nil, ""},
+		"below none":   {revision(`{"a":1}`, -1), nil, "revision"},
+		"no data":      {&appsv1.ControllerRevision{}, nil, "data"},
+		"a list":       {revision(`[]`, 0), nil, "data"},
+		"nothing":      {revision(`null`, 0), nil, "data"},
+		"changed":      {revision(`{"a":2}`, 0), revision(`{"a":1}`, 0), "data"},
+		"with a space": {revision(`{ "a": 1 }`, 1), revision(`{"a":1}`, 0), ""},
+	} {
+		if got := paths(validateRevision(context.Background(), c.obj, c.old)); got != c.want {
+			t.Errorf("%s: faults at %q, want %q", name, got, c.want)
+		}
+	}
+}
