@@ -54,6 +54,8 @@ $(BIN)/flannel: $(wildcard build/flannel/go.* build/flannel/plugin/*) ; @mkdir -
 	$(call module,flannel,./plugin)
 $(BIN)/etcd: $(wildcard build/etcd/*) ; @mkdir -p $(BIN)
 	$(call module,etcd,.)
+out/tools/kwok: $(wildcard test/others/go.*) ; @mkdir -p out/tools
+	cd test/others && $(GO) build -p 2 -ldflags '-s -w' -o $(abspath $@) sigs.k8s.io/kwok/cmd/kwok
 out/tools/kubectl: $(wildcard build/kubectl/*) ; @mkdir -p out/tools
 	$(call module,kubectl,.,$(call client-version,v1.36.6))
 
@@ -61,7 +63,7 @@ out/tools/kubectl: $(wildcard build/kubectl/*) ; @mkdir -p out/tools
 images: $(IMAGES:%=out/images/%.tar) ## pack the container images into out/images/
 
 .PHONY: test-tools
-test-tools: $(BIN)/etcd out/tools/kubectl out/images/test.tar ## build etcd, an unmodified kubectl and the image for tests
+test-tools: $(BIN)/etcd out/tools/kubectl out/tools/kwok out/images/test.tar ## build etcd, an unmodified kubectl, kwok and the image for tests
 
 # What each image holds; build/image/images.go says more.
 $(foreach i,pause apiserver scheduler controller-manager proxy coredns web,$(eval out/images/$(i).tar: $(BIN)/$(i)))
@@ -96,6 +98,7 @@ down: $(BIN)/ctl ## remove the cluster and all that it left on this machine
 test: test-packages lint build images test-tools ## everything that must hold: vet, lint, architecture, unit, API, oracle replay, kernels, clusters
 	CGO_ENABLED=1 $(GO) test -p 2 -race -timeout 30m . ./api/... ./build/... ./cmd/... ./examples/... ./pkg/...
 	cd build/flannel && $(GO) test -p 2 ./...
+	cd test/others && $(GO) test ./...
 	$(GO) test -p 1 -v -timeout 60m ./test/...
 
 .PHONY: test-packages
