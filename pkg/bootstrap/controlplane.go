@@ -91,7 +91,7 @@ func (i *Init) waitControlPlane(ctx context.Context, say phase.Say) error {
 // healthClient trusts the cluster's authority for the apiserver; the other two have certificates that nobody
 // vouches for, and answer on the loopback interface alone.
 func (i *Init) healthClient() (*http.Client, error) {
-	authorities, err := daemon.CertPool(filepath.Join(i.On(i.CertDir), "ca.crt"))
+	authorities, err := daemon.NewAuthorities(filepath.Join(i.On(i.CertDir), "ca.crt"))
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (i *Init) healthClient() (*http.Client, error) {
 		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			host, _, _ := net.SplitHostPort(address)
 			loopback := host == "127.0.0.1"
-			return (&tls.Dialer{NetDialer: dial, Config: &tls.Config{RootCAs: authorities, InsecureSkipVerify: loopback, ServerName: host}}).DialContext(ctx, network, address)
+			return (&tls.Dialer{NetDialer: dial, Config: &tls.Config{RootCAs: authorities.Pool(), InsecureSkipVerify: loopback, ServerName: host}}).DialContext(ctx, network, address)
 		},
 	}}, nil
 }
