@@ -114,9 +114,10 @@ func olderForm(v any) any {
 		for key, inner := range v {
 			switch key {
 			case "$ref":
-				s, _ := inner.(string)
-				out[key] = strings.Replace(s, reference, "#/definitions/", 1)
-				continue
+				if s, is := inner.(string); is { // else a property that has this name
+					out[key] = strings.Replace(s, reference, "#/definitions/", 1)
+					continue
+				}
 			case "default":
 				if _, property := inner.(object); !property || len(inner.(object)) == 0 {
 					continue

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -131,5 +132,13 @@ func TestVersion2HasNoDefaultsAndNoWrappedReferences(t *testing.T) {
 	w := get(t, described(t), "/openapi/v2", http.Header{})
 	if s := w.Body.String(); strings.Contains(s, `"allOf":[`) || strings.Contains(s, `"oneOf":[`) || strings.Contains(s, reference) {
 		t.Error("the document has what OpenAPI v2 does not know")
+	}
+}
+
+func TestVersion2KeepsAPropertyThatIsNamedAsAReference(t *testing.T) {
+	older := olderForm(object{"properties": object{"$ref": object{"type": "string"}, "other": object{"$ref": reference + "a.B"}}})
+	want := object{"properties": object{"$ref": object{"type": "string"}, "other": object{"$ref": "#/definitions/a.B"}}}
+	if !reflect.DeepEqual(older, want) {
+		t.Errorf("%v, want %v", older, want)
 	}
 }

@@ -156,8 +156,11 @@ func parametersV3(list []parameter) []any {
 // v2 gives the operation in OpenAPI v2's form.
 func (o *operation) v2() object {
 	consumes := []string{"*/*"}
-	if o.patches != nil {
+	switch {
+	case o.patches != nil:
 		consumes = o.patches
+	case o.kind == nil:
+		consumes = objectTypes
 	}
 	out := object{"tags": []any{o.tag}, "description": o.description, "operationId": o.id, "schemes": []any{"https"},
 		"consumes": consumes, "produces": o.produces}

@@ -180,7 +180,7 @@ func (d *describer) ofSingle(a *about) error {
 		return err
 	}
 	answer := metaPrefix + "Status"
-	if a.s.ReturnDeleted {
+	if a.s.ReturnDeleted && a.s.BeforeDelete == nil { // what goes in steps of its own answers as it is, untold
 		answer = a.model
 	}
 	text := strings.Replace(createText(kind), "create", "delete", 1)

@@ -23,16 +23,15 @@ import (
 func CSIStorageCapacity() *apiresource.Resource {
 	doc := storagev1.CSIStorageCapacity{}.SwaggerDoc()
 	return apiresource.Define(apiresource.Definition[*storagev1.CSIStorageCapacity]{
-		Kind:          storagev1.SchemeGroupVersion.WithKind("CSIStorageCapacity"),
-		Plural:        "csistoragecapacities",
-		Singular:      "csistoragecapacity",
-		New:           func() *storagev1.CSIStorageCapacity { return &storagev1.CSIStorageCapacity{} },
-		NewList:       func() runtime.Object { return &storagev1.CSIStorageCapacityList{} },
-		Prefix:        "csistoragecapacities",
-		ReturnDeleted: true,
-		StrictUpdate:  true,
-		Validate:      validateStorageCapacity,
-		Warn:          warnStorageCapacity,
+		Kind:         storagev1.SchemeGroupVersion.WithKind("CSIStorageCapacity"),
+		Plural:       "csistoragecapacities",
+		Singular:     "csistoragecapacity",
+		New:          func() *storagev1.CSIStorageCapacity { return &storagev1.CSIStorageCapacity{} },
+		NewList:      func() runtime.Object { return &storagev1.CSIStorageCapacityList{} },
+		Prefix:       "csistoragecapacities",
+		StrictUpdate: true,
+		Validate:     validateStorageCapacity,
+		Warn:         warnStorageCapacity,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("StorageClassName", doc["storageClassName"]),
