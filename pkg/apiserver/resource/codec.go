@@ -28,6 +28,7 @@ type Codec struct {
 	stored   *Stored[Object]         // nil: protobuf of the kind itself
 	kind     schema.GroupVersionKind // of the objects
 	inEtcd   schema.GroupVersionKind // as what is stored names it
+	views    []View[Object]
 	newObj   func() Object
 	defaults func(Object)
 	proto    *protobuf.Serializer
@@ -39,7 +40,10 @@ func NewCodec(r *Resource) *Codec {
 	if r.StoredVersion != "" {
 		inEtcd.Version = r.StoredVersion
 	}
-	return &Codec{stored: r.Stored, kind: r.Kind, inEtcd: inEtcd, newObj: r.New, defaults: r.Default, proto: protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme())}
+	return &Codec{
+		stored: r.Stored, kind: r.Kind, inEtcd: inEtcd, views: r.Views, newObj: r.New, defaults: r.Default,
+		proto: protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme()),
+	}
 }
 
 // Encode gives the bytes to store. resourceVersion is never among them: etcd knows it.
@@ -69,20 +73,8 @@ func (c *Codec) Decode(value []byte, revision int64) (watchcache.Object, error) 
 		o.SetResourceVersion(strconv.FormatInt(revision, 10))
 		return o, nil
 	}
-	o := c.newObj()
-	if bytes.HasPrefix(value, envelope) {
-		raw, err := rawOf(value)
-		if err != nil {
-			return nil, err
-		}
-		message, is := o.(interface{ Unmarshal([]byte) error })
-		if !is {
-			return nil, fmt.Errorf("%T has no protobuf form", o)
-		}
-		if err := message.Unmarshal(raw); err != nil { // whatever version it names
-			return nil, err
-		}
-	} else if err := json.Unmarshal(value, o); err != nil {
+	o, err := c.read(value)
+	if err != nil {
 		return nil, err
 	}
 	o.SetResourceVersion(strconv.FormatInt(revision, 10))
@@ -91,6 +83,40 @@ func (c *Codec) Decode(value []byte, revision int64) (watchcache.Object, error) 
 		c.defaults(o)
 	}
 	return o, nil
+}
+
+// read takes protobuf in every version of the kind, and JSON in the kind's own. Versions that are not served have
+// the form of the kind's.
+func (c *Codec) read(value []byte) (Object, error) {
+	o := c.newObj()
+	if !bytes.HasPrefix(value, envelope) {
+		return o, json.Unmarshal(value, o)
+	}
+	kind, raw, err := opened(value)
+	if err != nil {
+		return nil, err
+	}
+	for i := range c.views {
+		if v := &c.views[i]; v.Kind == kind && kind != c.kind {
+			served := v.New()
+			if err := unmarshal(raw, served); err != nil {
+				return nil, err
+			}
+			return v.To(served)
+		}
+	}
+	if kind.GroupKind() != c.kind.GroupKind() {
+		return nil, fmt.Errorf("a %s stands where a %s should be", kind, c.kind.Kind)
+	}
+	return o, unmarshal(raw, o)
+}
+
+func unmarshal(raw []byte, o runtime.Object) error {
+	m, ok := o.(interface{ Unmarshal([]byte) error })
+	if !ok {
+		return fmt.Errorf("%T has no protobuf form", o)
+	}
+	return m.Unmarshal(raw)
 }
 
 // Wire gives an object in an encoding as the watch cache keeps it: see watchcache.Encoding.
@@ -113,11 +139,12 @@ func Wire(o runtime.Object, enc watchcache.Encoding) ([]byte, error) {
 	return objectjson.Marshal(plain)
 }
 
-// spliceProtobuf takes the message out of a stored envelope and appends its resourceVersion: fields of a
-// message that stands twice are merged, so metadata may be continued at the end.
-func spliceProtobuf(value []byte, revision int64) ([]byte, bool) {
-	raw, err := rawOf(value)
-	if err != nil {
+// splice takes the message out of a stored envelope and appends its resourceVersion: fields of a message that
+// stands twice are merged, so metadata may be continued at the end. What is stored in another version cannot be
+// answered as it is.
+func (c *Codec) splice(value []byte, revision int64) ([]byte, bool) {
+	kind, raw, err := opened(value)
+	if err != nil || kind != c.inEtcd {
 		return nil, false
 	}
 	version := strconv.AppendInt(make([]byte, 0, 20), revision, 10)
@@ -129,28 +156,63 @@ func spliceProtobuf(value []byte, revision int64) ([]byte, bool) {
 
 var errEnvelope = errors.New("not a protobuf envelope")
 
-// rawOf finds the raw message (field 2) in an envelope.
-func rawOf(value []byte) ([]byte, error) {
+// opened gives what an envelope holds (runtime.Unknown): in field 1 what kind of object it is, in field 2 the
+// object's message.
+func opened(value []byte) (schema.GroupVersionKind, []byte, error) {
+	var kind schema.GroupVersionKind
 	b, ok := bytes.CutPrefix(value, envelope)
 	if !ok {
-		return nil, errEnvelope
+		return kind, nil, errEnvelope
 	}
+	var raw []byte
+	err := eachField(b, func(number uint64, body []byte) error {
+		switch number {
+		case 1:
+			var err error
+			kind, err = kindIn(body)
+			return err
+		case 2:
+			raw = body
+		}
+		return nil
+	})
+	if err == nil && raw == nil {
+		err = errEnvelope
+	}
+	return kind, raw, err
+}
+
+func kindIn(typeMeta []byte) (schema.GroupVersionKind, error) {
+	var version, kind string
+	err := eachField(typeMeta, func(number uint64, body []byte) error {
+		switch number {
+		case 1:
+			version = string(body)
+		case 2:
+			kind = string(body)
+		}
+		return nil
+	})
+	return schema.FromAPIVersionAndKind(version, kind), err
+}
+
+// eachField visits the fields of a message that has only ones with a length.
+func eachField(b []byte, visit func(number uint64, body []byte) error) error {
 	for len(b) > 0 {
 		tag, n := binary.Uvarint(b)
 		if n <= 0 || tag&7 != 2 {
-			return nil, errEnvelope
+			return errEnvelope
 		}
 		size, m := binary.Uvarint(b[n:])
 		if m <= 0 || uint64(len(b)-n-m) < size {
-			return nil, errEnvelope
+			return errEnvelope
 		}
-		body := b[n+m : n+m+int(size)]
-		if tag>>3 == 2 {
-			return body, nil
+		if err := visit(tag>>3, b[n+m:n+m+int(size)]); err != nil {
+			return err
 		}
 		b = b[n+m+int(size):]
 	}
-	return nil, errEnvelope
+	return nil
 }
 
 // cacheKind says how the watch cache reads a resource.
@@ -161,8 +223,8 @@ func cacheKind(r *Resource, c *Codec, prefix string) watchcache.Kind {
 		Indexed: r.Indexed,
 		Fields:  func(o watchcache.Object) map[string]string { return FieldsOf(r, o) },
 	}
-	if _, custom := r.New().(*unstructured.Unstructured); !custom {
-		k.Splice = spliceProtobuf
+	if r.Stored == nil && !r.DefaultedLate {
+		k.Splice = c.splice
 	}
 	return k
 }

@@ -109,9 +109,10 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 			}
 			return nil, s.apiError(err, obj.GetName())
 		}
+		s.defaultLate(obj)
 		return obj, nil
 	}
-	value, err := s.codec.Encode(obj)
+	value, err := s.encoded(obj)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}

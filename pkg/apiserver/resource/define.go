@@ -19,7 +19,8 @@ func Define[T Object](d Definition[T]) *Resource {
 		StoredVersion: d.StoredVersion, WholeUpdate: d.WholeUpdate, FreeFinalizers: d.FreeFinalizers, Reset: d.Reset,
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
-		Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, UnknownField: d.UnknownField, HiddenAnnotations: d.HiddenAnnotations,
+		Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, DefaultedLate: d.DefaultedLate,
+		UnknownField: d.UnknownField, HiddenAnnotations: d.HiddenAnnotations,
 	}
 	if d.New != nil {
 		r.New = func() Object { return d.New() }
@@ -50,6 +51,7 @@ func Define[T Object](d Definition[T]) *Resource {
 	r.Warn = judgeBoth(d.Warn)
 	r.Spec = ask(d.Spec)
 	r.TTL = ask(d.TTL)
+	r.Held = ask(d.Held)
 	r.RowConditions = ask(d.RowConditions)
 	r.Fields = ask(d.Fields)
 	if d.Complete != nil {

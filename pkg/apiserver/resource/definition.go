@@ -66,6 +66,9 @@ type Definition[T Object] struct {
 	StoredVersion string
 	// Stored is the form in etcd of a kind that is not kept there as protobuf of its own version; nil for that.
 	Stored *Stored[T]
+	// DefaultedLate: Prepare leaves something that Default fills in when the object is read. It is stored without,
+	// as upstream stores it, and nobody sees it so.
+	DefaultedLate bool
 	// Views are further group versions in which the same stored objects are served.
 	Views []View[T]
 	// Versions are further versions of a custom kind. Unlike views they have rules of their own: an object is
@@ -118,6 +121,8 @@ type Definition[T Object] struct {
 	BeforeDelete func(ctx context.Context, obj T) (finish bool, err error)
 	// WarnDelete answers what the client should be told that asks for a deletion in this way.
 	WarnDelete func(options *metav1.DeleteOptions) []string
+	// Held says that something else than finalizers keeps an object that is on its way out.
+	Held func(obj T) bool
 	// TTL after which etcd forgets the object, zero for never.
 	TTL func(obj T) time.Duration
 	// DefaultPropagation when a delete names none; nil: Background.

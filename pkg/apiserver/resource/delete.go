@@ -97,7 +97,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 
 // writeDeleted stores an object that has been marked, and answers its revision.
 func (s *Store) writeDeleted(ctx context.Context, key string, revision int64, obj Object, w *Write) (int64, error) {
-	value, err := s.codec.Encode(obj)
+	value, err := s.encoded(obj)
 	if err != nil {
 		return 0, fmt.Errorf("encoding %s: %w", key, err)
 	}

@@ -217,6 +217,19 @@ func (s *Store) current(ctx context.Context, key, name string, live bool) (Objec
 	return s.decode(kv)
 }
 
+// encoded gives the bytes to store, and leaves the object as it will be read.
+func (s *Store) encoded(o Object) ([]byte, error) {
+	value, err := s.codec.Encode(o)
+	s.defaultLate(o)
+	return value, err
+}
+
+func (s *Store) defaultLate(o Object) {
+	if s.DefaultedLate {
+		s.Default(o)
+	}
+}
+
 // putting announces a write to the cache. done tells its revision, keeps the entry for the answer and gives what is
 // stored now; drop says that the write failed.
 func (s *Store) putting(key string, value []byte, o Object, w *Write) (done func(revision int64) (Object, error), drop func()) {

@@ -128,6 +128,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 		return old, nil // nothing would change: the version stays
 	}
 	if w.DryRun {
+		s.defaultLate(obj)
 		return obj, nil
 	}
 	if part == nil && s.finished(obj) || part != nil && part.Deletes != nil && part.Deletes(obj) && s.finished(obj) {
@@ -138,7 +139,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 		s.gone(ctx, obj)
 		return obj, nil
 	}
-	value, err := s.codec.Encode(obj)
+	value, err := s.encoded(obj)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
@@ -249,7 +250,7 @@ func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[
 
 // finished says that an object on its way out waits for nothing more.
 func (s *Store) finished(o Object) bool {
-	if o.GetDeletionTimestamp() == nil || len(o.GetFinalizers()) > 0 {
+	if o.GetDeletionTimestamp() == nil || len(o.GetFinalizers()) > 0 || s.Held != nil && s.Held(o) {
 		return false
 	}
 	grace := o.GetDeletionGracePeriodSeconds()

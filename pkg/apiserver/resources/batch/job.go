@@ -48,10 +48,11 @@ func Job() *resource.Resource {
 		Prepare:     prepareJob,
 		Validate:    validateJob,
 		WholeUpdate: true,
-		Complete:    inheritLabels,
-		Warn:        warnJob,
-		Spec:        func(j *batchv1.Job) any { return &j.Spec },
-		Reset:       []string{"status"},
+		// The labels that Prepare gives to a template become those of a job without labels when it is read.
+		DefaultedLate: true,
+		Warn:          warnJob,
+		Spec:          func(j *batchv1.Job) any { return &j.Spec },
+		Reset:         []string{"status"},
 		// As it was before there was a choice.
 		DefaultPropagation: metav1.DeletePropagationOrphan,
 		WarnDelete: func(o *metav1.DeleteOptions) []string {

@@ -39,6 +39,7 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 			return validateNamespaceFinalizers(obj)
 		},
 		ReturnDeleted: true,
+		Held:          func(obj *corev1.Namespace) bool { return len(obj.Spec.Finalizers) > 0 },
 		BeforeDelete: func(_ context.Context, obj *corev1.Namespace) (bool, error) {
 			if obj.DeletionTimestamp == nil {
 				now := metav1.NewTime(c.Now()).Rfc3339Copy()

@@ -25,6 +25,7 @@ func PersistentVolumeClaim() *resource.Resource {
 		NewList:       func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
 		Prefix:        "persistentvolumeclaims",
 		ReturnDeleted: true,
+		DefaultedLate: true, // a new claim is stored without a phase
 		Default: func(c *corev1.PersistentVolumeClaim) {
 			if c.Status.Phase == "" {
 				c.Status.Phase = corev1.ClaimPending
@@ -35,7 +36,7 @@ func PersistentVolumeClaim() *resource.Resource {
 		},
 		Prepare: func(_ context.Context, c, old *corev1.PersistentVolumeClaim) {
 			if old == nil {
-				c.Status = corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending}
+				c.Status = corev1.PersistentVolumeClaimStatus{}
 				settleSources(&c.Spec, nil)
 				return
 			}

@@ -1,0 +1,83 @@
+package resource
+
+import (
+	"bytes"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// secrets are of a kind that is stored in the version that is said, and served in v0 too where there are views.
+func secrets(kind, version string, views bool) *Codec {
+	d := Definition[*corev1.Secret]{
+		Kind: corev1.SchemeGroupVersion.WithKind(kind), StoredVersion: version, New: func() *corev1.Secret { return &corev1.Secret{} },
+	}
+	if views {
+		d.Views = []View[*corev1.Secret]{{
+			Kind: schema.GroupVersionKind{Version: "v0", Kind: kind}, New: func() runtime.Object { return &corev1.Secret{} },
+			To: func(served runtime.Object) (*corev1.Secret, error) {
+				s := served.(*corev1.Secret)
+				s.Type = "converted"
+				return s, nil
+			},
+		}}
+	}
+	return NewCodec(Define(d))
+}
+
+func TestObjectsAreReadInEveryVersion(t *testing.T) {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s", ResourceVersion: "3"}, Data: map[string][]byte{"k": {0, 255}}}
+	value, err := secrets("Secret", "v0", false).Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		codec *Codec
+		fails bool
+		kind  corev1.SecretType
+	}{
+		{"by who stores it so", secrets("Secret", "v0", false), false, ""},
+		{"by who stores it otherwise", secrets("Secret", "", false), false, ""},
+		{"by who serves it too", secrets("Secret", "", true), false, "converted"},
+		{"as another kind", secrets("Other", "", false), true, ""},
+	} {
+		o, err := test.codec.Decode(value, 7)
+		if test.fails {
+			if err == nil {
+				t.Errorf("read %s: %v", test.name, o)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		got := o.(*corev1.Secret)
+		if got.APIVersion != "v1" || got.ResourceVersion != "7" || !bytes.Equal(got.Data["k"], []byte{0, 255}) || got.Type != test.kind {
+			t.Errorf("read %s: %v", test.name, got)
+		}
+	}
+}
+
+func TestOnlyWhatIsStoredInItsOwnVersionIsAnsweredAsItIs(t *testing.T) {
+	value, err := secrets("Secret", "v0", false).Encode(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, ok := secrets("Secret", "v0", false).splice(value, 7)
+	var got corev1.Secret
+	if !ok || got.Unmarshal(raw) != nil || got.Name != "s" || got.ResourceVersion != "7" {
+		t.Errorf("spliced %v: %v", ok, got)
+	}
+	if _, ok := secrets("Secret", "", true).splice(value, 7); ok {
+		t.Error("an object of another version was answered as it is stored")
+	}
+	for _, bad := range []string{"", "{}", "k8s\x00", "k8s\x00\x12", "k8s\x00\x12\x7f", "k8s\x00\x08\x01"} {
+		if _, ok := secrets("Secret", "v0", false).splice([]byte(bad), 7); ok {
+			t.Errorf("%q was taken for an object", bad)
+		}
+	}
+}
