@@ -28,6 +28,7 @@ type root struct {
 var roots = []root{
 	{"k8s.io/apimachinery", []string{"pkg/apis/meta/v1", "pkg/api/resource", "pkg/util/intstr", "pkg/runtime", "pkg/types", "pkg/version"}},
 	{"k8s.io/apiextensions-apiserver", []string{"pkg/apis/apiextensions/v1"}},
+	{"github.com/sampan-project/sampan", []string{"api/apiregistration/v1"}},
 	{"k8s.io/api", []string{
 		"admissionregistration/v1", "apidiscovery/v2", "apps/v1", "authentication/v1", "authorization/v1", "autoscaling/v1",
 		"autoscaling/v2", "batch/v1", "certificates/v1", "coordination/v1", "core/v1", "discovery/v1", "events/v1", "flowcontrol/v1",

@@ -12,6 +12,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/admissionregistration"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apiextensions"
+	"github.com/sampan-project/sampan/pkg/apiserver/resources/apiregistration"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apps"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/authentication"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/autoscaling"
@@ -83,6 +84,8 @@ func All(d Deps) []*resource.Resource {
 		admissionregistration.ValidatingAdmissionPolicy(),
 		admissionregistration.ValidatingAdmissionPolicyBinding(),
 		admissionregistration.ValidatingWebhookConfiguration(),
+
+		apiregistration.APIService(),
 
 		apps.ControllerRevision(),
 		apps.DaemonSet(),
