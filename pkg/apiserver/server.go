@@ -26,6 +26,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/advertise"
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
+	"github.com/sampan-project/sampan/pkg/apiserver/apiservices"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz"
 	"github.com/sampan-project/sampan/pkg/apiserver/bootstrapobjects"
 	"github.com/sampan-project/sampan/pkg/apiserver/discovery"
@@ -104,6 +105,8 @@ type Server struct {
 
 	allocator  *allocation.Allocator
 	advertiser *advertise.Advertiser
+
+	apiServices *apiservices.Keeper
 
 	booted atomic.Bool
 	ready  chan struct{}
@@ -264,11 +267,15 @@ func (s *Server) describe() error {
 	if err != nil {
 		return err
 	}
-	rank := map[string]int{}
+	var locals []apiservices.Local
 	for _, p := range priorities {
-		rank[p.Group] = max(rank[p.Group], int(p.GroupPriority))
+		locals = append(locals, apiservices.Local(p))
 	}
-	s.discovery = discovery.New(s.endpoint.All, func(g string) int { return rank[g] }, s.externalAddress())
+	s.apiServices = apiservices.New(apiservices.Config{
+		Access: s.registry, Locals: locals, Clock: s.clock, Log: s.log.WithName("apiservices"),
+		Changed: func() { s.discovery.Changed() },
+	})
+	s.discovery = discovery.New(s.endpoint.All, s.apiServices.Rank, s.externalAddress())
 	s.openapi = openapi.New(s.endpoint.All, kinds.Scheme(), s.clock.Now())
 	s.served = newServedMetrics(s.metrics)
 	s.health.AddLive(daemon.Check{Name: "etcd", Check: s.etcd.Healthy})
@@ -304,6 +311,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.boot(gctx) })
 	g.Go(func() error { s.keepNetwork(gctx); return nil })
+	g.Go(func() error { return s.apiServices.Run(gctx) })
 	g.Go(func() error { return flowstatus.Keep(gctx, s.registry, s.clock.Now, s.log.WithName("flowstatus")) })
 	g.Go(func() error {
 		<-gctx.Done()
@@ -332,6 +340,9 @@ func newHTTPServer(h http.Handler) *http.Server {
 func (s *Server) boot(ctx context.Context) error {
 	for {
 		err := s.guard.Bootstrap(ctx)
+		if err == nil {
+			err = s.apiServices.EnsureLocals(ctx)
+		}
 		if err == nil {
 			err = s.bootNetwork(ctx)
 		}
