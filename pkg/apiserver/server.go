@@ -311,8 +311,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	})
 	g.Go(func() error { return s.boot(gctx) })
 	g.Go(func() error { s.keepNetwork(gctx); return nil })
-	g.Go(func() error { return s.apiServices.Run(gctx) })
-	g.Go(func() error { return flowstatus.Keep(gctx, s.registry, s.clock.Now, s.log.WithName("flowstatus")) })
+	g.Go(s.onceBooted(gctx, s.apiServices.Run))
+	g.Go(s.onceBooted(gctx, func(ctx context.Context) error {
+		return flowstatus.Keep(ctx, s.registry, s.clock.Now, s.log.WithName("flowstatus"))
+	}))
 	g.Go(func() error {
 		<-gctx.Done()
 		stop() // watches and streams end at once
@@ -333,6 +335,18 @@ func newHTTPServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 20,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams, MaxReceiveBufferPerStream: buffer, MaxReceiveBufferPerConnection: streams * buffer},
+	}
+}
+
+// onceBooted runs what looks at objects when those that must exist were made.
+func (s *Server) onceBooted(ctx context.Context, run func(context.Context) error) func() error {
+	return func() error {
+		select {
+		case <-s.ready:
+			return run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 
