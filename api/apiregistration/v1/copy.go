@@ -55,19 +55,31 @@ func (in *APIServiceList) DeepCopyObject() runtime.Object {
 }
 
 // OpenAPIModelName names the type's schema.
-func (APIService) OpenAPIModelName() string { return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService" }
+func (APIService) OpenAPIModelName() string {
+	return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService"
+}
 
 // OpenAPIModelName names the type's schema.
-func (APIServiceCondition) OpenAPIModelName() string { return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition" }
+func (APIServiceCondition) OpenAPIModelName() string {
+	return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition"
+}
 
 // OpenAPIModelName names the type's schema.
-func (APIServiceList) OpenAPIModelName() string { return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceList" }
+func (APIServiceList) OpenAPIModelName() string {
+	return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceList"
+}
 
 // OpenAPIModelName names the type's schema.
-func (APIServiceSpec) OpenAPIModelName() string { return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec" }
+func (APIServiceSpec) OpenAPIModelName() string {
+	return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceSpec"
+}
 
 // OpenAPIModelName names the type's schema.
-func (APIServiceStatus) OpenAPIModelName() string { return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus" }
+func (APIServiceStatus) OpenAPIModelName() string {
+	return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIServiceStatus"
+}
 
 // OpenAPIModelName names the type's schema.
-func (ServiceReference) OpenAPIModelName() string { return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference" }
+func (ServiceReference) OpenAPIModelName() string {
+	return "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference"
+}
