@@ -112,7 +112,14 @@ func shows(t *testing.T, c kubernetes.Interface, page string, replicas int32) {
 	if _, err := c.CoreV1().Services("shop").Get(t.Context(), "site", metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}
+	shelf, err := c.Discovery().RESTClient().Get().AbsPath(shelves + "/site").DoRaw(t.Context())
+	if err != nil || !strings.Contains(string(shelf), fmt.Sprintf(`"spec":{"page":%q}`, page)) {
+		t.Errorf("the object of the chart's own kind is %s, %v; want the page %q", shelf, err, page)
+	}
 }
+
+// shelves are objects of a kind that the chart brings along.
+const shelves = "/apis/shop.sampan.test/v1/namespaces/shop/shelves"
 
 // hooksRan says whether the hook before the installation was waited for and removed, and that after it is there.
 func hooksRan(t *testing.T, c kubernetes.Interface) {
@@ -136,6 +143,9 @@ func nothingLeft(t *testing.T, c kubernetes.Interface) {
 		pods, err := c.CoreV1().Pods("shop").List(ctx, options)
 		if err != nil {
 			return err
+		}
+		if _, err := c.Discovery().RESTClient().Get().AbsPath(shelves + "/site").DoRaw(ctx); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the object of the chart's own kind is to be gone: %v", err)
 		}
 		records, err := c.CoreV1().Secrets("shop").List(ctx, metav1.ListOptions{LabelSelector: "owner=helm"})
 		if err == nil && len(maps.Items)+len(pods.Items)+len(records.Items) > 0 {
