@@ -1,0 +1,74 @@
+package apiserver
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestWhatOnlySomeKindsDo tries what a definition can say beside rules, defaults and columns.
+func TestWhatOnlySomeKindsDo(t *testing.T) {
+	c := start(t, t.TempDir()).as(adminToken)
+	const template = `"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}],"restartPolicy":"RESTART"}}`
+
+	t.Run("a job's deletion warns of its pods", func(t *testing.T) {
+		const jobs = "/apis/batch/v1/namespaces/default/jobs"
+		for _, name := range []string{"one", "two", "three"} {
+			c.created(t, jobs, `{"metadata":{"name":"`+name+`"},"spec":{`+strings.Replace(template, "RESTART", "Never", 1)+`}}`)
+		}
+		for path, warns := range map[string]bool{"/one": true, "/two?propagationPolicy=Background": false, "/three?orphanDependents=true": false} {
+			a := c.ask(t, "DELETE", jobs+path, "")
+			if got := strings.Contains(a.header.Get("Warning"), "child pods are preserved by default"); a.code != http.StatusOK || got != warns {
+				t.Errorf("DELETE %s: %d, warned %v, want %v: %s", path, a.code, got, warns, a.text)
+			}
+		}
+		if a := c.ask(t, "GET", jobs+"?fieldSelector=status.failed%3D0", ""); at(a.body, "message") != `field label "status.failed" not supported for Job` {
+			t.Errorf("got %s", a.text)
+		}
+	})
+
+	t.Run("a generated name does not part a job from its template's labels", func(t *testing.T) {
+		a := c.created(t, "/apis/batch/v1/namespaces/default/jobs", `{"metadata":{"generateName":"some-"},"spec":{`+strings.Replace(template, "RESTART", "Never", 1)+`}}`)
+		if at(a.body, "metadata.labels.job-name") != at(a.body, "metadata.name") || at(a.body, "metadata.labels.a") != "b" {
+			t.Errorf("got %s", a.text)
+		}
+	})
+
+	t.Run("the count of templates is no metadata", func(t *testing.T) {
+		const sets, count = "/apis/apps/v1/namespaces/default/daemonsets", `"deprecated.daemonset.template.generation":`
+		a := c.created(t, sets, `{"metadata":{"name":"d"},"spec":{"selector":{"matchLabels":{"a":"b"}},`+strings.Replace(template, "RESTART", "Always", 1)+`}}`)
+		if !strings.Contains(a.text, count) {
+			t.Errorf("the set has no count: %s", a.text)
+		}
+		for _, as := range []string{"Table", "PartialObjectMetadata"} {
+			a := c.ask(t, "GET", sets+"/d", "", "Accept", "application/json;as="+as+";v=v1;g=meta.k8s.io")
+			if a.code != http.StatusOK || strings.Contains(a.text, count) {
+				t.Errorf("as %s: %d: %s", as, a.code, a.text)
+			}
+		}
+	})
+
+	t.Run("an autoscaler is one object in two versions", func(t *testing.T) {
+		const old, now = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers", "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
+		c.created(t, now, `{"metadata":{"name":"h"},"spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"d"},"maxReplicas":3,
+			"metrics":[{"type":"Resource","resource":{"name":"memory","target":{"type":"AverageValue","averageValue":"1Mi"}}}]}}`)
+		a := c.ask(t, "PATCH", old+"/h", `{"spec":{"targetCPUUtilizationPercentage":50}}`, "Content-Type", "application/merge-patch+json")
+		if !strings.Contains(at(a.body, "metadata.annotations"), "memory") {
+			t.Errorf("version v1 does not show the other metric: %s", a.text)
+		}
+		a = c.ask(t, "GET", now+"/h", "")
+		if !strings.Contains(a.text, `"averageUtilization":50`) || !strings.Contains(a.text, `"averageValue":"1Mi"`) || strings.Contains(a.text, "autoscaling.alpha") {
+			t.Errorf("got %s", a.text)
+		}
+	})
+}
+
+// created is the answer to a POST that makes something.
+func (c *client) created(t *testing.T, path, body string) *asked {
+	t.Helper()
+	a := c.ask(t, "POST", path, body)
+	if a.code != http.StatusCreated {
+		t.Fatalf("POST %s: %d: %s", path, a.code, a.text)
+	}
+	return a
+}
