@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
+	"github.com/sampan-project/sampan/pkg/streaming"
 )
 
 // Times of watches, as kube-apiserver's: one that names no end gets a random one between minWatch and twice
@@ -63,8 +65,10 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 	initial, watcher, err := s.open(r.Context(), opts, sel, st)
 	if err != nil {
 		if errors.Is(err, watchcache.ErrExpired) {
-			st.begin(w, r)
-			st.status(apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %s", versionsOf(err))))
+			if _, end, failed := st.begin(w, r); failed == nil {
+				st.status(apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %s", versionsOf(err))))
+				end()
+			}
 			return
 		}
 		fail(w, r, err)
@@ -74,7 +78,20 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 	ctx, cancel := context.WithTimeout(r.Context(), duration(opts))
 	defer cancel()
 	defer Release(ctx, w, lastWords)()
-	st.begin(w, r)
+	gone, end, err := st.begin(w, r)
+	if err != nil {
+		return // the client knows
+	}
+	defer end()
+	if gone != nil {
+		go func() {
+			select {
+			case <-gone:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
 	for _, e := range initial {
 		if st.event(&watchcache.Event{Type: watchcache.Added, Entry: e, Revision: e.Revision()}) != nil {
 			return
@@ -166,21 +183,45 @@ type stream struct {
 	f       format
 	include metav1.IncludeObjectPolicy
 	first   bool // no table row was sent yet
-	w       http.ResponseWriter
-	control *http.ResponseController
+	w       io.Writer
+	flush   func()
 }
 
-func (st *stream) begin(w http.ResponseWriter, r *http.Request) {
-	st.w, st.control = w, http.NewResponseController(w)
+// begin answers the request. The events that follow are the rest of the answer, or messages where the client
+// asked for a WebSocket; end must be called then. gone is closed when the client of one has left.
+func (st *stream) begin(w http.ResponseWriter, r *http.Request) (gone <-chan struct{}, end func(), err error) {
+	if streaming.IsSocket(r) {
+		m, err := streaming.AcceptMessages(w, r, st.f.media != mediaProtobuf)
+		if err != nil {
+			return nil, nil, err
+		}
+		st.w, st.flush = messageWriter{m, st.f}, func() {}
+		return m.Gone(), m.Close, nil
+	}
+	control := http.NewResponseController(w)
+	st.w, st.flush = w, func() { _ = control.Flush() }
 	header(w, r, st.f)
 	if st.f.media == mediaProtobuf {
 		w.Header().Set("Content-Type", mediaProtobuf+";stream=watch")
 	}
 	w.WriteHeader(http.StatusOK)
 	st.flush()
+	return nil, func() {}, nil
 }
 
-func (st *stream) flush() { _ = st.control.Flush() }
+// messageWriter sends each frame as a message, which needs no length before it.
+type messageWriter struct {
+	*streaming.Messages
+	f format
+}
+
+func (m messageWriter) Write(frame []byte) (int, error) {
+	message := frame
+	if m.f.media == mediaProtobuf {
+		message = frame[lengthSize:]
+	}
+	return len(frame), m.Send(message)
+}
 
 // alarms wakes about once a minute, shortly before ctx's deadline, and when ctx ends.
 func alarms(ctx context.Context) <-chan struct{} {
@@ -296,6 +337,9 @@ func (st *stream) object(eventType string, o runtime.Object) ([]byte, error) {
 	}
 	return frameOf(st.f, eventType, b)
 }
+
+// lengthSize is the size of the length before each event in protobuf.
+const lengthSize = 4
 
 // frameOf puts an encoded object into an event: a JSON line, or a length and a WatchEvent message.
 func frameOf(f format, eventType string, object []byte) ([]byte, error) {
