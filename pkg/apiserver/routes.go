@@ -17,8 +17,10 @@ import (
 func (s *Server) handler(stopping context.Context) http.Handler {
 	paths := s.paths()
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if request.InfoFrom(r.Context()).IsResource {
-			s.endpoint.ServeHTTP(w, r)
+		if info := request.InfoFrom(r.Context()); info.IsResource {
+			if s.endpoint.Serves(info) || !s.elsewhere(w, r) {
+				s.endpoint.ServeHTTP(w, r)
+			}
 			return
 		}
 		path := r.URL.Path
@@ -44,7 +46,9 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			profiling(w, r)
 			return
 		}
-		s.endpoint.NotFound(w, r)
+		if !s.elsewhere(w, r) {
+			s.endpoint.NotFound(w, r)
+		}
 	})
 	return chained(serve, recovered(s.log), identified, s.served.measured(s.endpoint.Serves), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
 }
