@@ -31,13 +31,13 @@ func resourceQuota(cfg *Config) admission.Plugin {
 			a.Is("", "namespaces", a.Subresource) || slices.Contains(uncharged, a.Resource.GroupResource()) {
 			return nil
 		}
+		limiting, err := list[*corev1.ResourceQuota](ctx, cfg.Access, quotas, a.Namespace)
+		if err != nil || len(limiting) == 0 {
+			return err // most namespaces have none
+		}
 		counter := quota.For(a.Resource.GroupResource())
 		if !counter.Charged(quota.Write{Create: a.Operation == admission.Create, Subresource: a.Subresource, Object: a.Object, Old: a.OldObject}) {
 			return nil
-		}
-		limiting, err := list[*corev1.ResourceQuota](ctx, cfg.Access, quotas, a.Namespace)
-		if err != nil || len(limiting) == 0 {
-			return err
 		}
 		return l.charge(ctx, a, counter)
 	}}
