@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -61,9 +60,9 @@ func defaultStorageClass(cfg *Config) admission.Plugin {
 
 // newer orders by time of creation, and by name where that is the same.
 func newer(a, b metav1.Object) bool {
-	at, bt := a.GetCreationTimestamp().UnixNano(), b.GetCreationTimestamp().UnixNano()
-	if time.Duration(at-bt) != 0 {
-		return at > bt
+	at, bt := a.GetCreationTimestamp(), b.GetCreationTimestamp()
+	if !at.Time.Equal(bt.Time) {
+		return at.Time.After(bt.Time)
 	}
 	return a.GetName() < b.GetName()
 }
