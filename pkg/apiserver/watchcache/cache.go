@@ -257,13 +257,19 @@ func (c *Cache) apply(b storage.Batch) {
 		c.mu.RLock()
 		touched := map[*Store]bool{}
 		var orphaned []storage.Event
-		for _, e := range b.Events {
-			if s := c.storeOf(e.Key); s != nil {
-				s.apply(e)
+		for rest := b.Events; len(rest) > 0; {
+			s, n := c.storeOf(rest[0].Key), 1
+			// What one transaction changed, as the end of a lease does, is seen whole or not at all.
+			for n < len(rest) && rest[n].ModRevision == rest[0].ModRevision && c.storeOf(rest[n].Key) == s {
+				n++
+			}
+			if s != nil {
+				s.apply(rest[:n]...)
 				touched[s] = true
 			} else {
-				orphaned = append(orphaned, e)
+				orphaned = append(orphaned, rest[:n]...)
 			}
+			rest = rest[n:]
 		}
 		for s := range touched {
 			s.publish()
@@ -281,9 +287,13 @@ func (c *Cache) keepOrphans(events []storage.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range events {
-		if e.Deleted {
+		switch s := c.storeOf(e.Key); {
+		case s != nil: // it was added just now
+			s.apply(e)
+			s.publish()
+		case e.Deleted:
 			delete(c.orphans, e.Key)
-		} else {
+		default:
 			c.orphans[e.Key] = e.KeyValue
 		}
 	}

@@ -400,3 +400,49 @@ func TestWatchersSeeTheHistory(t *testing.T) {
 		}
 	}
 }
+
+// The end of a lease changes many keys at one revision. Who comes while they are taken over must not get a part of
+// them as the state, and then what is after their revision.
+func TestOneRevisionIsSeenWhole(t *testing.T) {
+	r := newRig(t, 0)
+	var state *Snapshot
+	var w *Watcher
+	k := boats(&r.decoded)
+	decode := k.Decode
+	k.Decode = func(value []byte, revision int64) (Object, error) {
+		if strings.Contains(string(value), "second") {
+			var err error
+			if state, w, err = r.WatchFromNow(Selection{}); err != nil {
+				t.Error(err)
+			}
+		}
+		return decode(value, revision)
+	}
+	r.cache.Add(k)
+	event := func(name string) storage.Event {
+		return storage.Event{KeyValue: storage.KeyValue{Key: "/registry/boats/ns/" + name, Value: boat(name, "red", "n1"), ModRevision: 100}}
+	}
+	r.cache.apply(storage.Batch{Events: []storage.Event{event("first"), event("second")}, Revision: 100})
+	seen := keysOf(state, "")
+	wake := make(chan struct{})
+	close(wake)
+	events, err := w.Next(r.ctx, wake)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		seen = append(seen, strings.TrimPrefix(e.Entry.Key(), "/registry/boats/"))
+	}
+	if want := []string{"ns/first", "ns/second"}; !cmp.Equal(seen, want) {
+		t.Errorf("state and events are %v, want %v", seen, want)
+	}
+}
+
+func TestAKindThatIsAddedAmidABatchMissesNothing(t *testing.T) {
+	r := newRig(t, 0)
+	// The batch was looked through before the kind came; what was no kind's then is kept after it came.
+	r.cache.keepOrphans([]storage.Event{{KeyValue: storage.KeyValue{Key: "/registry/boats/ns/a", Value: boat("a", "red", "n1"), ModRevision: 100}}})
+	if got := keysOf(r.Snapshot(), ""); !cmp.Equal(got, []string{"ns/a"}) {
+		t.Errorf("the store holds %v", got)
+	}
+}

@@ -132,15 +132,24 @@ func (s *Store) expireLogs() {
 	s.main, s.sub = newLog(s.cache.cfg.Window), map[string]*log{}
 }
 
-// apply takes over one change.
-func (s *Store) apply(ev storage.Event) {
-	r := &record{revision: ev.ModRevision}
-	if !ev.Deleted {
-		r.entry = s.written(ev.KeyValue)
+// apply takes over the changes of one revision.
+func (s *Store) apply(events ...storage.Event) {
+	records := make([]*record, len(events))
+	for i, ev := range events {
+		records[i] = &record{revision: ev.ModRevision}
+		if !ev.Deleted {
+			records[i].entry = s.written(ev.KeyValue)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.previous, _ = s.tree.Get(&Entry{key: ev.Key})
+	for i, r := range records {
+		s.change(events[i].Key, r)
+	}
+}
+
+func (s *Store) change(key string, r *record) {
+	r.previous, _ = s.tree.Get(&Entry{key: key})
 	switch {
 	case r.entry != nil:
 		s.put(r.entry)
@@ -149,7 +158,7 @@ func (s *Store) apply(ev storage.Event) {
 	default:
 		s.remove(r.previous)
 	}
-	s.revision = ev.ModRevision
+	s.revision = r.revision
 	if dropped := s.main.add(r); dropped > 0 {
 		s.floor = max(s.floor, dropped)
 	}
