@@ -251,6 +251,13 @@ func (a *Advertiser) alive(ctx context.Context) ([]netip.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the leases of API servers: %w", err)
 	}
+	// A list may be a moment behind the lease that this server just took.
+	switch own, err := a.Access.GetLive(ctx, leases, "", a.Address.String()); {
+	case err == nil:
+		all = append(slices.Clip(all), own)
+	case !apierrors.IsNotFound(err):
+		return nil, fmt.Errorf("reading the lease of %v: %w", a.Address, err)
+	}
 	var list []netip.Addr
 	for _, o := range all {
 		e := o.(*corev1.Endpoints)

@@ -108,11 +108,28 @@ func TestServiceAndNetworkAreMadeAndPutRight(t *testing.T) {
 	}
 }
 
-// blind loses all leases.
-type blind struct{ *resourcetest.Access }
+// behind has not seen any lease yet.
+type behind struct{ *resourcetest.Access }
 
-func (blind) List(context.Context, schema.GroupResource, string) ([]resource.Object, error) {
+func (behind) List(context.Context, schema.GroupResource, string) ([]resource.Object, error) {
 	return nil, nil
+}
+
+// blind loses all leases.
+type blind struct{ behind }
+
+func (blind) GetLive(_ context.Context, r schema.GroupResource, _, name string) (resource.Object, error) {
+	return nil, apierrors.NewNotFound(r, name)
+}
+
+func TestTheOwnLeaseIsSeenAtOnce(t *testing.T) {
+	access := resourcetest.New()
+	if err := advertiser(behind{access}, "192.0.2.2").Reconcile(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := led(t, access); !slices.Equal(got, []string{"192.0.2.2"}) {
+		t.Errorf("led to %v", got)
+	}
 }
 
 func TestEndpointsStayWhereNoLeaseIsFound(t *testing.T) {
@@ -120,7 +137,7 @@ func TestEndpointsStayWhereNoLeaseIsFound(t *testing.T) {
 	if err := advertiser(access, "192.0.2.2").Reconcile(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := advertiser(blind{access}, "192.0.2.2").Reconcile(ctx); err == nil {
+	if err := advertiser(blind{behind{access}}, "192.0.2.2").Reconcile(ctx); err == nil {
 		t.Error("finding no lease, not even the own one, is an error")
 	}
 	if got := led(t, access); !slices.Equal(got, []string{"192.0.2.2"}) {
