@@ -54,7 +54,8 @@ func (k *kind) define(v *version, ending func() bool) *definition {
 			l.SetGroupVersionKind(v.gvk.GroupVersion().WithKind(names.ListKind))
 			return l
 		},
-		Stored: &resource.Stored[*unstructured.Unstructured]{Encode: k.encode, Decode: k.decode, Convert: k.as, ConvertOpen: k.openAs, KnownVersions: k.names()},
+		FreeFinalizers: true,
+		Stored:         &resource.Stored[*unstructured.Unstructured]{Encode: k.encode, Decode: k.decode, Convert: k.as, ConvertOpen: k.openAs, KnownVersions: k.names()},
 		Fit: func(obj *unstructured.Unstructured, strict bool) ([]string, error) {
 			return k.fit(obj, fitting{paths: strict})
 		},

@@ -48,17 +48,18 @@ func paramRefCell(ref *admissionv1.ParamRef) string {
 // ValidatingAdmissionPolicyBinding declares validatingadmissionpolicybindings.
 func ValidatingAdmissionPolicyBinding() *resource.Resource {
 	return resource.Define(resource.Definition[*validatingBinding]{
-		Kind:          admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"),
-		Plural:        "validatingadmissionpolicybindings",
-		Singular:      "validatingadmissionpolicybinding",
-		Categories:    []string{"api-extensions"},
-		ClusterScoped: true,
-		StrictUpdate:  true,
-		New:           func() *validatingBinding { return &validatingBinding{} },
-		NewList:       func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyBindingList{} },
-		Prefix:        "validatingadmissionpolicybindings",
-		Default:       func(obj *validatingBinding) { defaultMatch(obj.Spec.MatchResources) },
-		Spec:          func(obj *validatingBinding) any { return &obj.Spec },
+		Kind:           admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"),
+		Plural:         "validatingadmissionpolicybindings",
+		Singular:       "validatingadmissionpolicybinding",
+		Categories:     []string{"api-extensions"},
+		ClusterScoped:  true,
+		StrictUpdate:   true,
+		FreeFinalizers: true,
+		New:            func() *validatingBinding { return &validatingBinding{} },
+		NewList:        func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyBindingList{} },
+		Prefix:         "validatingadmissionpolicybindings",
+		Default:        func(obj *validatingBinding) { defaultMatch(obj.Spec.MatchResources) },
+		Spec:           func(obj *validatingBinding) any { return &obj.Spec },
 		Validate: func(_ context.Context, obj, _ *validatingBinding) field.ErrorList {
 			at := field.NewPath("spec")
 			faults := validateBinding(at, obj.Spec.PolicyName, obj.Spec.ParamRef, obj.Spec.MatchResources)
@@ -74,18 +75,19 @@ func ValidatingAdmissionPolicyBinding() *resource.Resource {
 // MutatingAdmissionPolicyBinding declares mutatingadmissionpolicybindings.
 func MutatingAdmissionPolicyBinding() *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingBinding]{
-		Kind:          admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicyBinding"),
-		Plural:        "mutatingadmissionpolicybindings",
-		Singular:      "mutatingadmissionpolicybinding",
-		Categories:    []string{"api-extensions"},
-		ClusterScoped: true,
-		StrictUpdate:  true,
-		New:           func() *mutatingBinding { return &mutatingBinding{} },
-		NewList:       func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyBindingList{} },
-		Prefix:        "mutatingadmissionpolicybindings",
-		StoredVersion: "v1beta1",
-		Default:       func(obj *mutatingBinding) { defaultMatch(obj.Spec.MatchResources) },
-		Spec:          func(obj *mutatingBinding) any { return &obj.Spec },
+		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicyBinding"),
+		Plural:         "mutatingadmissionpolicybindings",
+		Singular:       "mutatingadmissionpolicybinding",
+		Categories:     []string{"api-extensions"},
+		ClusterScoped:  true,
+		StrictUpdate:   true,
+		FreeFinalizers: true,
+		New:            func() *mutatingBinding { return &mutatingBinding{} },
+		NewList:        func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyBindingList{} },
+		Prefix:         "mutatingadmissionpolicybindings",
+		StoredVersion:  "v1beta1",
+		Default:        func(obj *mutatingBinding) { defaultMatch(obj.Spec.MatchResources) },
+		Spec:           func(obj *mutatingBinding) any { return &obj.Spec },
 		Validate: func(_ context.Context, obj, _ *mutatingBinding) field.ErrorList {
 			return validateBinding(field.NewPath("spec"), obj.Spec.PolicyName, obj.Spec.ParamRef, obj.Spec.MatchResources)
 		},

@@ -26,16 +26,17 @@ var mutable = []admissionv1.OperationType{admissionv1.OperationAll, admissionv1.
 // MutatingAdmissionPolicy declares mutatingadmissionpolicies.
 func MutatingAdmissionPolicy() *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingPolicy]{
-		Kind:          admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"),
-		Plural:        "mutatingadmissionpolicies",
-		Singular:      "mutatingadmissionpolicy",
-		Categories:    []string{"api-extensions"},
-		ClusterScoped: true,
-		StrictUpdate:  true,
-		New:           func() *mutatingPolicy { return &mutatingPolicy{} },
-		NewList:       func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyList{} },
-		Prefix:        "mutatingadmissionpolicies",
-		StoredVersion: "v1beta1",
+		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"),
+		Plural:         "mutatingadmissionpolicies",
+		Singular:       "mutatingadmissionpolicy",
+		Categories:     []string{"api-extensions"},
+		ClusterScoped:  true,
+		StrictUpdate:   true,
+		FreeFinalizers: true,
+		New:            func() *mutatingPolicy { return &mutatingPolicy{} },
+		NewList:        func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyList{} },
+		Prefix:         "mutatingadmissionpolicies",
+		StoredVersion:  "v1beta1",
 		Default: func(obj *mutatingPolicy) {
 			orElse(&obj.Spec.FailurePolicy, admissionv1.Fail)
 			defaultMatch(obj.Spec.MatchConstraints)

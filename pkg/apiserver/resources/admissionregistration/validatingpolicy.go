@@ -45,15 +45,16 @@ const unset = "<unset>"
 func ValidatingAdmissionPolicy() *resource.Resource {
 	kind := admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy")
 	return resource.Define(resource.Definition[*validatingPolicy]{
-		Kind:          kind,
-		Plural:        "validatingadmissionpolicies",
-		Singular:      "validatingadmissionpolicy",
-		Categories:    []string{"api-extensions"},
-		ClusterScoped: true,
-		StrictUpdate:  true,
-		New:           func() *validatingPolicy { return &validatingPolicy{} },
-		NewList:       func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyList{} },
-		Prefix:        "validatingadmissionpolicies",
+		Kind:           kind,
+		Plural:         "validatingadmissionpolicies",
+		Singular:       "validatingadmissionpolicy",
+		Categories:     []string{"api-extensions"},
+		ClusterScoped:  true,
+		StrictUpdate:   true,
+		FreeFinalizers: true,
+		New:            func() *validatingPolicy { return &validatingPolicy{} },
+		NewList:        func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyList{} },
+		Prefix:         "validatingadmissionpolicies",
 		Default: func(obj *validatingPolicy) {
 			orElse(&obj.Spec.FailurePolicy, admissionv1.Fail)
 			defaultMatch(obj.Spec.MatchConstraints)

@@ -36,16 +36,17 @@ func hookColumns() []metav1.TableColumnDefinition {
 // MutatingWebhookConfiguration declares mutatingwebhookconfigurations.
 func MutatingWebhookConfiguration() *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingHooks]{
-		Kind:          admissionv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
-		Plural:        "mutatingwebhookconfigurations",
-		Singular:      "mutatingwebhookconfiguration",
-		Categories:    []string{"api-extensions"},
-		ClusterScoped: true,
-		StrictUpdate:  true,
-		New:           func() *mutatingHooks { return &mutatingHooks{} },
-		NewList:       func() runtime.Object { return &admissionv1.MutatingWebhookConfigurationList{} },
-		Prefix:        "mutatingwebhookconfigurations",
-		Spec:          func(obj *mutatingHooks) any { return &obj.Webhooks },
+		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
+		Plural:         "mutatingwebhookconfigurations",
+		Singular:       "mutatingwebhookconfiguration",
+		Categories:     []string{"api-extensions"},
+		ClusterScoped:  true,
+		StrictUpdate:   true,
+		FreeFinalizers: true,
+		New:            func() *mutatingHooks { return &mutatingHooks{} },
+		NewList:        func() runtime.Object { return &admissionv1.MutatingWebhookConfigurationList{} },
+		Prefix:         "mutatingwebhookconfigurations",
+		Spec:           func(obj *mutatingHooks) any { return &obj.Webhooks },
 		Default: func(obj *mutatingHooks) {
 			for i := range obj.Webhooks {
 				h := &obj.Webhooks[i]
@@ -69,16 +70,17 @@ func MutatingWebhookConfiguration() *resource.Resource {
 // ValidatingWebhookConfiguration declares validatingwebhookconfigurations.
 func ValidatingWebhookConfiguration() *resource.Resource {
 	return resource.Define(resource.Definition[*validatingHooks]{
-		Kind:          admissionv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"),
-		Plural:        "validatingwebhookconfigurations",
-		Singular:      "validatingwebhookconfiguration",
-		Categories:    []string{"api-extensions"},
-		ClusterScoped: true,
-		StrictUpdate:  true,
-		New:           func() *validatingHooks { return &validatingHooks{} },
-		NewList:       func() runtime.Object { return &admissionv1.ValidatingWebhookConfigurationList{} },
-		Prefix:        "validatingwebhookconfigurations",
-		Spec:          func(obj *validatingHooks) any { return &obj.Webhooks },
+		Kind:           admissionv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"),
+		Plural:         "validatingwebhookconfigurations",
+		Singular:       "validatingwebhookconfiguration",
+		Categories:     []string{"api-extensions"},
+		ClusterScoped:  true,
+		StrictUpdate:   true,
+		FreeFinalizers: true,
+		New:            func() *validatingHooks { return &validatingHooks{} },
+		NewList:        func() runtime.Object { return &admissionv1.ValidatingWebhookConfigurationList{} },
+		Prefix:         "validatingwebhookconfigurations",
+		Spec:           func(obj *validatingHooks) any { return &obj.Webhooks },
 		Default: func(obj *validatingHooks) {
 			for i := range obj.Webhooks {
 				defaultHook(&obj.Webhooks[i])

@@ -22,19 +22,20 @@ var Definitions = schema.GroupResource{Group: apiextensionsv1.GroupName, Resourc
 func CustomResourceDefinition(c clock.PassiveClock) *resource.Resource {
 	kind := apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition")
 	return resource.Define(resource.Definition[*apiextensionsv1.CustomResourceDefinition]{
-		Kind:          kind,
-		Plural:        Definitions.Resource,
-		Singular:      "customresourcedefinition",
-		ShortNames:    []string{"crd", "crds"},
-		Categories:    []string{"api-extensions"},
-		ClusterScoped: true,
-		New:           func() *apiextensionsv1.CustomResourceDefinition { return &apiextensionsv1.CustomResourceDefinition{} },
-		NewList:       func() runtime.Object { return &apiextensionsv1.CustomResourceDefinitionList{} },
-		Prefix:        "apiextensions.k8s.io/customresourcedefinitions",
-		StoredVersion: "v1beta1",
-		Stored:        &resource.Stored[*apiextensionsv1.CustomResourceDefinition]{Encode: encode, Decode: decode},
-		StrictUpdate:  true,
-		Default:       setDefaults,
+		Kind:           kind,
+		Plural:         Definitions.Resource,
+		Singular:       "customresourcedefinition",
+		ShortNames:     []string{"crd", "crds"},
+		Categories:     []string{"api-extensions"},
+		ClusterScoped:  true,
+		New:            func() *apiextensionsv1.CustomResourceDefinition { return &apiextensionsv1.CustomResourceDefinition{} },
+		NewList:        func() runtime.Object { return &apiextensionsv1.CustomResourceDefinitionList{} },
+		Prefix:         "apiextensions.k8s.io/customresourcedefinitions",
+		StoredVersion:  "v1beta1",
+		Stored:         &resource.Stored[*apiextensionsv1.CustomResourceDefinition]{Encode: encode, Decode: decode},
+		StrictUpdate:   true,
+		FreeFinalizers: true,
+		Default:        setDefaults,
 		Prepare: func(_ context.Context, obj, old *apiextensionsv1.CustomResourceDefinition) {
 			obj.Status = apiextensionsv1.CustomResourceDefinitionStatus{}
 			if old != nil {

@@ -38,9 +38,10 @@ func APIService() *resource.Resource {
 		Prefix:        "apiregistration.k8s.io/apiservices",
 		Stored:        &resource.Stored[*apiService]{Encode: encode, Decode: decode},
 		// Which name is right depends on the spec: Validate judges it.
-		ValidateName: path.ValidatePathSegmentName,
-		StrictUpdate: true,
-		Default:      setDefaults,
+		ValidateName:   path.ValidatePathSegmentName,
+		StrictUpdate:   true,
+		FreeFinalizers: true,
+		Default:        setDefaults,
 		Prepare: func(_ context.Context, obj, old *apiService) {
 			obj.Status = apiregistrationv1.APIServiceStatus{}
 			switch {
