@@ -29,6 +29,7 @@ func TestWritesAreJudgedAlike(t *testing.T) {
 		{"finalizers have a domain", "POST", configMaps, body(`"name":"f","finalizers":["noslash"]`), "", 422, "metadata.finalizers[0]: Invalid value: \\\"noslash\\\": name is neither a standard finalizer name nor is it fully qualified", ""},
 		{"but for Kubernetes' own", "POST", configMaps, body(`"name":"f","finalizers":["orphan","kubernetes","example.com/a"]`), "", 201, "", ""},
 		{"leases are freer", "POST", "/apis/coordination.k8s.io/v1/namespaces/default/leases", `{"metadata":{"name":"f","finalizers":["noslash"]}}`, "", 201, "", ""},
+		{"and so are the kinds of extensions", "POST", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", `{"metadata":{"name":"f","finalizers":["noslash"]}}`, "", 201, "", ""},
 		{"a version that is none", "PUT", there, body(`"name":"there","resourceVersion":"abc"`), "", 500, `strconv.ParseUint: parsing \"abc\": invalid syntax`, ""},
 		{"a version that is old", "PUT", there, body(`"name":"there","resourceVersion":"1"`), "", 409, "the object has been modified", ""},
 		{"a patch that takes the name", "PATCH", there, `{"metadata":{"name":null}}`, merge, 400, "the name of the object (there based on URL) was undeterminable: name must be provided", ""},
