@@ -33,6 +33,8 @@ type Kind struct {
 	// Fields gives the values that field selectors see. Indexed names those with an index.
 	Fields  func(o Object) map[string]string
 	Indexed []string
+
+	held *held // counts the forms; nil: nobody does
 }
 
 // Config is what a Cache is made of.
@@ -40,12 +42,18 @@ type Config struct {
 	Store  storage.Interface
 	Root   string // "/registry/"
 	Window int    // events kept for each resource; 0 for the usual
+	Budget int64  // bytes of forms that are kept though they could be made again; 0 for the usual
 	Clock  clock.WithTicker
 	Log    logr.Logger
 }
 
-// defaultWindow is how many events of a resource a watcher may be behind.
-const defaultWindow = 10000
+// defaultWindow is how many events of a resource a watcher may be behind, and windowBytes what the superseded
+// states among them may take. Fewer than leastWindow are not kept for want of room.
+const (
+	defaultWindow = 10000
+	windowBytes   = 32 << 20
+	leastWindow   = 256
+)
 
 // sweepEvery is how often forms that nobody used are dropped.
 const sweepEvery = 5 * time.Minute
@@ -59,6 +67,7 @@ type Cache struct {
 	orphans  map[string]storage.KeyValue // under no kind's prefix: those of kinds that may come
 	revision atomic.Int64
 	pending  pendings
+	held     *held
 
 	present question // what etcd's revision is
 	waitMu  sync.Mutex
@@ -71,9 +80,12 @@ func New(cfg Config) *Cache {
 	if cfg.Window == 0 {
 		cfg.Window = defaultWindow
 	}
+	if cfg.Budget == 0 {
+		cfg.Budget = defaultBudget
+	}
 	return &Cache{
 		cfg: cfg, stores: map[string]*Store{}, orphans: map[string]storage.KeyValue{},
-		reached: make(chan struct{}), synced: make(chan struct{}), present: question{ask: cfg.Store.Revision}, pending: pendings{byKey: map[string][]*Pending{}},
+		reached: make(chan struct{}), synced: make(chan struct{}), present: question{ask: cfg.Store.Revision}, pending: pendings{byKey: map[string][]*Pending{}}, held: newHeld(cfg.Budget),
 	}
 }
 
@@ -299,7 +311,7 @@ func (c *Cache) keepOrphans(events []storage.Event) {
 	}
 }
 
-// sweep drops the forms of objects that nobody asked for in a while.
+// sweep drops the forms of objects that nobody asked for in a while, and others when there are too many.
 func (c *Cache) sweep(ctx context.Context) {
 	ticker := c.cfg.Clock.NewTicker(sweepEvery)
 	defer ticker.Stop()
@@ -308,16 +320,9 @@ func (c *Cache) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
+		case <-c.held.over:
 		}
-		c.mu.RLock()
-		stores := make([]*Store, 0, len(c.stores))
-		for _, s := range c.stores {
-			stores = append(stores, s)
-		}
-		c.mu.RUnlock()
-		for _, s := range stores {
-			s.Snapshot().Ascend("", "", func(e *Entry) bool { e.forget(); return true })
-		}
+		c.sweepAll()
 		c.pending.sweep(c.revision.Load())
 	}
 }

@@ -80,8 +80,14 @@ func (e *Entry) Object() (Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding %s: %w", e.key, err)
 	}
-	e.object.CompareAndSwap(nil, &o)
-	return *e.object.Load(), nil
+	if !e.object.CompareAndSwap(nil, &o) {
+		if other := e.object.Load(); other != nil {
+			return *other, nil
+		}
+		return o, nil
+	}
+	e.kind.held.add(decodedSize(e.value))
+	return o, nil
 }
 
 // Bytes are the object in an encoding; do not change them.
@@ -98,6 +104,7 @@ func (e *Entry) Bytes(enc Encoding) ([]byte, error) {
 	if enc == Protobuf && e.kind.Splice != nil {
 		if b, ok := e.kind.Splice(e.value, e.revision); ok {
 			e.forms[enc].Store(&b)
+			e.kind.held.add(len(b))
 			return b, nil
 		}
 	}
@@ -110,6 +117,7 @@ func (e *Entry) Bytes(enc Encoding) ([]byte, error) {
 		return nil, fmt.Errorf("encoding %s: %w", e.key, err)
 	}
 	e.forms[enc].Store(&b)
+	e.kind.held.add(len(b))
 	return b, nil
 }
 
@@ -131,6 +139,7 @@ func (e *Entry) Deflated(enc Encoding, frame func(plain []byte) []byte) (*Block,
 		return nil, err
 	}
 	e.blocks[enc].Store(b)
+	e.kind.held.add(len(b.Deflated))
 	return b, nil
 }
 
@@ -150,15 +159,9 @@ func (e *Entry) Derived(key any, make func() (any, error)) (any, error) {
 
 // forget drops the forms that can be made again, unless they were used since the last time.
 func (e *Entry) forget() {
-	if e.touched.Swap(false) {
-		return // used since the last sweep: once more round
+	if !e.touched.Swap(false) {
+		e.drop()
 	}
-	e.object.Store(nil)
-	for i := range e.forms {
-		e.forms[i].Store(nil)
-		e.blocks[i].Store(nil)
-	}
-	e.derived.Clear()
 }
 
 var deflaters = sync.Pool{New: func() any {

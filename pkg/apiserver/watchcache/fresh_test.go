@@ -10,7 +10,7 @@ import (
 // TestAnAnswerIsNotOlderThanItsQuestion holds the first question open, lets many ask meanwhile, and sees them
 // all answered by one further question, which was put after they came.
 func TestAnAnswerIsNotOlderThanItsQuestion(t *testing.T) {
-	asked, release := make(chan int64, 10), make(chan struct{})
+	asked, release := make(chan int64, 100), make(chan struct{})
 	var count int64
 	q := &question{ask: func(context.Context) (int64, error) {
 		count++ // one at a time

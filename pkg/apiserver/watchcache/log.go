@@ -20,6 +20,7 @@ type log struct {
 	records []*record
 	first   int64 // position of records[0]
 	limit   int
+	bytes   int           // what superseded states take
 	changed chan struct{} // closed when records were added
 	added   bool
 	expired bool
@@ -30,15 +31,58 @@ func newLog(limit int) *log { return &log{limit: limit, changed: make(chan struc
 
 // add appends a record; it answers the revision of the last one that fell out, 0 where none did.
 func (l *log) add(r *record) (dropped int64) {
-	if len(l.records) >= l.limit {
-		cut := l.limit / 4 // at once, so that copying costs little for each
-		dropped = l.records[cut-1].revision
-		l.records = append(make([]*record, 0, l.limit), l.records[cut:]...)
-		l.first += int64(cut)
+	if n := len(l.records); n >= l.limit || l.bytes > windowBytes && n > leastWindow {
+		dropped = l.records[n/4-1].revision // a quarter at once, so that copying costs little for each
+		l.dropThrough(dropped)
 	}
 	l.records = append(l.records, r)
+	l.bytes += r.size()
 	l.added = true
 	return dropped
+}
+
+// dropThrough lets go of the records up to a revision.
+func (l *log) dropThrough(revision int64) {
+	cut := int(l.after(revision) - l.first)
+	if cut == 0 {
+		return
+	}
+	for _, r := range l.records[:cut] {
+		l.bytes -= r.size()
+	}
+	l.records = append(make([]*record, 0, min(2*len(l.records), l.limit)), l.records[cut:]...)
+	l.first += int64(cut)
+}
+
+// rest lets go of what only watchers who are up to date use of the record that leastWindow others follow:
+// its frames, and the forms of the state that it superseded. Who is that far behind makes them again.
+func (l *log) rest() {
+	n := len(l.records) - 1 - leastWindow
+	if n < 0 {
+		return
+	}
+	r := l.records[n]
+	r.frames.clear()
+	if r.previous != nil {
+		r.kept().held.add(-r.previous.size())
+		r.previous.drop()
+	}
+}
+
+// size is what a record holds in memory that nothing else does.
+func (r *record) size() int {
+	if r.previous == nil {
+		return 0
+	}
+	return len(r.previous.value)
+}
+
+// kept is the kind of the record's object.
+func (r *record) kept() *Kind {
+	if r.entry != nil {
+		return r.entry.kind
+	}
+	return r.previous.kind
 }
 
 // wake tells the readers who wait.

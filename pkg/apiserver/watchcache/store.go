@@ -31,6 +31,7 @@ func byKey(a, b *Entry) bool { return a.key < b.key }
 func newTree() *btree.BTreeG[*Entry] { return btree.NewG(32, byKey) }
 
 func newStore(c *Cache, k Kind) *Store {
+	k.held = c.held
 	s := &Store{cache: c, kind: &k, tree: newTree(), indexes: map[string]map[string]*btree.BTreeG[*Entry]{}, main: newLog(c.cfg.Window), sub: map[string]*log{}}
 	for _, f := range k.Indexed {
 		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
@@ -56,6 +57,7 @@ func (s *Store) entryOf(kind *Kind, kv storage.KeyValue) *Entry {
 func (s *Store) entryOfObject(kind *Kind, key string, revision int64, value []byte, o Object) *Entry {
 	e := &Entry{kind: kind, key: key, revision: revision, value: value}
 	e.object.Store(&o)
+	kind.held.add(decodedSize(value))
 	e.labels = o.GetLabels()
 	if kind.Fields != nil {
 		e.fields = kind.Fields(o)
@@ -86,6 +88,7 @@ func (s *Store) remake(k Kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := s.tree
+	k.held = s.cache.held
 	s.kind, s.tree, s.snapshot, s.floor = &k, newTree(), nil, s.revision
 	s.indexes = map[string]map[string]*btree.BTreeG[*Entry]{}
 	for _, f := range k.Indexed {
@@ -161,7 +164,11 @@ func (s *Store) change(key string, r *record) {
 	s.revision = r.revision
 	if dropped := s.main.add(r); dropped > 0 {
 		s.floor = max(s.floor, dropped)
+		for _, l := range s.sub {
+			l.dropThrough(dropped)
+		}
 	}
+	s.main.rest()
 	for _, key := range s.subKeys(r) {
 		if l := s.sub[key]; l != nil {
 			l.add(r)

@@ -96,6 +96,13 @@ type frames struct {
 	made map[frameKey][]byte
 }
 
+// clear lets go of them; whoever asks again makes them anew.
+func (f *frames) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.made = nil
+}
+
 type frameKey struct {
 	eventType string
 	format    any
