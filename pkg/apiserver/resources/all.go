@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
@@ -50,6 +51,8 @@ type Deps struct {
 	// Authorizer says who may write the parts of an object that need a right of their own. Like Access it is used
 	// only to answer.
 	Authorizer authz.Authorizer
+	// ResourceOf finds the resource of a kind that is served, and whether it is in namespaces.
+	ResourceOf func(kind schema.GroupVersionKind) (r schema.GroupResource, namespaced, found bool)
 	// Components are those whose health is told.
 	Components []core.Component
 	// Tokens answers requests for tokens of service accounts. Like Access it is used only to answer.
@@ -59,6 +62,7 @@ type Deps struct {
 // All is every built-in resource, by group.
 func All(d Deps) []*resource.Resource {
 	pods := core.PodDeps{Access: d.Access, Clock: d.Clock, Streams: d.PodStreams}
+	rights := admissionregistration.Rights{Authorizer: d.Authorizer, Reader: d.Access, ResourceOf: d.ResourceOf}
 	return []*resource.Resource{
 		core.Binding(pods),
 		core.ComponentStatus(d.Components),
@@ -78,11 +82,11 @@ func All(d Deps) []*resource.Resource {
 		core.Service(core.ServiceDeps{Allocate: d.Allocator.Allocate, Deleted: d.Allocator.Deleted, Streams: d.ServiceStreams}),
 		core.ServiceAccount(authentication.Token(d.Tokens)),
 
-		admissionregistration.MutatingAdmissionPolicy(),
-		admissionregistration.MutatingAdmissionPolicyBinding(),
+		admissionregistration.MutatingAdmissionPolicy(rights),
+		admissionregistration.MutatingAdmissionPolicyBinding(rights),
 		admissionregistration.MutatingWebhookConfiguration(),
-		admissionregistration.ValidatingAdmissionPolicy(),
-		admissionregistration.ValidatingAdmissionPolicyBinding(),
+		admissionregistration.ValidatingAdmissionPolicy(rights),
+		admissionregistration.ValidatingAdmissionPolicyBinding(rights),
 		admissionregistration.ValidatingWebhookConfiguration(),
 
 		apiregistration.APIService(),

@@ -46,7 +46,7 @@ func paramRefCell(ref *admissionv1.ParamRef) string {
 }
 
 // ValidatingAdmissionPolicyBinding declares validatingadmissionpolicybindings.
-func ValidatingAdmissionPolicyBinding() *resource.Resource {
+func ValidatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 	return resource.Define(resource.Definition[*validatingBinding]{
 		Kind:           admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"),
 		Plural:         "validatingadmissionpolicybindings",
@@ -60,10 +60,17 @@ func ValidatingAdmissionPolicyBinding() *resource.Resource {
 		Prefix:         "validatingadmissionpolicybindings",
 		Default:        func(obj *validatingBinding) { defaultMatch(obj.Spec.MatchResources) },
 		Spec:           func(obj *validatingBinding) any { return &obj.Spec },
-		Validate: func(_ context.Context, obj, _ *validatingBinding) field.ErrorList {
+		Validate: func(ctx context.Context, obj, old *validatingBinding) field.ErrorList {
 			at := field.NewPath("spec")
 			faults := validateBinding(at, obj.Spec.PolicyName, obj.Spec.ParamRef, obj.Spec.MatchResources)
-			return append(faults, validateActions(at.Child("validationActions"), obj.Spec.ValidationActions)...)
+			faults = append(faults, validateActions(at.Child("validationActions"), obj.Spec.ValidationActions)...)
+			if len(faults) > 0 {
+				return faults
+			}
+			if old == nil {
+				old = &validatingBinding{}
+			}
+			return rights.paramRef(ctx, obj.Spec.PolicyName, obj.Spec.ParamRef, old.Spec.PolicyName, old.Spec.ParamRef, rights.validatingKind)
 		},
 		Columns: bindingColumns(),
 		Row: func(obj *validatingBinding, now time.Time) []any {
@@ -73,7 +80,7 @@ func ValidatingAdmissionPolicyBinding() *resource.Resource {
 }
 
 // MutatingAdmissionPolicyBinding declares mutatingadmissionpolicybindings.
-func MutatingAdmissionPolicyBinding() *resource.Resource {
+func MutatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingBinding]{
 		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicyBinding"),
 		Plural:         "mutatingadmissionpolicybindings",
@@ -88,8 +95,15 @@ func MutatingAdmissionPolicyBinding() *resource.Resource {
 		StoredVersion:  "v1beta1",
 		Default:        func(obj *mutatingBinding) { defaultMatch(obj.Spec.MatchResources) },
 		Spec:           func(obj *mutatingBinding) any { return &obj.Spec },
-		Validate: func(_ context.Context, obj, _ *mutatingBinding) field.ErrorList {
-			return validateBinding(field.NewPath("spec"), obj.Spec.PolicyName, obj.Spec.ParamRef, obj.Spec.MatchResources)
+		Validate: func(ctx context.Context, obj, old *mutatingBinding) field.ErrorList {
+			faults := validateBinding(field.NewPath("spec"), obj.Spec.PolicyName, obj.Spec.ParamRef, obj.Spec.MatchResources)
+			if len(faults) > 0 {
+				return faults
+			}
+			if old == nil {
+				old = &mutatingBinding{}
+			}
+			return rights.paramRef(ctx, obj.Spec.PolicyName, obj.Spec.ParamRef, old.Spec.PolicyName, old.Spec.ParamRef, rights.mutatingKind)
 		},
 		Columns: bindingColumns(),
 		Row: func(obj *mutatingBinding, now time.Time) []any {

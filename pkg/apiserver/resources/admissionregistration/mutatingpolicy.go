@@ -24,7 +24,7 @@ type mutatingPolicy = admissionv1.MutatingAdmissionPolicy
 var mutable = []admissionv1.OperationType{admissionv1.OperationAll, admissionv1.Connect, admissionv1.Create, admissionv1.Update}
 
 // MutatingAdmissionPolicy declares mutatingadmissionpolicies.
-func MutatingAdmissionPolicy() *resource.Resource {
+func MutatingAdmissionPolicy(rights Rights) *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingPolicy]{
 		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"),
 		Plural:         "mutatingadmissionpolicies",
@@ -42,8 +42,16 @@ func MutatingAdmissionPolicy() *resource.Resource {
 			defaultMatch(obj.Spec.MatchConstraints)
 		},
 		Spec: func(obj *mutatingPolicy) any { return &obj.Spec },
-		Validate: func(_ context.Context, obj, old *mutatingPolicy) field.ErrorList {
-			return validateMutatingPolicy(obj, old)
+		Validate: func(ctx context.Context, obj, old *mutatingPolicy) field.ErrorList {
+			faults := validateMutatingPolicy(obj, old)
+			if len(faults) > 0 {
+				return faults
+			}
+			var was *admissionv1.ParamKind
+			if old != nil {
+				was = old.Spec.ParamKind
+			}
+			return rights.paramKind(ctx, obj.Spec.ParamKind, was)
 		},
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),

@@ -142,7 +142,7 @@ func TestPoliciesAreJudged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			obj := good()
 			c.change(obj)
-			judged(t, ValidatingAdmissionPolicy(), obj, nil, c.want)
+			judged(t, ValidatingAdmissionPolicy(Rights{}), obj, nil, c.want)
 		})
 	}
 }

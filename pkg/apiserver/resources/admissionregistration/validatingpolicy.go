@@ -42,7 +42,7 @@ func paramKindCell(k *admissionv1.ParamKind) string {
 const unset = "<unset>"
 
 // ValidatingAdmissionPolicy declares validatingadmissionpolicies.
-func ValidatingAdmissionPolicy() *resource.Resource {
+func ValidatingAdmissionPolicy(rights Rights) *resource.Resource {
 	kind := admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy")
 	return resource.Define(resource.Definition[*validatingPolicy]{
 		Kind:           kind,
@@ -67,8 +67,16 @@ func ValidatingAdmissionPolicy() *resource.Resource {
 		},
 		Spec:  func(obj *validatingPolicy) any { return &obj.Spec },
 		Reset: []string{"status"},
-		Validate: func(_ context.Context, obj, old *validatingPolicy) field.ErrorList {
-			return validateValidatingPolicy(obj, old)
+		Validate: func(ctx context.Context, obj, old *validatingPolicy) field.ErrorList {
+			faults := validateValidatingPolicy(obj, old)
+			if len(faults) > 0 {
+				return faults
+			}
+			var was *admissionv1.ParamKind
+			if old != nil {
+				was = old.Spec.ParamKind
+			}
+			return rights.paramKind(ctx, obj.Spec.ParamKind, was)
 		},
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
