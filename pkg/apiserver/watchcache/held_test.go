@@ -13,7 +13,6 @@ import (
 // they can be made again.
 func TestFormsStayWithinTheirBudget(t *testing.T) {
 	r := newRig(t, 10)
-	r.cache.held.budget = 20_000
 	for i := range 500 {
 		r.Store.apply(storage.Event{KeyValue: storage.KeyValue{Key: fmt.Sprintf("/registry/boats/x/%03d", i), Value: boat(strconv.Itoa(i), "red", "n1"), ModRevision: int64(i + 1)}})
 	}
@@ -33,11 +32,16 @@ func TestFormsStayWithinTheirBudget(t *testing.T) {
 	if n := sum(); n < 20_000 {
 		t.Fatalf("all forms take %d bytes: too few to test with", n)
 	}
+	if n := r.cache.held.bytes.Load(); n < 20_000 {
+		t.Fatalf("%d bytes are counted of more", n)
+	}
+	r.cache.held.budget = 20_000
 	r.cache.sweepAll()
 	r.cache.sweepAll()
 	if n, counted := sum(), r.cache.held.bytes.Load(); n > 20_000 || counted > 20_000 {
 		t.Errorf("%d bytes are held, %d are counted, with a budget of 20000", n, counted)
 	}
+	r.cache.held.budget = defaultBudget
 	forms()
 }
 
