@@ -4,14 +4,12 @@ import (
 	"encoding/json"
 
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
-
-	"github.com/sampan-project/sampan/pkg/apiserver/crdschema"
 )
 
 // described gives the version's schema as clients read it, nil where there is nothing to tell. OpenAPI v2 can say
 // less: what it cannot say is left open.
 func (v *version) described(v2 bool) (map[string]any, error) {
-	p, err := crdschema.Properties(v.Schema)
+	p, err := v.read()
 	if err != nil || p == nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 
 // kind is what a definition defines, with all its versions.
 type kind struct {
-	crd      *apiextensionsv1.CustomResourceDefinition
+	crd      *apiextensionsv1.CustomResourceDefinition // without schemas, which are large: see version
 	versions map[string]*version
 	convert  converter
 }
@@ -30,24 +30,38 @@ type version struct {
 	*apiextensionsv1.CustomResourceDefinitionVersion
 	gvk schema.GroupVersionKind
 
+	read       func() (*apiextensions.JSONSchemaProps, error) // the schema, nil for none
 	structural func() (*structural.Structural, error)
 	validator  func() (*crdschema.Validator, error)
 	status     func() (*crdschema.Validator, error) // of the part under status; nil where nothing is said about it
 	rules      func() (*cel.Validator, error)
 }
 
-func newKind(crd *apiextensionsv1.CustomResourceDefinition, dial Dialer) *kind {
+// newKind makes the kind of a definition without schemas; schemas reads the whole of it when one is needed.
+func newKind(crd *apiextensionsv1.CustomResourceDefinition, schemas func() (*apiextensionsv1.CustomResourceDefinition, error), dial Dialer) *kind {
 	k := &kind{crd: crd, versions: map[string]*version{}, convert: converter{crd: crd, dial: dial}}
 	for i := range crd.Spec.Versions {
 		v := &crd.Spec.Versions[i]
-		k.versions[v.Name] = newVersion(v, schema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Status.AcceptedNames.Kind})
+		k.versions[v.Name] = newVersion(v, schema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Status.AcceptedNames.Kind}, schemas)
 	}
 	return k
 }
 
-func newVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, gvk schema.GroupVersionKind) *version {
+func newVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, gvk schema.GroupVersionKind, schemas func() (*apiextensionsv1.CustomResourceDefinition, error)) *version {
 	out := &version{CustomResourceDefinitionVersion: v, gvk: gvk}
-	properties := func() (*apiextensions.JSONSchemaProps, error) { return crdschema.Properties(v.Schema) }
+	out.read = func() (*apiextensions.JSONSchemaProps, error) {
+		crd, err := schemas()
+		if err != nil {
+			return nil, fmt.Errorf("reading the schema of %s: %w", gvk, err)
+		}
+		for i := range crd.Spec.Versions {
+			if crd.Spec.Versions[i].Name == v.Name {
+				return crdschema.Properties(crd.Spec.Versions[i].Schema)
+			}
+		}
+		return nil, nil
+	}
+	properties := out.read
 	out.structural = sync.OnceValues(func() (*structural.Structural, error) {
 		p, err := properties()
 		if err != nil || p == nil {

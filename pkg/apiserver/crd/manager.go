@@ -3,6 +3,7 @@ package crd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,15 +37,15 @@ type Manager struct {
 	cfg Config
 
 	mu     sync.Mutex
-	known  map[string]*apiextensionsv1.CustomResourceDefinition // as last seen or written
+	known  map[string]*apiextensionsv1.CustomResourceDefinition // as last seen or written, without schemas
 	served map[string]*serving
 }
 
 // serving is a definition whose resource is served.
 type serving struct {
-	spec     *apiextensionsv1.CustomResourceDefinitionSpec
-	names    *apiextensionsv1.CustomResourceDefinitionNames
+	crd      *apiextensionsv1.CustomResourceDefinition
 	resource *resource.Resource
+	opened   func() // lets requests go on
 	ending   atomic.Bool
 	cleaning atomic.Bool
 }
@@ -52,28 +53,35 @@ type serving struct {
 // Start serves what is established, and then follows until ctx ends.
 func Start(ctx context.Context, cfg Config) error {
 	m := &Manager{cfg: cfg, known: map[string]*apiextensionsv1.CustomResourceDefinition{}, served: map[string]*serving{}}
-	list, err := cfg.Access.List(ctx, apiextensions.Definitions, "")
-	if err != nil {
-		return fmt.Errorf("reading the definitions of custom resources: %w", err)
-	}
-	for _, o := range list {
-		if crd, ok := o.(*apiextensionsv1.CustomResourceDefinition); ok {
-			m.remember(crd)
-			if apiextensions.IsTrue(crd, apiextensionsv1.Established) {
-				m.serve(crd)
-			}
-		}
-	}
-	_, err = cfg.Access.Follow(ctx, apiextensions.Definitions, func(obj, old resource.Object) {
+	synced, err := cfg.Access.Follow(ctx, apiextensions.Definitions, func(obj, old resource.Object) {
 		if obj == nil {
 			m.gone(ctx, old.GetName())
 			return
 		}
 		if crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition); ok {
-			m.sync(ctx, crd)
+			m.sync(ctx, lean(crd))
 		}
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("following the definitions of custom resources: %w", err)
+	}
+	select {
+	case <-synced:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lean is a definition without its schemas.
+func lean(crd *apiextensionsv1.CustomResourceDefinition) *apiextensionsv1.CustomResourceDefinition {
+	out := *crd
+	out.ManagedFields = nil
+	out.Spec.Versions = slices.Clone(crd.Spec.Versions)
+	for i := range out.Spec.Versions {
+		out.Spec.Versions[i].Schema = nil
+	}
+	return &out
 }
 
 // remember keeps the newest state of a definition, and answers it.
@@ -99,7 +107,8 @@ func (m *Manager) sync(ctx context.Context, crd *apiextensionsv1.CustomResourceD
 	settled := crd.DeepCopy()
 	m.settle(settled)
 	if apiextensions.IsTrue(settled, apiextensionsv1.Established) {
-		m.serve(settled) // first, so that who sees the condition finds the resource
+		// First, so that who sees the condition finds the resource; who finds the resource sees the condition.
+		defer m.serve(settled)()
 	}
 	if !equality.Semantic.DeepEqual(settled.Status, crd.Status) {
 		out, err := m.cfg.Access.Update(ctx, apiextensions.Definitions, "status", "", crd.Name, func(o resource.Object) error {
@@ -112,7 +121,7 @@ func (m *Manager) sync(ctx context.Context, crd *apiextensionsv1.CustomResourceD
 			}
 			return
 		}
-		written := m.remember(out.(*apiextensionsv1.CustomResourceDefinition))
+		written := m.remember(lean(out.(*apiextensionsv1.CustomResourceDefinition)))
 		if !equality.Semantic.DeepEqual(written.Status.AcceptedNames, crd.Status.AcceptedNames) {
 			m.othersOf(ctx, written)
 		}
@@ -153,26 +162,35 @@ func (m *Manager) othersOf(ctx context.Context, crd *apiextensionsv1.CustomResou
 	}
 }
 
-// serve serves a definition's resource, anew where what it defines has changed.
-func (m *Manager) serve(crd *apiextensionsv1.CustomResourceDefinition) {
+// serve serves a definition's resource, anew where what it defines has changed. Requests for it wait for opened.
+func (m *Manager) serve(crd *apiextensionsv1.CustomResourceDefinition) (opened func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	ending := apiextensions.IsTrue(crd, apiextensionsv1.Terminating)
-	if s := m.served[crd.Name]; s != nil && equality.Semantic.DeepEqual(*s.spec, crd.Spec) && equality.Semantic.DeepEqual(*s.names, crd.Status.AcceptedNames) {
+	if s := m.served[crd.Name]; s != nil && s.crd.UID == crd.UID && s.crd.Generation == crd.Generation &&
+		equality.Semantic.DeepEqual(s.crd.Status.AcceptedNames, crd.Status.AcceptedNames) {
 		if s.ending.Swap(ending) != ending {
 			m.cfg.Changed()
 		}
-		return
+		return s.opened
 	}
-	k := newKind(crd, m.cfg.Dial)
+	k := newKind(crd, func() (*apiextensionsv1.CustomResourceDefinition, error) {
+		o, err := m.cfg.Access.Get(context.Background(), apiextensions.Definitions, "", crd.Name)
+		if err != nil {
+			return nil, err
+		}
+		return o.(*apiextensionsv1.CustomResourceDefinition), nil
+	}, m.cfg.Dial)
 	if k.stored() == nil || crd.Status.AcceptedNames.Plural == "" {
-		return // validation lets none in
+		return func() {} // validation lets none in
 	}
-	s := &serving{spec: &crd.Spec, names: &crd.Status.AcceptedNames}
+	opening := make(chan struct{})
+	s := &serving{crd: crd, opened: sync.OnceFunc(func() { close(opening) })}
 	s.ending.Store(ending)
-	s.resource = k.resource(s.ending.Load)
+	s.resource = k.resource(s.ending.Load, opening)
 	m.served[crd.Name] = s
 	m.cfg.Serve(s.resource)
+	return s.opened
 }
 
 func (m *Manager) now() metav1.Time { return metav1.NewTime(m.cfg.Clock.Now()).Rfc3339Copy() }

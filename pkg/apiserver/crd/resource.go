@@ -19,18 +19,18 @@ import (
 type definition = resource.Definition[*unstructured.Unstructured]
 
 // resource declares the kind: in the version that is stored, with the others beside it. ending says whether the
-// definition is on its way out.
-func (k *kind) resource(ending func() bool) *resource.Resource {
-	main := k.define(k.stored(), ending)
+// definition is on its way out, opening is closed when it says that the kind is established.
+func (k *kind) resource(ending func() bool, opening <-chan struct{}) *resource.Resource {
+	main := k.define(k.stored(), ending, opening)
 	for _, name := range k.names() {
 		if v := k.versions[name]; v.Served && !v.Storage {
-			main.Versions = append(main.Versions, k.define(v, ending))
+			main.Versions = append(main.Versions, k.define(v, ending, opening))
 		}
 	}
 	return resource.Define(*main)
 }
 
-func (k *kind) define(v *version, ending func() bool) *definition {
+func (k *kind) define(v *version, ending func() bool, opening <-chan struct{}) *definition {
 	names := k.crd.Status.AcceptedNames
 	d := &definition{
 		Kind:          v.gvk,
@@ -41,6 +41,7 @@ func (k *kind) define(v *version, ending func() bool) *definition {
 		ClusterScoped: k.crd.Spec.Scope == apiextensionsv1.ClusterScoped,
 		Internal:      !v.Served,
 		Ending:        ending,
+		Opening:       opening,
 		Deprecated:    k.deprecation(v),
 		Verbs:         []string{"delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"},
 		Prefix:        k.crd.Spec.Group + "/" + names.Plural,

@@ -92,6 +92,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.Deprecated != "" {
 		request.Warn(r.Context(), s.Deprecated)
 	}
+	if s.Opening != nil {
+		select {
+		case <-s.Opening:
+		case <-r.Context().Done():
+		}
+	}
 	if s.custom() && h.refuseCustom(w, r, info, s) {
 		return
 	}

@@ -220,8 +220,8 @@ func cacheKind(r *Resource, c *Codec, prefix string) watchcache.Kind {
 	k := watchcache.Kind{
 		Prefix: prefix, Decode: c.Decode,
 		Encode:  func(o watchcache.Object, enc watchcache.Encoding) ([]byte, error) { return Wire(o, enc) },
-		Indexed: r.Indexed,
-		Fields:  func(o watchcache.Object) map[string]string { return FieldsOf(r, o) },
+		Indexed: r.Indexed, Large: r.Large,
+		Fields: func(o watchcache.Object) map[string]string { return FieldsOf(r, o) },
 	}
 	if r.Stored == nil && !r.DefaultedLate {
 		k.Splice = c.splice

@@ -19,7 +19,7 @@ func Define[T Object](d Definition[T]) *Resource {
 		StoredVersion: d.StoredVersion, WholeUpdate: d.WholeUpdate, FreeFinalizers: d.FreeFinalizers, Reset: d.Reset,
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
-		Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, DefaultedLate: d.DefaultedLate,
+		Large: d.Large, Opening: d.Opening, Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, DefaultedLate: d.DefaultedLate,
 		UnknownField: d.UnknownField, HiddenAnnotations: d.HiddenAnnotations,
 	}
 	if d.New != nil {

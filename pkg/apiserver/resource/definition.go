@@ -46,6 +46,9 @@ type Definition[T Object] struct {
 	// otherwise as the client sent it, except for a namespace from the path. Neither the generic rules
 	// nor Validate look at it: Answer refuses what is wrong itself, in the kind's own words.
 	Answer func(ctx context.Context, obj T, opts *metav1.CreateOptions) (runtime.Object, error)
+	// Opening is closed when requests for the resource may go on; nil: at once. It holds back who would see a
+	// resource before what defines it says so.
+	Opening <-chan struct{}
 	// Ending says that the resource is on its way out: its objects are deleted, and no more are created. nil: never.
 	Ending func() bool
 	// Described gives the schema of a kind that has no Go type, nil where there is nothing to tell; v2 asks for
@@ -62,6 +65,8 @@ type Definition[T Object] struct {
 	// Prefix is the path of the resource's keys under /registry/, as upstream's: "pods", "services/specs",
 	// "events". Namespace and name follow.
 	Prefix string
+	// Large objects are not kept decoded in memory: their kind is read seldom.
+	Large bool
 	// StoredVersion is the version that the protobuf in etcd names, where it is an older one of the same form.
 	StoredVersion string
 	// Stored is the form in etcd of a kind that is not kept there as protobuf of its own version; nil for that.

@@ -121,7 +121,7 @@ func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan
 	case <-ctx.Done():
 		return
 	}
-	known := map[string]Object{}
+	known := map[string]*watchcache.Entry{} // objects are decoded when told: what is seldom told of need not be in memory
 	for ctx.Err() == nil {
 		snapshot, w, err := s.Cached.WatchFromNow(watchcache.Selection{})
 		if err != nil {
@@ -136,7 +136,9 @@ func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan
 		for key, old := range known {
 			if !there[key] {
 				delete(known, key)
-				f(nil, old)
+				if o, err := s.Object(old); err == nil {
+					f(nil, o)
+				}
 			}
 		}
 		if synced != nil {
@@ -156,8 +158,17 @@ func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan
 	}
 }
 
-func (s *Store) tell(known map[string]Object, e *watchcache.Entry, deleted bool, f func(obj, old Object)) {
-	old := known[e.Key()]
+func (s *Store) tell(known map[string]*watchcache.Entry, e *watchcache.Entry, deleted bool, f func(obj, old Object)) {
+	was := known[e.Key()]
+	var old Object
+	if was != nil {
+		if was.Revision() == e.Revision() && !deleted {
+			return
+		}
+		if o, err := s.Object(was); err == nil {
+			old = o
+		}
+	}
 	if deleted {
 		delete(known, e.Key())
 		if old != nil {
@@ -166,10 +177,10 @@ func (s *Store) tell(known map[string]Object, e *watchcache.Entry, deleted bool,
 		return
 	}
 	o, err := s.Object(e)
-	if err != nil || old != nil && old.GetResourceVersion() == o.GetResourceVersion() {
+	if err != nil {
 		return
 	}
-	known[e.Key()] = o
+	known[e.Key()] = e
 	f(o, old)
 }
 

@@ -33,6 +33,8 @@ type Kind struct {
 	// Fields gives the values that field selectors see. Indexed names those with an index.
 	Fields  func(o Object) map[string]string
 	Indexed []string
+	// Large objects are decoded again at each use and not kept.
+	Large bool
 
 	held *held // counts the forms; nil: nobody does
 }

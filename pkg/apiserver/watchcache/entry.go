@@ -80,6 +80,9 @@ func (e *Entry) Object() (Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding %s: %w", e.key, err)
 	}
+	if e.kind.Large {
+		return o, nil
+	}
 	if !e.object.CompareAndSwap(nil, &o) {
 		if other := e.object.Load(); other != nil {
 			return *other, nil

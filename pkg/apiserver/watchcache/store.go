@@ -56,8 +56,10 @@ func (s *Store) entryOf(kind *Kind, kv storage.KeyValue) *Entry {
 
 func (s *Store) entryOfObject(kind *Kind, key string, revision int64, value []byte, o Object) *Entry {
 	e := &Entry{kind: kind, key: key, revision: revision, value: value}
-	e.object.Store(&o)
-	kind.held.add(decodedSize(value))
+	if !kind.Large {
+		e.object.Store(&o)
+		kind.held.add(decodedSize(value))
+	}
 	e.labels = o.GetLabels()
 	if kind.Fields != nil {
 		e.fields = kind.Fields(o)

@@ -31,6 +31,7 @@ func CustomResourceDefinition(c clock.PassiveClock) *resource.Resource {
 		New:            func() *apiextensionsv1.CustomResourceDefinition { return &apiextensionsv1.CustomResourceDefinition{} },
 		NewList:        func() runtime.Object { return &apiextensionsv1.CustomResourceDefinitionList{} },
 		Prefix:         "apiextensions.k8s.io/customresourcedefinitions",
+		Large:          true,
 		StoredVersion:  "v1beta1",
 		Stored:         &resource.Stored[*apiextensionsv1.CustomResourceDefinition]{Encode: encode, Decode: decode},
 		StrictUpdate:   true,
