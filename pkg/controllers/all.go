@@ -19,6 +19,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/controllers/nodeipam"
 	"github.com/sampan-project/sampan/pkg/controllers/nodelifecycle"
 	"github.com/sampan-project/sampan/pkg/controllers/podgc"
+	"github.com/sampan-project/sampan/pkg/controllers/policystatus"
 	"github.com/sampan-project/sampan/pkg/controllers/replicaset"
 	"github.com/sampan-project/sampan/pkg/controllers/replicationcontroller"
 	"github.com/sampan-project/sampan/pkg/controllers/resourcequota"
@@ -72,6 +73,7 @@ func All() []Descriptor {
 		{Name: "certificatesigningrequest-approving-controller", Alias: "csrapproving", Account: "certificate-controller", New: plain(certificates.NewApprover)},
 		{Name: "certificatesigningrequest-signing-controller", Alias: "csrsigning", Account: "certificate-controller", New: newSigner},
 		{Name: "certificatesigningrequest-cleaner-controller", Alias: "csrcleaner", Account: "certificate-controller", New: plain(certificates.NewCleaner)},
+		{Name: "validatingadmissionpolicy-status-controller", Alias: "validatingadmissionpolicy-status", Account: "validatingadmissionpolicy-status-controller", New: plain(policystatus.New)},
 		{Name: "bootstrap-signer-controller", Alias: "bootstrapsigner", Account: "bootstrap-signer", Off: true, New: plain(bootstrap.NewSigner)},
 		{Name: "token-cleaner-controller", Alias: "tokencleaner", Account: "token-cleaner", Off: true, New: plain(bootstrap.NewCleaner)},
 	}
