@@ -85,11 +85,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.NotFound(w, r)
 		return
 	}
-	if s.Answer != nil && (pathName(r) != "" || !s.ClusterScoped && info.Namespace == "") {
-		h.NotFound(w, r) // what is only answered has no name to be found by, and none outside its namespace
-		return
-	}
-	if s.Deprecated != "" {
+	if s.Deprecated != "" && s.custom() { // before anything else is said
 		request.Warn(r.Context(), s.Deprecated)
 	}
 	if s.Opening != nil {
@@ -122,6 +118,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.representable(r, verb == "list" || verb == "watch"); err != nil {
 		fail(w, r, err)
 		return
+	}
+	if s.Deprecated != "" && !s.custom() { // only where there is an answer
+		request.Warn(r.Context(), s.Deprecated)
 	}
 	if s.Observe != nil {
 		s.observe(w, r, info)

@@ -155,7 +155,7 @@ func (p *patcher) ordinary(old resource.Object) resource.Object {
 		return nil
 	}
 	patch := map[string]any{}
-	if faults, err := p.strictly(&patch); err != nil || len(faults) > 0 {
+	if faults, err := p.strictly(&patch); err != nil || len(faults) > 0 || patch == nil {
 		return nil
 	}
 	obj := old.DeepCopyObject().(resource.Object)
