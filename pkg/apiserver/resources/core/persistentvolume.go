@@ -29,6 +29,7 @@ func PersistentVolume(c clock.PassiveClock) *resource.Resource {
 		NewList:       func() runtime.Object { return &corev1.PersistentVolumeList{} },
 		Prefix:        "persistentvolumes",
 		ReturnDeleted: true,
+		WholeUpdate:   true,
 		Default: func(v *corev1.PersistentVolume) {
 			if v.Status.Phase == "" {
 				v.Status.Phase = corev1.VolumePending

@@ -25,6 +25,7 @@ func PersistentVolumeClaim() *resource.Resource {
 		NewList:       func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
 		Prefix:        "persistentvolumeclaims",
 		ReturnDeleted: true,
+		WholeUpdate:   true,
 		DefaultedLate: true, // a new claim is stored without a phase
 		Default: func(c *corev1.PersistentVolumeClaim) {
 			if c.Status.Phase == "" {

@@ -29,6 +29,7 @@ func DeviceClass() *resource.Resource {
 		NewList:       func() runtime.Object { return &resourcev1.DeviceClassList{} },
 		Prefix:        "deviceclasses",
 		ReturnDeleted: true,
+		WholeUpdate:   true,
 		Spec:          func(c *resourcev1.DeviceClass) any { return c.Spec },
 		Validate:      validateClass,
 		Columns:       []metav1.TableColumnDefinition{column.Name(), column.Age()},

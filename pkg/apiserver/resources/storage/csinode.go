@@ -31,6 +31,7 @@ func CSINode() *resource.Resource {
 		Prefix:        "csinodes",
 		ReturnDeleted: true,
 		StrictUpdate:  true,
+		WholeUpdate:   true,
 		Prepare: func(_ context.Context, n, _ *storagev1.CSINode) { // the stored form knows no empty lists
 			if len(n.Spec.Drivers) == 0 {
 				n.Spec.Drivers = nil

@@ -30,6 +30,7 @@ func CSIStorageCapacity() *apiresource.Resource {
 		NewList:      func() runtime.Object { return &storagev1.CSIStorageCapacityList{} },
 		Prefix:       "csistoragecapacities",
 		StrictUpdate: true,
+		WholeUpdate:  true,
 		Validate:     validateStorageCapacity,
 		Warn:         warnStorageCapacity,
 		Columns: []metav1.TableColumnDefinition{

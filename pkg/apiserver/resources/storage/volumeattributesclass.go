@@ -26,6 +26,7 @@ func VolumeAttributesClass() *resource.Resource {
 		NewList:       func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
 		Prefix:        "volumeattributesclasses",
 		ReturnDeleted: true,
+		WholeUpdate:   true,
 		Validate: func(_ context.Context, c, old *storagev1.VolumeAttributesClass) field.ErrorList {
 			driver, parameters := field.NewPath("driverName"), field.NewPath("parameters")
 			own := validateProvisioner(driver, c.DriverName)
