@@ -19,6 +19,8 @@ import (
 	"k8s.io/apiserver/pkg/cel/openapi"
 	"k8s.io/apiserver/pkg/cel/openapi/resolver"
 	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	"github.com/sampan-project/sampan/pkg/celtypes"
 )
 
 // maxKinds bounds the kinds that one policy is checked for.
@@ -44,6 +46,10 @@ func (c *Checker) Check(p *admissionv1.ValidatingAdmissionPolicy) ([]admissionv1
 			return nil, err
 		}
 	}
+	envs, err := c.environments(about, params, p)
+	if err != nil {
+		return nil, err
+	}
 	var out []admissionv1.ExpressionWarning
 	at := field.NewPath("spec", "validations")
 	for i, v := range p.Spec.Validations {
@@ -51,11 +57,7 @@ func (c *Checker) Check(p *admissionv1.ValidatingAdmissionPolicy) ([]admissionv1
 			if e.text == "" {
 				continue
 			}
-			text, err := c.expression(e.text, about, params, p)
-			if err != nil {
-				return nil, err
-			}
-			if text != "" {
+			if text := wrong(e.text, envs); text != "" {
 				out = append(out, admissionv1.ExpressionWarning{FieldRef: at.Index(i).Child(e.name).String(), Warning: text})
 			}
 		}
@@ -112,56 +114,75 @@ func (c *Checker) typeOf(kind schema.GroupVersionKind, as string) (*apiservercel
 	return t.MaybeAssignTypeName(kind.Kind + as), nil
 }
 
-// expression says for each kind what is wrong with an expression about it.
-func (c *Checker) expression(text string, about []schema.GroupVersionKind, params *apiservercel.DeclType, p *admissionv1.ValidatingAdmissionPolicy) (string, error) {
-	var out []string
+// types are what a policy's expressions see where it is about one kind.
+type types struct {
+	kind schema.GroupVersionKind
+	env  *cel.Env
+}
+
+// environments prepares the types of each kind that has a schema.
+func (c *Checker) environments(about []schema.GroupVersionKind, params *apiservercel.DeclType, p *admissionv1.ValidatingAdmissionPolicy) ([]types, error) {
+	var out []types
 	for _, kind := range about {
 		object, err := c.typeOf(kind, "Object")
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if object == nil {
 			continue
 		}
 		env, err := environmentOf(object, params, p)
 		if err != nil {
-			return "", err
+			return nil, fmt.Errorf("preparing the types of %v: %w", kind, err)
 		}
-		if _, issues := env.Compile(text); issues != nil {
-			out = append(out, fmt.Sprintf("%v: %s\n", kind, issues))
-		}
+		out = append(out, types{kind, env})
 	}
-	return strings.Join(out, "\n"), nil
+	return out, nil
 }
 
-// environmentOf knows the types of the object and the parameters, and the policy's variables.
+// wrong says for each kind what is wrong with an expression about it.
+func wrong(text string, about []types) string {
+	var out []string
+	for _, t := range about {
+		if _, issues := t.env.Compile(text); issues != nil {
+			out = append(out, fmt.Sprintf("%v: %s\n", t.kind, issues))
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// environmentOf knows the types of the object, of the parameters, and of the policy's variables.
 func environmentOf(object, params *apiservercel.DeclType, p *admissionv1.ValidatingAdmissionPolicy) (*cel.Env, error) {
 	variables := apiservercel.NewObjectType("kubernetes.variables", map[string]*apiservercel.DeclField{})
-	types := []*apiservercel.DeclType{object, variables}
+	request, namespace := celtypes.Request(), celtypes.Namespace()
+	all := []*apiservercel.DeclType{object, variables, request, namespace}
 	options := []cel.EnvOption{
 		cel.Variable("object", object.CelType()), cel.Variable("oldObject", object.CelType()), cel.Variable("variables", variables.CelType()),
-		cel.Variable("request", cel.DynType), cel.Variable("namespaceObject", cel.DynType), cel.Variable("authorizer", library.AuthorizerType),
-		cel.Variable("authorizer.requestResource", library.ResourceCheckType),
+		cel.Variable("request", request.CelType()), cel.Variable("namespaceObject", namespace.CelType()),
+		cel.Variable("authorizer", library.AuthorizerType), cel.Variable("authorizer.requestResource", library.ResourceCheckType),
 	}
 	switch {
 	case p.Spec.ParamKind != nil && params != nil:
-		types, options = append(types, params), append(options, cel.Variable("params", params.CelType()))
+		all, options = append(all, params), append(options, cel.Variable("params", params.CelType()))
 	case p.Spec.ParamKind != nil:
 		options = append(options, cel.Variable("params", cel.DynType))
 	}
 	set, err := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion()).Extend(environment.VersionedOptions{
-		IntroducedVersion: version.MajorMinor(1, 0), EnvOptions: options, DeclTypes: types,
+		IntroducedVersion: version.MajorMinor(1, 0), EnvOptions: options, DeclTypes: all,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("preparing types: %w", err)
+		return nil, err
 	}
 	env, err := set.Env(environment.StoredExpressions)
 	if err != nil {
-		return nil, fmt.Errorf("preparing types: %w", err)
+		return nil, err
 	}
-	for _, v := range p.Spec.Variables {
-		// What a variable gives is not followed further: an expression is checked by what it takes from objects itself.
-		variables.Fields[v.Name] = apiservercel.NewDeclField(v.Name, apiservercel.DynType, true, nil, nil)
+	for _, v := range p.Spec.Variables { // each may use those before it
+		t := apiservercel.DynType
+		if ast, issues := env.Compile(v.Expression); issues == nil {
+			t = celtypes.Of(ast.OutputType())
+		}
+		variables.Fields[v.Name] = apiservercel.NewDeclField(v.Name, t, true, nil, nil)
 	}
 	return env, nil
 }

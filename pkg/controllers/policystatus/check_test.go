@@ -37,6 +37,8 @@ func TestExpressionsAreCheckedAgainstTypes(t *testing.T) {
 		{[]string{"rafts"}, "object.spec.oars > 1", ""},
 		{[]string{"*"}, "object.spec.oars > 1", ""},
 		{[]string{"boats/status"}, "object.spec.oars > 1", ""},
+		{[]string{"boats"}, "variables.v == 1", "found no matching overload for '_==_' applied to '(bool, int)'"},
+		{[]string{"boats"}, "request.nam == 'x'", "undefined field 'nam'"},
 		{[]string{"boats", "rafts"}, "variables.v && request.name == 'x' && authorizer.path('/').check('get').allowed() && params.x == 1", ""},
 	} {
 		p := &admissionv1.ValidatingAdmissionPolicy{}

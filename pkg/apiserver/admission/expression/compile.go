@@ -8,6 +8,8 @@ import (
 	"github.com/google/cel-go/common/types"
 	apiservercel "k8s.io/apiserver/pkg/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
+
+	"github.com/sampan-project/sampan/pkg/celtypes"
 )
 
 // Mode says which version's functions there are.
@@ -64,7 +66,7 @@ type Program struct {
 // Variable compiles an expression that later ones may use by its name.
 func (c *Compiler) Variable(name, text string, v Vars, mode Mode) *Program {
 	p := c.Compile(text, v, mode, cel.AnyType, cel.DynType)
-	c.fields[name] = apiservercel.NewDeclField(name, declaredAs(p.Result), true, nil, nil)
+	c.fields[name] = apiservercel.NewDeclField(name, celtypes.Of(p.Result), true, nil, nil)
 	c.variables = slices.DeleteFunc(c.variables, func(have variable) bool { return have.name == name })
 	c.variables = append(c.variables, variable{name, p})
 	return p

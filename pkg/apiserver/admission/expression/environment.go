@@ -7,13 +7,14 @@ import (
 	"sync"
 
 	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/common/types/traits"
 	"k8s.io/apimachinery/pkg/util/version"
 	apiservercel "k8s.io/apiserver/pkg/cel"
 	"k8s.io/apiserver/pkg/cel/common"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/apiserver/pkg/cel/library"
 	"k8s.io/apiserver/pkg/cel/mutation"
+
+	"github.com/sampan-project/sampan/pkg/celtypes"
 )
 
 // The names of variables.
@@ -69,7 +70,7 @@ func (e *environments) get(v Vars, mode Mode) (*cel.Env, error) {
 }
 
 func extend(base *environment.EnvSet, v Vars) (*environment.EnvSet, error) {
-	request, namespace := requestType(), namespaceType()
+	request, namespace := celtypes.Request(), celtypes.Namespace()
 	options := []cel.EnvOption{
 		cel.Variable(objectName, cel.DynType), cel.Variable(oldObjectName, cel.DynType),
 		cel.Variable(namespaceName, namespace.CelType()), cel.Variable(requestName, request.CelType()),
@@ -101,81 +102,4 @@ func withVariables(base *environment.EnvSet) (*environment.EnvSet, *apiservercel
 		IntroducedVersion: always, EnvOptions: []cel.EnvOption{cel.Variable(variablesName, t.CelType())}, DeclTypes: []*apiservercel.DeclType{t},
 	})
 	return set, t, err
-}
-
-type members map[string]*apiservercel.DeclType
-
-// objectType declares a type; only has() may be asked of optional fields.
-func objectType(name string, optional bool, f members) *apiservercel.DeclType {
-	return apiservercel.NewObjectType(name, declared(optional, f))
-}
-
-func declared(optional bool, f members) map[string]*apiservercel.DeclField {
-	out := map[string]*apiservercel.DeclField{}
-	for name, t := range f {
-		out[name] = apiservercel.NewDeclField(name, t, !optional, nil, nil)
-	}
-	return out
-}
-
-const unbounded = -1
-
-var (
-	text     = apiservercel.StringType
-	texts    = apiservercel.NewListType(text, unbounded)
-	textMap  = apiservercel.NewMapType(text, text, unbounded)
-	textsMap = apiservercel.NewMapType(text, texts, unbounded)
-)
-
-// requestType is the type of the variable request.
-func requestType() *apiservercel.DeclType {
-	kind := objectType("kubernetes.GroupVersionKind", false, members{"group": text, "version": text, "kind": text})
-	resource := objectType("kubernetes.GroupVersionResource", false, members{"group": text, "version": text, "resource": text})
-	user := objectType("kubernetes.UserInfo", true, members{"username": text, "uid": text, "groups": texts, "extra": textsMap})
-	all := declared(false, members{
-		"kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource, "name": text, "operation": text, "userInfo": user,
-	})
-	for name, f := range declared(true, members{
-		"subResource": text, "requestSubResource": text, "namespace": text, "dryRun": apiservercel.BoolType, "options": apiservercel.DynType,
-	}) {
-		all[name] = f
-	}
-	return apiservercel.NewObjectType("kubernetes.AdmissionRequest", all)
-}
-
-// namespaceType is the type of the variable namespaceObject: a namespace without what concerns only its keepers.
-func namespaceType() *apiservercel.DeclType {
-	condition := objectType("kubernetes.NamespaceCondition", false, members{
-		"status": text, "type": text, "lastTransitionTime": apiservercel.TimestampType, "message": text, "reason": text,
-	})
-	return objectType("kubernetes.Namespace", false, members{
-		"metadata": objectType("kubernetes.NamespaceMetadata", false, members{
-			"name": text, "generateName": text, "namespace": text, "labels": textMap, "annotations": textMap, "UID": text,
-			"creationTimestamp": apiservercel.TimestampType, "deletionGracePeriodSeconds": apiservercel.IntType,
-			"deletionTimestamp": apiservercel.TimestampType, "generation": apiservercel.IntType, "resourceVersion": text, "finalizers": texts,
-		}),
-		"spec":   objectType("kubernetes.NamespaceSpec", false, members{"finalizers": texts}),
-		"status": objectType("kubernetes.NamespaceStatus", false, members{"conditions": apiservercel.NewListType(condition, unbounded), "phase": text}),
-	})
-}
-
-// declaredAs gives an expression's result type as the type of a field.
-func declaredAs(t *cel.Type) *apiservercel.DeclType {
-	for _, d := range []*apiservercel.DeclType{
-		apiservercel.AnyType, apiservercel.BoolType, apiservercel.BytesType, apiservercel.DoubleType, apiservercel.DurationType,
-		apiservercel.IntType, apiservercel.NullType, apiservercel.StringType, apiservercel.TimestampType, apiservercel.UintType,
-	} {
-		if t != nil && d.CelType() == t {
-			return d
-		}
-	}
-	if t != nil && t.HasTrait(traits.ContainerType) && t.HasTrait(traits.IndexerType) {
-		switch p := t.Parameters(); len(p) {
-		case 1:
-			return apiservercel.NewListType(declaredAs(p[0]), unbounded)
-		case 2:
-			return apiservercel.NewMapType(declaredAs(p[0]), declaredAs(p[1]), unbounded)
-		}
-	}
-	return apiservercel.DynType
 }
