@@ -39,9 +39,9 @@ func TestOneOfManyCreatorsWins(t *testing.T) {
 }
 
 func TestNoUpdateIsLost(t *testing.T) {
-	admin := start(t, t.TempDir()).as(adminToken)
+	admin := start(t, memory(t)).as(adminToken)
 	admin.send(t, "POST", configMaps, mediaJSON, []byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c"},"data":{"n":"0"}}`)).want(t, "create", http.StatusCreated, "")
-	const writers, writes = 6, 15
+	const writers, writes = 3, 6
 	kinds := map[string]string{
 		mediaMerge:                               `{"data":{"%[1]s":"x"}}`,
 		"application/strategic-merge-patch+json": `{"data":{"%[1]s":"x"}}`,

@@ -74,6 +74,17 @@ func start(t *testing.T, dir string, set ...func(*apiserver.Config)) *server {
 	return &server{Server: s, url: "https://" + s.Address()}
 }
 
+// memory is a directory that costs no disk: for tests that write much, and of which nothing must outlast.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "sampan-")
+	if err != nil {
+		return t.TempDir() // slower, and no worse
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // freePort asks the kernel for a port. Another process could take it before the server does; none here does.
 func freePort(t *testing.T) int {
 	t.Helper()
