@@ -105,6 +105,14 @@ test: test-packages lint build images test-tools ## everything that must hold: v
 test-packages:
 	.ci/packages test
 
+# How long each target of make fuzz runs.
+FUZZTIME ?= 10m
+
+.PHONY: fuzz
+fuzz: ## feed decoders, patches and queries with what nobody thought of, each for FUZZTIME (10m)
+	@set -e -o pipefail; grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' pkg | while IFS=: read -r file name; do \
+		$(GO) test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; done
+
 .PHONY: lint
 lint: ## go vet, gofmt and staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "run gofmt -w on: $$unformatted"; exit 1; }
