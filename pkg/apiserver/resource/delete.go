@@ -23,6 +23,8 @@ func (s *Store) Delete(ctx context.Context, w *Write, options *metav1.DeleteOpti
 	if err != nil {
 		return nil, false, err
 	}
+	own := *options
+	options = &own
 	for live := false; ; live = true {
 		old, err := s.current(ctx, key, w.Name, live)
 		if err != nil {
@@ -81,6 +83,9 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 			return nil, false, s.writeError(err, w.Name)
 		}
 		obj, w.Stored = obj.DeepCopyObject().(Object), nil // the cache keeps what was announced
+		// Should another write come between, it is still this object that goes, in whatever version.
+		uid := old.GetUID()
+		options.Preconditions = &metav1.Preconditions{UID: &uid}
 	}
 	deleted, err := s.etcd.Delete(ctx, key, revision)
 	if err != nil {

@@ -1,0 +1,49 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+)
+
+// TestARefusedDeletionLeavesNoMark: a pod that is deleted in the version that its client saw is first marked, then
+// removed. A write between the two must not leave it marked and refused.
+func TestARefusedDeletionLeavesNoMark(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	addAccount(t, admin)
+	const pods = "/api/v1/namespaces/default/pods"
+	for i := range 10 {
+		name := fmt.Sprintf("p%d", i)
+		pod := object("v1", "Pod", name)
+		pod["spec"] = map[string]any{"automountServiceAccountToken": false, "containers": []any{map[string]any{"name": "c", "image": "i"}}}
+		pod = admin.must(t, http.StatusCreated, "POST", pods, pod)
+		ctx, stop := context.WithCancel(t.Context())
+		var writing sync.WaitGroup
+		for w := range 4 {
+			writing.Go(func() {
+				for n := 0; ctx.Err() == nil; n++ {
+					admin.send(t, "PATCH", pods+"/"+name, "application/merge-patch+json", fmt.Appendf(nil, `{"metadata":{"labels":{"w%d":"%d"}}}`, w, n))
+				}
+			})
+		}
+		code := http.StatusConflict
+		for code == http.StatusConflict {
+			code, _ = admin.do(t, "DELETE", pods+"/"+name, map[string]any{"preconditions": map[string]any{"resourceVersion": at(pod, "metadata.resourceVersion")}})
+			if code != http.StatusConflict {
+				break
+			}
+			var there int
+			if there, pod = admin.do(t, "GET", pods+"/"+name, nil); there != http.StatusOK {
+				t.Fatalf("%s was refused, and is gone: %d", name, there)
+			}
+			if at(pod, "metadata.deletionTimestamp") != "<nil>" {
+				t.Errorf("%s was refused, and is marked", name)
+				break
+			}
+		}
+		stop()
+		writing.Wait()
+	}
+}
