@@ -27,8 +27,8 @@ func content(version, kind, name string, finalizers ...string) *metav1.PartialOb
 	}
 }
 
-// world is a namespace that is on its way out, and its content.
-func world(t *testing.T, body func(w *controllertest.World, meta *metadatafake.FakeMetadataClient), objects ...runtime.Object) {
+// world is a namespace that is on its way out, and its content. prepare is called before the controller runs.
+func world(t *testing.T, prepare func(meta *metadatafake.FakeMetadataClient), body func(w *controllertest.World, meta *metadatafake.FakeMetadataClient), objects ...runtime.Object) {
 	t.Helper()
 	var meta *metadatafake.FakeMetadataClient
 	deleted := metav1.NewTime(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC))
@@ -44,6 +44,7 @@ func world(t *testing.T, body func(w *controllertest.World, meta *metadatafake.F
 		}
 		meta = metadatafake.NewSimpleMetadataClient(scheme, objects...)
 		env.Metadata = meta
+		prepare(meta)
 		verbs := metav1.Verbs{"create", "delete", "deletecollection", "list", "watch"}
 		env.Client.(*fake.Clientset).Resources = []*metav1.APIResourceList{
 			{GroupVersion: "v1", APIResources: []metav1.APIResource{
@@ -76,12 +77,14 @@ var (
 
 // CVE-2024-7598: as long as a pod runs, the policies that bound it stand.
 func TestNetworkPoliciesOutlivePods(t *testing.T) {
-	world(t, func(w *controllertest.World, meta *metadatafake.FakeMetadataClient) {
-		var asked []string
+	var asked []string
+	slowly := func(meta *metadatafake.FakeMetadataClient) {
 		meta.PrependReactor("delete-collection", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
 			asked = append(asked, a.GetResource().Resource)
 			return true, nil, nil // the pod takes its time
 		})
+	}
+	world(t, slowly, func(w *controllertest.World, meta *metadatafake.FakeMetadataClient) {
 		w.Pass(30 * time.Second)
 		if p := left(w, meta, policiesGVR); !slices.Equal(p, []string{"deny"}) {
 			t.Errorf("policies beside a running pod: %v", p)

@@ -1,6 +1,7 @@
 package resourcequota
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/sampan-project/sampan/pkg/controller"
 	"github.com/sampan-project/sampan/pkg/controller/controllertest"
@@ -48,6 +50,12 @@ func configMap(name string) *metav1.PartialObjectMetadata {
 // world is a namespace with a quota, objects, and config maps of which only metadata is known.
 func world(t *testing.T, objects []runtime.Object, body func(w *controllertest.World, meta *metadatafake.FakeMetadataClient), configMaps ...runtime.Object) {
 	t.Helper()
+	prepared(t, func(*fake.Clientset) {}, objects, body, configMaps...)
+}
+
+// prepared is a world whose client is made ready before the controller runs.
+func prepared(t *testing.T, prepare func(*fake.Clientset), objects []runtime.Object, body func(w *controllertest.World, meta *metadatafake.FakeMetadataClient), configMaps ...runtime.Object) {
+	t.Helper()
 	var meta *metadatafake.FakeMetadataClient
 	controllertest.Run(t, objects, func(env *controller.Env) (controller.Runner, error) {
 		scheme := metadatafake.NewTestScheme()
@@ -60,6 +68,7 @@ func world(t *testing.T, objects []runtime.Object, body func(w *controllertest.W
 		env.Client.(*fake.Clientset).Resources = []*metav1.APIResourceList{{
 			GroupVersion: "v1", APIResources: []metav1.APIResource{{Name: "configmaps", Namespaced: true, Kind: "ConfigMap", Verbs: verbs}},
 		}}
+		prepare(env.Client.(*fake.Clientset))
 		return New(env, 2, 5*time.Minute)
 	}, func(w *controllertest.World) { body(w, meta) })
 }
@@ -186,11 +195,20 @@ func TestAChargeForAWriteThatFailedIsTakenBack(t *testing.T) {
 
 // TestAResourceThatComesLaterIsCounted: a quota may name custom resources before they are defined.
 func TestAResourceThatComesLaterIsCounted(t *testing.T) {
-	world(t, []runtime.Object{limiting(amounts("pods", "9", "count/widgets.example.com", "2")), pod("a", "1")}, func(w *controllertest.World, meta *metadatafake.FakeMetadataClient) {
+	var defined atomic.Bool
+	define := func(client *fake.Clientset) {
+		client.PrependReactor("get", "resource", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if defined.CompareAndSwap(true, false) {
+				client.Resources = append(client.Resources, &metav1.APIResourceList{GroupVersion: "example.com/v1", APIResources: []metav1.APIResource{
+					{Name: "widgets", Namespaced: true, Kind: "Widget", Verbs: metav1.Verbs{"list", "watch"}},
+				}})
+			}
+			return false, nil, nil
+		})
+	}
+	prepared(t, define, []runtime.Object{limiting(amounts("pods", "9", "count/widgets.example.com", "2")), pod("a", "1")}, func(w *controllertest.World, meta *metadatafake.FakeMetadataClient) {
 		expect(w, amounts("pods", "1"))
-		w.Client.Resources = append(w.Client.Resources, &metav1.APIResourceList{GroupVersion: "example.com/v1", APIResources: []metav1.APIResource{
-			{Name: "widgets", Namespaced: true, Kind: "Widget", Verbs: metav1.Verbs{"list", "watch"}},
-		}})
+		defined.Store(true)
 		w.Pass(2*rediscover + time.Second)
 		expect(w, amounts("pods", "1", "count/widgets.example.com", "1"))
 	}, &metav1.PartialObjectMetadata{
