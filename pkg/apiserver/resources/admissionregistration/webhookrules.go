@@ -1,8 +1,6 @@
 package admissionregistration
 
 import (
-	"fmt"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
@@ -171,75 +170,9 @@ func validateClient(at *field.Path, c *admissionv1.WebhookClientConfig) field.Er
 	case (c.URL == nil) == (c.Service == nil):
 		return field.ErrorList{field.Required(at, "exactly one of url or service is required")}
 	case c.URL != nil:
-		return validateURL(at.Child("url"), *c.URL)
+		return validation.WebhookURL(at.Child("url"), *c.URL)
 	}
-	return validateService(at.Child("service"), c.Service)
-}
-
-func validateURL(at *field.Path, text string) field.ErrorList {
-	const form = "; desired format: https://host[/path]"
-	u, err := url.Parse(text)
-	if err != nil {
-		return field.ErrorList{field.Required(at, "url must be a valid URL: "+err.Error()+form)}
-	}
-	var faults field.ErrorList
-	if u.Scheme != "https" {
-		faults = append(faults, field.Invalid(at, u.Scheme, "'https' is the only allowed URL scheme"+form))
-	}
-	if u.Host == "" {
-		faults = append(faults, field.Invalid(at, u.Host, "host must be specified"+form))
-	}
-	if u.User != nil {
-		faults = append(faults, field.Invalid(at, u.User.String(), "user information is not permitted in the URL"))
-	}
-	if u.Fragment != "" {
-		faults = append(faults, field.Invalid(at, u.Fragment, "fragments are not permitted in the URL"))
-	}
-	if u.RawQuery != "" {
-		faults = append(faults, field.Invalid(at, u.RawQuery, "query parameters are not permitted in the URL"))
-	}
-	return faults
-}
-
-func validateService(at *field.Path, s *admissionv1.ServiceReference) field.ErrorList {
-	var faults field.ErrorList
-	if s.Name == "" {
-		faults = append(faults, field.Required(at.Child("name"), ""))
-	}
-	if s.Namespace == "" {
-		faults = append(faults, field.Required(at.Child("namespace"), ""))
-	}
-	if s.Port != nil {
-		if texts := utilvalidation.IsValidPortNum(int(*s.Port)); texts != nil {
-			faults = append(faults, field.Invalid(at.Child("port"), *s.Port, "port is not valid: "+strings.Join(texts, ", ")))
-		}
-	}
-	if s.Path != nil {
-		faults = append(faults, validatePath(at.Child("path"), *s.Path)...)
-	}
-	return faults
-}
-
-// validatePath wants segments that are DNS subdomains.
-func validatePath(at *field.Path, path string) field.ErrorList {
-	switch path {
-	case "", "/":
-		return nil
-	case "//":
-		return field.ErrorList{field.Invalid(at, path, "segment[0] may not be empty")}
-	}
-	var faults field.ErrorList
-	if !strings.HasPrefix(path, "/") {
-		faults = append(faults, field.Invalid(at, path, "must start with a '/'"))
-	}
-	for i, segment := range strings.Split(strings.TrimSuffix(path[1:], "/"), "/") {
-		if segment == "" {
-			faults = append(faults, field.Invalid(at, path, fmt.Sprintf("segment[%d] may not be empty", i)))
-			continue
-		}
-		for _, text := range utilvalidation.IsDNS1123Subdomain(segment) {
-			faults = append(faults, field.Invalid(at, path, fmt.Sprintf("segment[%d]: %v", i, text)))
-		}
-	}
-	return faults
+	const usual = 443 // of a service that names no port
+	service := c.Service
+	return validation.WebhookService(at.Child("service"), service.Namespace, service.Name, service.Path, ptr.Deref(service.Port, usual))
 }

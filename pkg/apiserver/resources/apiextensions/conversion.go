@@ -40,7 +40,7 @@ func (r *rules) conversion(c *apiextensions.CustomResourceConversion, at *field.
 			faults = append(faults, generic.WebhookURL(client.Child("url"), *w.URL)...)
 		default:
 			// Name and namespace are judged for each other's, as in kube-apiserver.
-			faults = append(faults, generic.WebhookService(client.Child("service"), w.Service.Name, w.Service.Namespace, w.Service.Path, w.Service.Port)...)
+			faults = append(faults, generic.WebhookService(client.Child("service"), w.Service.Namespace, w.Service.Name, w.Service.Path, w.Service.Port)...)
 		}
 		if len(w.CABundle) > 0 && !r.badBundle {
 			faults = append(faults, generic.CABundle(client.Child("caBundle"), w.CABundle)...)
