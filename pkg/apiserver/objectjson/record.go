@@ -35,7 +35,7 @@ func record(t reflect.Type) step {
 		for i := range members {
 			m := &members[i]
 			f := v.FieldByIndex(m.index)
-			if m.omitEmpty && isEmpty(f) || m.isZero != nil && m.isZero(f) {
+			if m.omitEmpty && Empty(f) || m.isZero != nil && m.isZero(f) {
 				continue
 			}
 			if len(to) > begin {
@@ -84,7 +84,8 @@ func membersOf(t reflect.Type, above []int) (out []member, ok bool) {
 	return out, true
 }
 
-func isEmpty(v reflect.Value) bool {
+// Empty is what omitempty leaves out.
+func Empty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
 		return v.Len() == 0

@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/schema"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
 )
 
 // ErrShape says that a type holds what has no fixed shape (raw extensions, free JSON): its fields cannot be
@@ -202,22 +204,10 @@ func (m *member) of(v reflect.Value) (reflect.Value, bool) {
 		}
 		v = v.FieldByIndex(step)
 	}
-	if m.omitEmpty && isEmpty(v) || m.omitZero != nil && m.omitZero(v) {
+	if m.omitEmpty && objectjson.Empty(v) || m.omitZero != nil && m.omitZero(v) {
 		return v, false
 	}
 	return v, true
-}
-
-// isEmpty is what omitempty leaves out.
-func isEmpty(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Array, reflect.Map, reflect.Slice, reflect.String:
-		return v.Len() == 0
-	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8, reflect.Uint16,
-		reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64, reflect.Interface, reflect.Pointer:
-		return v.IsZero()
-	}
-	return false
 }
 
 // Type compares the objects of one kind.
