@@ -53,7 +53,8 @@ func (m *machine) changes(run func(ctx context.Context, say phase.Say) error) fu
 // claimed are the places where a cluster keeps something on a node.
 func claimed(s *settings.Settings) []string {
 	paths := []string{
-		layout.StateDir, layout.RunDir, layout.LogDir, layout.KubernetesDir, layout.ManifestsDir, s.CertDir, layout.KubeletDir, layout.CNIConfDir, "/var/lib/cni", layout.FlannelState,
+		layout.StateDir, layout.RunDir, layout.LogDir, layout.KubernetesDir, layout.ManifestsDir, s.CertDir, layout.KubeletDir, layout.CNIConfDir, layout.FlannelState,
+		cniDir, filepath.Join(cniDir, "networks"), filepath.Join(cniDir, "results"),
 		layout.PodLogs, layout.ContainerLogs, layout.ContainerdState, layout.ContainerdRoot, "/opt/containerd", "/run/netns", "/run/runc",
 		"/run/xtables.lock", "/usr/libexec/kubernetes", "/etc/ssl/certs",
 	}

@@ -59,8 +59,12 @@ func listing(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil {
 			return err
+		}
+		if d.IsDir() {
+			all[strings.TrimPrefix(p, dir)] = "a directory"
+			return nil
 		}
 		data, err := os.ReadFile(p)
 		info, _ := os.Stat(p)
@@ -235,7 +239,7 @@ func TestTemplatesAreStrictlyObjects(t *testing.T) {
 
 func TestResetLeavesWhatWasThereBefore(t *testing.T) {
 	i := made(t, nil)
-	for path, content := range map[string]string{"/etc/cni/net.d/99-mine.conf": "mine", "/etc/kubernetes/notes": "mine", layout.ContainerdConfig: "mine"} {
+	for path, content := range map[string]string{"/etc/cni/net.d/99-mine.conf": "mine", "/etc/kubernetes/notes": "mine", layout.ContainerdConfig: "mine", cniDir + "/cache/mine": "mine"} {
 		if err := i.write(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -245,7 +249,8 @@ func TestResetLeavesWhatWasThereBefore(t *testing.T) {
 	if err := i.record.Save(layout.ContainerdConfig); err != nil {
 		t.Fatal(err)
 	}
-	for path, content := range map[string]string{layout.ContainerdConfig: "ours", layout.KubeletConfig: "ours", flannelFile: "ours"} {
+	for path, content := range map[string]string{layout.ContainerdConfig: "ours", layout.KubeletConfig: "ours", flannelFile: "ours",
+		cniDir + "/networks/" + podNetwork + "/10.244.0.2": "ours"} {
 		if err := i.write(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
