@@ -84,6 +84,31 @@ func asInit(t *testing.T, script string, files ...*os.File) *exec.Cmd {
 	return cmd
 }
 
+// emulators run a program of another architecture; they are in Debian's package qemu-user.
+var emulators = map[string]string{"amd64": "qemu-x86_64", "arm64": "qemu-aarch64"}
+
+// start is the shell's words that become the pause program of an architecture, through an emulator where this
+// machine is of another one.
+func start(t *testing.T, arch string) string {
+	t.Helper()
+	program := build(t, arch)
+	if arch == runtime.GOARCH {
+		return "exec " + program
+	}
+	emulator, err := exec.LookPath(emulators[arch])
+	if err != nil {
+		t.Fatalf("%v: a program for %s needs the package qemu-user here", err, arch)
+	}
+	return "exec " + emulator + " " + program
+}
+
+// everywhere makes one test of each architecture.
+func everywhere(t *testing.T, test func(t *testing.T, arch string)) {
+	for arch := range machines {
+		t.Run(arch, func(t *testing.T) { test(t, arch) })
+	}
+}
+
 // eventually asks until the answer is yes: what the kernel does with other processes raises no event here.
 func eventually(t *testing.T, what string, yes func() bool) {
 	t.Helper()
@@ -94,7 +119,8 @@ func eventually(t *testing.T, what string, yes func() bool) {
 	}
 }
 
-// waits says whether a process is blocked in the system call that waits for signals, and so uses no CPU.
+// waits says whether a process is blocked in the system call that waits for signals, and so uses no CPU. An
+// emulator makes the call that its program makes, with this machine's number.
 func waits(cmd *exec.Cmd) bool {
 	number := map[string]string{"amd64": "128 ", "arm64": "137 "}[runtime.GOARCH]
 	call, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/syscall")
@@ -111,10 +137,12 @@ func children(t *testing.T, cmd *exec.Cmd) []string {
 	return strings.Fields(string(list))
 }
 
-func TestEndsOnSignalsAsTheFirstProcess(t *testing.T) {
-	program := build(t, runtime.GOARCH)
+func TestEndsOnSignalsAsTheFirstProcess(t *testing.T) { everywhere(t, endsOnSignals) }
+
+func endsOnSignals(t *testing.T, arch string) {
+	command := start(t, arch)
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		cmd := asInit(t, "exec "+program)
+		cmd := asInit(t, command)
 		eventually(t, "pause waits for signals", func() bool { return waits(cmd) })
 		if err := cmd.Process.Signal(s); err != nil {
 			t.Fatal(err)
@@ -125,14 +153,15 @@ func TestEndsOnSignalsAsTheFirstProcess(t *testing.T) {
 	}
 }
 
-func TestReapsWhatEndsBeforeAndAfterItsStart(t *testing.T) {
-	program := build(t, runtime.GOARCH)
+func TestReapsWhatEndsBeforeAndAfterItsStart(t *testing.T) { everywhere(t, reaps) }
+
+func reaps(t *testing.T, arch string) {
 	gate, opener, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// One child ends at once, before or after the shell becomes the pause program; two end when the gate opens.
-	cmd := asInit(t, "true & read x <&3 & read x <&3 & exec "+program, gate)
+	cmd := asInit(t, "true & read x <&3 & read x <&3 & "+start(t, arch), gate)
 	gate.Close()
 	eventually(t, "pause waits for signals", func() bool { return waits(cmd) })
 	eventually(t, "the first child is reaped", func() bool { return len(children(t, cmd)) == 2 })
