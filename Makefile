@@ -131,6 +131,10 @@ refresh-oracle: ## copy recorded answers and benchmarks anew from ../shared, whe
 openapi: ## make the embedded API schemas anew, after an update of k8s.io/api
 	$(GO) run ./build/openapi -o pkg/apiserver/openapi/definitions.json.gz
 
+.PHONY: compare-openapi
+compare-openapi: ## print where a server's OpenAPI documents are not the recorded ones: SERVER=https://... TOKEN=... FROM=folder
+	$(GO) run ./test/oracle/openapi -server $(SERVER) -token $(TOKEN) $(or $(FROM),../shared/oracle/openapi)
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf $(BIN) out

@@ -33,9 +33,7 @@ func description(comment []string) string {
 			b.WriteString(line + " ")
 		}
 	}
-	out := strings.TrimRight(b.String(), "\n")
-	out = strings.ReplaceAll(out, "\\\"", "\"")
-	return strings.TrimSpace(out)
+	return strings.TrimSpace(b.String())
 }
 
 // markers gives the values of the +name=value lines of a comment; a marker without a value gives "".

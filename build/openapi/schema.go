@@ -136,12 +136,11 @@ func (b *structSchema) field(f *ast.Field) error {
 	if err := b.setDefault(property, f.Type, m, omitted); err != nil {
 		return fmt.Errorf("field %s: %w", name, err)
 	}
-	text := description(doc)
 	if enum := b.enumOf(f.Type); enum != nil {
 		property["enum"] = enum.values
-		text = strings.TrimSpace(text + "\n\n" + enum.text)
+		doc = slices.Concat(doc, []string{""}, enum.rows)
 	}
-	if text != "" {
+	if text := description(doc); text != "" {
 		property["description"] = text
 	}
 	extensions(property, m, tag)
@@ -254,7 +253,7 @@ func (s *sources) constant(p *pkg, t *typeDecl, v string) (any, error) {
 
 type enumeration struct {
 	values []string
-	text   string
+	rows   []string // of the description: what each value means
 }
 
 // enumOf gives the values of a field whose type, or the type that it points to, is marked +enum.
@@ -272,15 +271,13 @@ func (s *sources) enum(p *pkg, t *typeDecl, e ast.Expr) *enumeration {
 	}
 	values := slices.Clone(from.enums[name])
 	sort.Slice(values, func(i, j int) bool { return values[i].value < values[j].value })
-	out := &enumeration{}
-	rows := []string{"Possible enum values:"}
+	out := &enumeration{rows: []string{"Possible enum values:"}}
 	for _, v := range values {
 		if slices.Contains(out.values, v.value) {
 			continue
 		}
 		out.values = append(out.values, v.value)
-		rows = append(rows, strings.TrimRight(fmt.Sprintf(" - `%q` %s", v.value, strings.Join(strings.Fields(v.doc), " ")), " "))
+		out.rows = append(out.rows, strings.TrimRight(fmt.Sprintf(" - `%q` %s", v.value, strings.Join(strings.Fields(v.doc), " ")), " "))
 	}
-	out.text = strings.Join(rows, "\n")
 	return out
 }

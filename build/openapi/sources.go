@@ -177,18 +177,12 @@ func text(e ast.Expr) string {
 	return s
 }
 
-// lines gives the text of a comment, a line each, with the space after the slashes taken off.
+// lines gives the text of a comment, a line each, without the space after the slashes. Of several blank lines one
+// is left.
 func lines(g *ast.CommentGroup) []string {
-	if g == nil {
+	text := strings.TrimRight(g.Text(), "\n")
+	if text == "" {
 		return nil
 	}
-	var out []string
-	for _, c := range g.List {
-		if block, ok := strings.CutPrefix(c.Text, "/*"); ok {
-			out = append(out, strings.Split(strings.TrimSuffix(block, "*/"), "\n")...)
-			continue
-		}
-		out = append(out, strings.TrimPrefix(strings.TrimPrefix(c.Text, "//"), " "))
-	}
-	return out
+	return strings.Split(text, "\n")
 }

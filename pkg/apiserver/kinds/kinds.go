@@ -24,5 +24,14 @@ var Scheme = sync.OnceValue(func() *runtime.Scheme {
 			panic(fmt.Sprintf("kinds: two types of one kind: %v", err)) // the lists above contradict each other
 		}
 	}
+	for _, gv := range unserved {
+		metav1.AddToGroupVersion(s, gv)
+	}
 	return s
 })
+
+// unserved are group versions whose kinds travel or are stored, and are not served: their options are known.
+var unserved = []schema.GroupVersion{
+	{Group: "admission.k8s.io", Version: "v1"}, {Group: "admission.k8s.io", Version: "v1beta1"}, {Group: "imagepolicy.k8s.io", Version: "v1alpha1"},
+	{Group: "apiextensions.k8s.io", Version: "v1beta1"}, {Group: "apiregistration.k8s.io", Version: "v1beta1"},
+}

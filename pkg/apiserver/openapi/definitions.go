@@ -65,6 +65,22 @@ func read(types *runtime.Scheme) (*definitions, error) {
 	return d, nil
 }
 
+// readOnce reads for several documents that are made one after another: what is unpacked for the first serves all.
+func readOnce() func(*runtime.Scheme) (*definitions, error) {
+	made := map[*runtime.Scheme]*definitions{}
+	return func(types *runtime.Scheme) (*definitions, error) {
+		d := made[types]
+		if d == nil {
+			var err error
+			if d, err = read(types); err != nil {
+				return nil, err
+			}
+			made[types] = d
+		}
+		return &definitions{raw: d.raw, kinds: d.kinds, own: map[string]object{}}, nil
+	}
+}
+
 // nameOf is the name of a Go type's definition.
 func nameOf(t reflect.Type) (string, bool) {
 	m, ok := reflect.New(t).Interface().(interface{ OpenAPIModelName() string })

@@ -37,6 +37,21 @@ func (d *definitions) documentV3(gv schema.GroupVersion, served []*endpoint.Serv
 	if err != nil {
 		return nil, err
 	}
+	doc, err := d.wholeV3(described)
+	if err == nil && custom {
+		doc["info"] = object{"title": "Kubernetes CRD Swagger", "version": "v0.1.0"}
+		delete(doc["components"].(object), "securitySchemes")
+	}
+	return doc, err
+}
+
+// rootV3 is the document of a path that belongs to no group version.
+func (d *definitions) rootV3(path string, o *operation) (object, error) {
+	d.of = &schema.GroupVersion{Version: "v1"}
+	return d.wholeV3(map[string][]*operation{path: {o}})
+}
+
+func (d *definitions) wholeV3(described map[string][]*operation) (object, error) {
 	paths := object{}
 	for path, ops := range described {
 		item := object{}
@@ -52,14 +67,6 @@ func (d *definitions) documentV3(gv schema.GroupVersion, served []*endpoint.Serv
 	if err != nil {
 		return nil, err
 	}
-	if custom {
-		return object{
-			"openapi":    "3.0.0",
-			"info":       object{"title": "Kubernetes CRD Swagger", "version": "v0.1.0"},
-			"paths":      paths,
-			"components": object{"schemas": schemas},
-		}, nil
-	}
 	return object{
 		"openapi": "3.0.0",
 		"info":    object{"title": "Kubernetes", "version": version},
@@ -71,20 +78,26 @@ func (d *definitions) documentV3(gv schema.GroupVersion, served []*endpoint.Serv
 
 func (d *definitions) documentV2(versions []schema.GroupVersion, served []*endpoint.Served) (object, error) {
 	paths := object{}
+	add := func(path string, ops []*operation) {
+		item := object{}
+		if common := shared(ops); len(common) > 0 {
+			item["parameters"] = parametersV2(common)
+		}
+		for _, o := range ops {
+			item[o.method] = o.v2()
+		}
+		paths[path] = item
+	}
+	for path, o := range roots(served) {
+		add(path, []*operation{o})
+	}
 	for _, gv := range versions {
 		described, err := d.operations(gv, served, true)
 		if err != nil {
 			return nil, err
 		}
 		for path, ops := range described {
-			item := object{}
-			if common := shared(ops); len(common) > 0 {
-				item["parameters"] = parametersV2(common)
-			}
-			for _, o := range ops {
-				item[o.method] = o.v2()
-			}
-			paths[path] = item
+			add(path, ops)
 		}
 	}
 	schemas, err := d.closure(paths)
@@ -92,6 +105,10 @@ func (d *definitions) documentV2(versions []schema.GroupVersion, served []*endpo
 		return nil, err
 	}
 	older, _ := olderForm(object{"paths": paths, "definitions": schemas}).(object)
+	paths, _ = older["paths"].(object)
+	if older["parameters"], err = shareParameters(paths); err != nil {
+		return nil, err
+	}
 	older["swagger"] = "2.0"
 	older["info"] = object{"title": "Kubernetes", "version": version}
 	older["securityDefinitions"] = object{"BearerToken": object{"description": "Bearer Token authentication", "type": "apiKey", "name": "authorization", "in": "header"}}

@@ -45,7 +45,14 @@ type documents struct {
 	served   []*endpoint.Served
 	versions []schema.GroupVersion
 	v2       cached[*document]
-	v3       map[schema.GroupVersion]*cached[*document]
+	v3       map[string]*part // by the path under /openapi/v3/
+}
+
+// part is what one document of v3 describes: a group version, or a path that belongs to none.
+type part struct {
+	gv   schema.GroupVersion
+	root string // the path; empty for a group version
+	doc  *cached[*document]
 }
 
 // document is one in JSON, gzipped, with its hash in hex.
@@ -73,14 +80,17 @@ func (h *Handler) current() *documents {
 	if h.docs != nil && !h.stale {
 		return h.docs
 	}
-	d := &documents{served: h.served(), v3: map[schema.GroupVersion]*cached[*document]{}}
+	d := &documents{served: h.served(), v3: map[string]*part{}}
 	slices.SortFunc(d.served, func(a, b *endpoint.Served) int { return strings.Compare(a.GVR().String(), b.GVR().String()) })
 	for _, s := range d.served {
 		gv := s.Kind.GroupVersion()
-		if d.v3[gv] == nil {
-			d.v3[gv] = &cached[*document]{}
+		if d.v3[pathOf(gv)] == nil {
+			d.v3[pathOf(gv)] = &part{gv: gv, doc: &cached[*document]{}}
 			d.versions = append(d.versions, gv)
 		}
+	}
+	for path := range roots(d.served) {
+		d.v3[nameOfRoot(path)] = &part{root: path, doc: &cached[*document]{}}
 	}
 	if h.docs != nil {
 		d.keep(h.docs)
@@ -89,7 +99,7 @@ func (h *Handler) current() *documents {
 	return d
 }
 
-// keep takes over the documents of versions that are served as they were.
+// keep takes over the documents of what is served as it was.
 func (d *documents) keep(before *documents) {
 	of := func(all []*endpoint.Served) map[schema.GroupVersion][]*endpoint.Served {
 		out := map[schema.GroupVersion][]*endpoint.Served{}
@@ -98,25 +108,31 @@ func (d *documents) keep(before *documents) {
 		}
 		return out
 	}
-	was := of(before.served)
-	for gv, now := range of(d.served) {
-		if slices.Equal(now, was[gv]) {
-			d.v3[gv] = before.v3[gv]
+	was, now := of(before.served), of(d.served)
+	for name, p := range d.v3 {
+		if old := before.v3[name]; old != nil && (p.root != "" || slices.Equal(now[p.gv], was[p.gv])) {
+			p.doc = old.doc
 		}
 	}
 }
 
-func (h *Handler) version3(d *documents, gv schema.GroupVersion) (*document, error) {
-	return d.v3[gv].get(func() (*document, error) {
+// version3 makes a document of v3; embedded gives the schemas of types when they are needed.
+func (h *Handler) version3(d *documents, p *part, embedded func(*runtime.Scheme) (*definitions, error)) (*document, error) {
+	return p.doc.get(func() (*document, error) {
 		types := h.types
-		if isCustom(gv, d.served) {
+		if p.root == "" && isCustom(p.gv, d.served) {
 			types = scheme.Scheme // whose kinds the documents of custom resources list, as kube-apiserver's
 		}
-		known, err := read(types)
+		known, err := embedded(types)
 		if err != nil {
 			return nil, err
 		}
-		doc, err := known.documentV3(gv, d.served)
+		var doc object
+		if p.root != "" {
+			doc, err = known.rootV3(p.root, roots(d.served)[p.root])
+		} else {
+			doc, err = known.documentV3(p.gv, d.served)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -182,22 +198,19 @@ func (h *Handler) Has(path string) bool {
 // Paths gives every path that is answered here.
 func (h *Handler) Paths() []string {
 	out := []string{"/openapi/v2", "/openapi/v3"}
-	for _, gv := range h.current().versions {
-		out = append(out, "/openapi/v3/"+pathOf(gv))
+	for name := range h.current().v3 {
+		out = append(out, "/openapi/v3/"+name)
 	}
 	return out
 }
 
-func (d *documents) find(path string) (schema.GroupVersion, bool) {
+func (d *documents) find(path string) (*part, bool) {
 	name, ok := strings.CutPrefix(path, "/openapi/v3/")
 	if !ok {
-		return schema.GroupVersion{}, false
+		return nil, false
 	}
-	i := slices.IndexFunc(d.versions, func(gv schema.GroupVersion) bool { return pathOf(gv) == name })
-	if i < 0 {
-		return schema.GroupVersion{}, false
-	}
-	return d.versions[i], true
+	p, ok := d.v3[name]
+	return p, ok
 }
 
 // ServeHTTP answers /openapi/v2, /openapi/v3 and what stands under the latter.
@@ -217,12 +230,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.answer(w, r, doc, protobufV2, handler.ToProtoBinary)
 		return
 	}
-	gv, ok := d.find(path)
+	p, ok := d.find(path)
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	doc, err := h.version3(d, gv)
+	doc, err := h.version3(d, p, read)
 	if err != nil {
 		endpoint.Fail(w, r, err)
 		return
@@ -241,14 +254,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) index(w http.ResponseWriter, r *http.Request, d *documents) {
 	paths := map[string]any{}
-	for _, gv := range d.versions {
-		doc, err := h.version3(d, gv)
+	once := readOnce()
+	for name, p := range d.v3 {
+		doc, err := h.version3(d, p, once)
 		if err != nil {
 			endpoint.Fail(w, r, err)
 			return
 		}
-		u := url.URL{Path: "/openapi/v3/" + pathOf(gv), RawQuery: url.Values{"hash": {doc.hash}}.Encode()}
-		paths[pathOf(gv)] = map[string]string{"serverRelativeURL": u.String()}
+		u := url.URL{Path: "/openapi/v3/" + name, RawQuery: url.Values{"hash": {doc.hash}}.Encode()}
+		paths[name] = map[string]string{"serverRelativeURL": u.String()}
 	}
 	body, err := json.Marshal(map[string]any{"paths": paths})
 	if err != nil {

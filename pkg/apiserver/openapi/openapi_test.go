@@ -43,9 +43,9 @@ func get(t *testing.T, h *Handler, path string, head http.Header) *httptest.Resp
 
 func TestEveryVersionHasADocumentThatRefersToNothingAbsent(t *testing.T) {
 	h := described(t)
-	for _, gv := range h.current().versions {
-		if _, err := h.version3(h.current(), gv); err != nil {
-			t.Errorf("%s: %v", gv, err)
+	for name, p := range h.current().v3 {
+		if _, err := h.version3(h.current(), p, read); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -140,5 +140,37 @@ func TestVersion2KeepsAPropertyThatIsNamedAsAReference(t *testing.T) {
 	want := object{"properties": object{"$ref": object{"type": "string"}, "other": object{"$ref": "#/definitions/a.B"}}}
 	if !reflect.DeepEqual(older, want) {
 		t.Errorf("%v, want %v", older, want)
+	}
+}
+
+func TestVersion2SharesParametersUnderUpstreamsNames(t *testing.T) {
+	var doc struct{ Parameters map[string]map[string]any }
+	text := get(t, described(t), "/openapi/v2", http.Header{}).Body.Bytes()
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if got := doc.Parameters["body-78PwaGsr"]["required"]; got != true {
+		t.Errorf("the shared body of a patch has required %v; the table holds %d", got, len(doc.Parameters))
+	}
+	for name := range doc.Parameters {
+		if strings.HasPrefix(name, "dryRun-") || strings.HasPrefix(name, "fieldValidation-") || strings.HasPrefix(name, "name-") {
+			t.Errorf("%s is shared, and clients look for it in the operation", name)
+		}
+	}
+	if !strings.Contains(string(text), `"$ref":"#/parameters/body-78PwaGsr"`) {
+		t.Error("no operation refers to the table")
+	}
+}
+
+func TestPathsAboveGroupVersionsAreDescribed(t *testing.T) {
+	h := described(t)
+	for path, id := range map[string]string{"apis": "getAPIVersions", "apis/apps": "getAppsAPIGroup", "version": "getCodeVersion", "openid/v1/jwks": "getServiceAccountIssuerOpenIDKeyset"} {
+		w := get(t, h, "/openapi/v3/"+path, http.Header{})
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"operationId":"`+id+`"`) {
+			t.Errorf("%s: %d, without %s", path, w.Code, id)
+		}
+		if !strings.Contains(get(t, h, "/openapi/v2", http.Header{}).Body.String(), `"operationId":"`+id+`"`) {
+			t.Errorf("v2 has no %s", id)
+		}
 	}
 }

@@ -18,7 +18,7 @@ type operation struct {
 	parameters              []parameter
 	body                    string // definition of the body, "" for none
 	optionalBody            bool
-	patches                 []string          // content types of a patch's body
+	consumes                []string          // content types of what is sent
 	answers                 map[string]string // status code -> definition, "" for a string
 	produces                []string
 }
@@ -98,12 +98,8 @@ func (o *operation) v3() object {
 		out["parameters"] = parametersV3(o.parameters)
 	}
 	if o.body != "" {
-		types := o.patches
-		if types == nil {
-			types = []string{"*/*"}
-		}
 		content := object{}
-		for _, t := range types {
+		for _, t := range o.consumes {
 			content[t] = object{"schema": object{"$ref": reference + o.body}}
 		}
 		body := object{"content": content}
@@ -155,15 +151,10 @@ func parametersV3(list []parameter) []any {
 
 // v2 gives the operation in OpenAPI v2's form.
 func (o *operation) v2() object {
-	consumes := []string{"*/*"}
-	switch {
-	case o.patches != nil:
-		consumes = o.patches
-	case o.kind == nil:
-		consumes = objectTypes
+	out := object{"tags": []any{o.tag}, "description": o.description, "operationId": o.id, "schemes": []any{"https"}, "produces": o.produces}
+	if len(o.consumes) > 0 {
+		out["consumes"] = o.consumes
 	}
-	out := object{"tags": []any{o.tag}, "description": o.description, "operationId": o.id, "schemes": []any{"https"},
-		"consumes": consumes, "produces": o.produces}
 	parameters := parametersV2(o.parameters)
 	if o.body != "" {
 		body := object{"name": "body", "in": "body", "schema": object{"$ref": reference + o.body}}

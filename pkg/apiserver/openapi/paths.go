@@ -110,6 +110,9 @@ func (d *describer) operation(path, method string, o operation) {
 	if o.produces == nil {
 		o.produces = objectTypes
 	}
+	if o.consumes == nil {
+		o.consumes = []string{"*/*"}
+	}
 	d.paths[path] = append(d.paths[path], &o)
 }
 
@@ -126,7 +129,10 @@ func (d *describer) ofCollection(a *about) error {
 		o := operation{id: "list" + id + a.namespaced + kind, description: "list or watch objects of kind " + kind, action: "list", kind: &a.kind,
 			parameters: slices.Concat(common, lists), answers: map[string]string{"200": a.list}, produces: slices.Concat(objectTypes, watchTypes)}
 		if a.produces != nil {
-			o.description, o.produces = "list objects of kind "+kind, a.produces
+			o.produces = a.produces
+		}
+		if a.produces != nil || !a.can("watch") {
+			o.description = "list objects of kind " + kind
 		}
 		d.operation(a.collection, "get", o)
 		if !a.s.ClusterScoped {
@@ -139,7 +145,7 @@ func (d *describer) ofCollection(a *about) error {
 		if err != nil {
 			return err
 		}
-		d.operation(a.collection, "post", operation{id: "create" + id + a.namespaced + kind, description: createText(kind), action: "post", kind: &a.kind,
+		d.operation(a.collection, "post", operation{id: "create" + id + a.namespaced + kind, description: "create " + withArticle(kind), action: "post", kind: &a.kind,
 			parameters: slices.Concat(common, options), body: a.model, answers: map[string]string{"200": a.model, "201": a.model, "202": a.model}, produces: a.produces})
 	}
 	if !a.can("deletecollection") {
@@ -159,11 +165,15 @@ func (d *describer) ofCollection(a *about) error {
 	return nil
 }
 
-func createText(kind string) string {
-	if strings.ContainsRune("AEIOU", rune(kind[0])) {
-		return "create an " + kind
+// withArticle names an object of a kind; what is many by its name has no article.
+func withArticle(kind string) string {
+	switch {
+	case strings.HasSuffix(kind, "s") && !strings.HasSuffix(kind, "ss"):
+		return kind
+	case strings.ContainsRune("AEIOU", rune(kind[0])):
+		return "an " + kind
 	}
-	return "create a " + kind
+	return "a " + kind
 }
 
 func (d *describer) ofSingle(a *about) error {
@@ -183,8 +193,7 @@ func (d *describer) ofSingle(a *about) error {
 	if a.s.ReturnDeleted && a.s.BeforeDelete == nil { // what goes in steps of its own answers as it is, untold
 		answer = a.model
 	}
-	text := strings.Replace(createText(kind), "create", "delete", 1)
-	d.operation(a.single, "delete", operation{id: "delete" + d.upper() + a.namespaced + kind, description: text, action: "delete", kind: &a.kind,
+	d.operation(a.single, "delete", operation{id: "delete" + d.upper() + a.namespaced + kind, description: "delete " + withArticle(kind), action: "delete", kind: &a.kind,
 		parameters: slices.Concat(common, options), body: metaPrefix + "DeleteOptions", optionalBody: true, answers: map[string]string{"200": answer, "202": answer}, produces: a.produces})
 	return nil
 }
@@ -215,7 +224,7 @@ func (d *describer) readAndWrite(a *about, path, part string, kind schema.GroupV
 			patches = a.patches
 		}
 		d.operation(path, "patch", operation{id: "patch" + suffix, description: "partially update " + what, action: "patch", kind: &kind,
-			parameters: slices.Concat(common, options), body: metaPrefix + "Patch", patches: patches, answers: written, produces: a.produces})
+			parameters: slices.Concat(common, options), body: metaPrefix + "Patch", consumes: patches, answers: written, produces: a.produces})
 	}
 	return nil
 }
@@ -321,5 +330,5 @@ func (d *describer) connect(a *about, sub *resource.Subresource[resource.Object]
 // resources describes the discovery document of the group version.
 func (d *describer) resources() {
 	d.operation(d.base()+"/", "get", operation{id: "get" + d.upper() + "APIResources", description: "get available resources",
-		answers: map[string]string{"200": metaPrefix + "APIResourceList"}})
+		consumes: objectTypes, answers: map[string]string{"200": metaPrefix + "APIResourceList"}})
 }
