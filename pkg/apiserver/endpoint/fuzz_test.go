@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
@@ -28,8 +29,8 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
-// pods are a resource with the types of pods and none of their rules.
-func pods(f *testing.F) *Served {
+// serve serves a resource on an etcd that is a map, without its neighbours.
+func serve(f *testing.F, r *resource.Resource, converter managedfields.TypeConverter) *Served {
 	etcd := storage.NewMemory()
 	cache := watchcache.New(watchcache.Config{Store: etcd, Root: resource.Root, Clock: clock.RealClock{}, Log: logr.Discard()})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -37,9 +38,13 @@ func pods(f *testing.F) *Served {
 	go func() { defer close(done); _ = cache.Run(ctx) }()
 	f.Cleanup(func() { cancel(); <-done })
 	<-cache.Synced()
+	return NewServed(resource.NewRegistry(etcd, cache, clock.RealClock{}).Add(r, converter), nil, clock.RealClock{})
+}
+
+// pods are a resource with the types of pods and none of their rules.
+func pods(f *testing.F) *Served {
 	r := resource.Define(resource.Definition[*corev1.Pod]{Kind: corev1.SchemeGroupVersion.WithKind("Pod"), Plural: "pods", Prefix: "pods", New: func() *corev1.Pod { return &corev1.Pod{} }, NewList: func() runtime.Object { return &corev1.PodList{} }})
-	registry := resource.NewRegistry(etcd, cache, clock.RealClock{})
-	return NewServed(registry.Add(r, applyconfigurations.NewTypeConverter(scheme.Scheme)), nil, clock.RealClock{})
+	return serve(f, r, applyconfigurations.NewTypeConverter(scheme.Scheme))
 }
 
 func pod() *corev1.Pod {
@@ -120,17 +125,8 @@ func FuzzPatch(f *testing.F) {
 	f.Add(uint8(3), []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","ports":[{"containerPort":80}]}]}}`))
 	f.Fuzz(func(t *testing.T, form uint8, body []byte) {
 		r := httptest.NewRequest(http.MethodPatch, "/", nil)
-		old := pod()
 		p := &patcher{s: s, r: r, kind: kinds[int(form)%len(kinds)], body: body, strict: validationWarn, info: &request.Info{Name: "p", Namespace: "n"}}
-		var out resource.Object
-		var err error
-		if p.kind == types.ApplyYAMLPatchType {
-			if p.wanted, err = p.parseApply(); err == nil {
-				out, err = p.apply(t.Context(), old, &metav1.PatchOptions{FieldManager: "m"})
-			}
-		} else {
-			out, err = p.change(t.Context(), old)
-		}
+		out, err := patched(t, p, pod())
 		if client(t, err); err == nil {
 			sound(t, out)
 		}
