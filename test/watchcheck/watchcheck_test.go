@@ -122,7 +122,8 @@ func compact(ctx context.Context, etcd *clientv3.Client, h *History) {
 // writes, while the servers are killed and stopped in turn and etcd forgets; and compares all that they, and the
 // writers, were told with what etcd says.
 func TestWatchesEqualTheHistory(t *testing.T) {
-	const writers, tick, rest = 10, 40 * time.Millisecond, 1500 * time.Millisecond
+	// A few of the writes find their server away, so more are tried than the 200 a second that are to be acknowledged.
+	const writers, perSecond, rest = 40, 250, 1500 * time.Millisecond
 	url, etcd := startEtcd(t)
 	h := Follow(t.Context(), etcd)
 	f := startFleet(t, 2, url)
@@ -149,11 +150,11 @@ func TestWatchesEqualTheHistory(t *testing.T) {
 	}
 	begun := time.Now()
 	writing, stop := context.WithCancel(t.Context())
-	ledger := &Ledger{}
+	ledger, turns := &Ledger{}, Turns(writing, perSecond)
 	for i := range writers {
 		write.Go(func() {
 			w := &Writer{Client: NewClient(f.urls, token, true, false), Ledger: ledger, Name: fmt.Sprintf("w%d", i), Random: rand.New(rand.NewPCG(uint64(i), 2))} //nolint:gosec // nothing is guessed here
-			w.Run(writing, tick)
+			w.Run(writing, turns)
 		})
 	}
 	for i, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGKILL, syscall.SIGTERM} {
@@ -163,7 +164,8 @@ func TestWatchesEqualTheHistory(t *testing.T) {
 	wait(t, rest)
 	stop()
 	write.Wait()
-	t.Logf("%d writes were acknowledged in %v", ledger.Len(), time.Since(begun))
+	took := time.Since(begun)
+	t.Logf("%d writes were acknowledged in %v: %.0f a second", ledger.Len(), took, float64(ledger.Len())/took.Seconds())
 	finish(t, f, ledger)
 	tooLate := time.AfterFunc(20*time.Second, giveUp)
 	watch.Wait()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Writer writes objects that only it writes, as fast as its ticks come, and notes what was acknowledged.
+// Writer writes objects that only it writes, each when its turn comes, and notes what was acknowledged.
 type Writer struct {
 	Client *Client
 	Ledger *Ledger
@@ -29,19 +29,39 @@ var (
 	nodes      = []string{"", "n1", "n2"}
 )
 
-// Run writes once each tick until ctx ends.
-func (w *Writer) Run(ctx context.Context, tick time.Duration) {
+// Run writes at each of its turns until there are no more.
+func (w *Writer) Run(ctx context.Context, turns <-chan struct{}) {
 	w.known = map[string]string{}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			w.one(context.WithoutCancel(ctx))
-		}
+	for range turns {
+		w.one(context.WithoutCancel(ctx))
 	}
+}
+
+// Turns gives so many turns a second to whoever is free, until ctx ends. Turns that nobody could take in time are
+// taken later.
+func Turns(ctx context.Context, perSecond int) <-chan struct{} {
+	turns := make(chan struct{})
+	go func() {
+		defer close(turns)
+		ticker := time.NewTicker(5 * time.Millisecond)
+		defer ticker.Stop()
+		begun := time.Now()
+		for given := 0; ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			for due := int(time.Since(begun).Seconds() * float64(perSecond)); given < due; given++ {
+				select {
+				case <-ctx.Done():
+					return
+				case turns <- struct{}{}:
+				}
+			}
+		}
+	}()
+	return turns
 }
 
 func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
