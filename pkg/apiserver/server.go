@@ -20,8 +20,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/applyconfigurations"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/advertise"
@@ -201,13 +199,9 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err := s.network(); err != nil {
 		return err
 	}
-	types := applyconfigurations.NewTypeConverter(scheme.Scheme)
+	types := openapi.NewBuiltInTypes(kinds.Scheme())
 	add := func(r *resource.Resource) {
-		of := types
-		if !scheme.Scheme.Recognizes(r.Kind) {
-			of = openapi.Types(kinds.Scheme(), r)
-		}
-		store := s.registry.Add(r, of)
+		store := s.registry.Add(r, types.Of(r))
 		if r.Internal {
 			return
 		}
@@ -353,13 +347,11 @@ func (s *Server) onceBooted(ctx context.Context, run func(context.Context) error
 // boot makes what must exist, until it succeeds.
 func (s *Server) boot(ctx context.Context) error {
 	for {
-		err := s.guard.Bootstrap(ctx)
-		if err == nil {
-			err = s.apiServices.EnsureLocals(ctx)
-		}
-		if err == nil {
-			err = s.bootNetwork(ctx)
-		}
+		g, gctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return s.guard.Bootstrap(gctx) })
+		g.Go(func() error { return s.apiServices.EnsureLocals(gctx) })
+		g.Go(func() error { return s.bootNetwork(gctx) })
+		err := g.Wait()
 		if err == nil {
 			s.booted.Store(true)
 			close(s.ready)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -77,14 +78,14 @@ func (l Local) object(managed string) *apiregistrationv1.APIService {
 	}
 }
 
-// EnsureLocals makes the objects of what is built in, and restores them where nobody has taken them over.
+// EnsureLocals makes the objects of what is built in, and restores them where nobody has taken them over. They
+// are written at once: etcd puts what comes together on disk together.
 func (k *Keeper) EnsureLocals(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
 	for _, l := range k.Locals {
-		if err := k.ensure(ctx, l.object(onStart)); err != nil {
-			return err
-		}
+		g.Go(func() error { return k.ensure(ctx, l.object(onStart)) })
 	}
-	return nil
+	return g.Wait()
 }
 
 var errUnchanged = errors.New("unchanged")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
@@ -34,20 +35,64 @@ func (l lazyTypes) TypedToObject(v *typed.TypedValue) (runtime.Object, error) {
 	return c.TypedToObject(v)
 }
 
-// Types gives what field ownership asks of a built-in kind that client-go has no apply configuration for.
-func Types(known *runtime.Scheme, r *resource.Resource) managedfields.TypeConverter {
+// keepFor is how long the schemas stay unpacked after their last use: kinds are first written together, at a start.
+const keepFor = time.Minute
+
+// BuiltInTypes knows the fields of built-in kinds for field ownership.
+type BuiltInTypes struct {
+	known *runtime.Scheme
+
+	mu       sync.Mutex
+	unpacked *definitions
+	forget   *time.Timer
+}
+
+// NewBuiltInTypes gives the types of a scheme.
+func NewBuiltInTypes(known *runtime.Scheme) *BuiltInTypes { return &BuiltInTypes{known: known} }
+
+// Of gives what field ownership asks of a kind in all its versions. It is made of the kind's own schemas when the
+// kind is first written: reading those of all kinds would take longer than all else at a start.
+func (t *BuiltInTypes) Of(r *resource.Resource) managedfields.TypeConverter {
 	return lazyTypes(sync.OnceValues(func() (managedfields.TypeConverter, error) {
-		d, err := read(known)
+		d, err := t.definitions()
 		if err != nil {
 			return nil, err
 		}
-		model := modelOf(r.New())
-		schemas, err := d.closure(object{"$ref": reference + model})
+		versions := []object{{"$ref": reference + modelOf(r.New())}}
+		for _, v := range r.Views {
+			versions = append(versions, object{"$ref": reference + modelOf(v.New())})
+		}
+		schemas, err := d.closure(versions)
 		if err != nil {
 			return nil, err
+		}
+		if _, ok := schemas[intOrString]; ok { // one value, of either type: nobody owns a part of it
+			schemas[intOrString] = object{"type": "string", "format": "int-or-string"}
 		}
 		return converter(schemas, false)
 	}))
+}
+
+const intOrString = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+
+func (t *BuiltInTypes) definitions() (*definitions, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.unpacked != nil {
+		t.forget.Reset(keepFor)
+		return t.unpacked, nil
+	}
+	d, err := read(t.known)
+	if err != nil {
+		return nil, err
+	}
+	t.unpacked = d
+	t.forget = time.AfterFunc(keepFor, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.unpacked = nil
+	})
+	return d, nil
 }
 
 // CustomTypes gives what field ownership asks of a custom kind in all its versions. open: fields that no schema
