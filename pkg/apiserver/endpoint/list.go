@@ -3,7 +3,6 @@ package endpoint
 import (
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -333,8 +332,6 @@ func (s *Served) answerList(w http.ResponseWriter, r *http.Request, f format, p 
 	switch f.as {
 	case asTable:
 		s.writeTable(w, r, f, p)
-	case asPartialList:
-		s.writePartialList(w, r, f, p)
 	case asPartial:
 		fail(w, r, refusedForm(fmt.Sprintf("you requested PartialObjectMetadata, but the requested object is a list (%s)", s.typeName("List"))))
 	default:
@@ -347,71 +344,6 @@ func (s *Served) listKind() schema.GroupVersionKind {
 		return s.NewList().GetObjectKind().GroupVersionKind()
 	}
 	return s.Kind.GroupVersion().WithKind(s.Kind.Kind + "List")
-}
-
-// listMeta is a list's metadata. Lists of custom resources always tell where they go on.
-func (s *Served) listMeta(p *page) ([]byte, error) {
-	if !s.custom() {
-		return json.Marshal(p.meta)
-	}
-	return json.Marshal(struct {
-		Continue  string `json:"continue"`
-		Remaining *int64 `json:"remainingItemCount,omitempty"`
-		Version   string `json:"resourceVersion"`
-	}{p.meta.Continue, p.meta.RemainingItemCount, p.meta.ResourceVersion})
-}
-
-// listBytes puts a list together from its entries' shared bytes.
-func (s *Served) listBytes(f format, p *page) ([]byte, error) {
-	if f.media == mediaProtobuf {
-		return s.protobufList(p)
-	}
-	meta, err := s.listMeta(p)
-	if err != nil {
-		return nil, err
-	}
-	parts := make([][]byte, len(p.entries))
-	size := 200 + len(meta)
-	for i, e := range p.entries {
-		if parts[i], err = s.bytesOf(e, watchcache.JSON); err != nil {
-			return nil, err
-		}
-		size += len(parts[i]) + 1
-	}
-	out := make([]byte, 0, size)
-	out = fmt.Appendf(out, `{"kind":%q,"apiVersion":%q,"metadata":%s,"items":[`, s.listKind().Kind, s.Kind.GroupVersion().String(), meta)
-	for i, b := range parts {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, b...)
-	}
-	out = append(out, ']', '}')
-	return dressed(out, f)
-}
-
-func (s *Served) protobufList(p *page) ([]byte, error) {
-	meta, err := p.meta.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	size := 1 + uvarintLen(len(meta)) + len(meta)
-	parts := make([][]byte, len(p.entries))
-	for i, e := range p.entries {
-		if parts[i], err = s.bytesOf(e, watchcache.Protobuf); err != nil {
-			return nil, err
-		}
-		size += 1 + uvarintLen(len(parts[i])) + len(parts[i])
-	}
-	head := envelopeHead(s.listKind(), size)
-	out := make([]byte, 0, len(head)+size+len(envelopeTail))
-	out = pbField(append(out, head...), 1, meta)
-	for _, b := range parts {
-		out = binary.AppendUvarint(out, 2<<3|2)
-		out = binary.AppendUvarint(out, uint64(len(b)))
-		out = append(out, b...)
-	}
-	return append(out, envelopeTail...), nil
 }
 
 func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p *page) {
@@ -430,19 +362,6 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 		t.Rows = append(t.Rows, row)
 	}
 	write(w, r, f, http.StatusOK, t)
-}
-
-func (s *Served) writePartialList(w http.ResponseWriter, r *http.Request, f format, p *page) {
-	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{Kind: asPartialList, APIVersion: f.version}, ListMeta: p.meta} // none are null
-	for _, e := range p.entries {
-		o, err := s.Object(e)
-		if err != nil {
-			fail(w, r, apierrors.NewInternalError(err))
-			return
-		}
-		list.Items = append(list.Items, *s.partial(o, f.version))
-	}
-	write(w, r, f, http.StatusOK, list)
 }
 
 // get answers a GET of one object.

@@ -220,7 +220,7 @@ func cacheKind(r *Resource, c *Codec, prefix string) watchcache.Kind {
 	k := watchcache.Kind{
 		Prefix: prefix, Decode: c.Decode,
 		Encode:  func(o watchcache.Object, enc watchcache.Encoding) ([]byte, error) { return Wire(o, enc) },
-		Indexed: r.Indexed, Large: r.Large,
+		Indexed: r.Indexed, Large: r.Large, Versioned: r.Stored != nil && r.Stored.Convert != nil,
 		Fields: func(o watchcache.Object) map[string]string { return FieldsOf(r, o) },
 	}
 	if r.Stored == nil && !r.DefaultedLate {

@@ -60,7 +60,7 @@ func (s *Store) Version(r *Resource, types managedfields.TypeConverter) *Store {
 // Object gives an entry's object in the store's own version. It is shared: copy before changing it.
 func (s *Store) Object(e *watchcache.Entry) (Object, error) {
 	o, err := e.Object()
-	if err != nil || s.isOwn(o) {
+	if err != nil || s.IsKeptOwn(e) {
 		return o, err
 	}
 	v, err := e.Derived(versionKey(s.Kind.Version), func() (any, error) { return s.own(o) })
@@ -83,11 +83,7 @@ type versionKey string
 
 // IsKeptOwn says whether an entry's object has the store's own version.
 func (s *Store) IsKeptOwn(e *watchcache.Entry) bool {
-	if !s.Converts() {
-		return true
-	}
-	o, err := e.Object()
-	return err == nil && s.isOwn(o)
+	return !s.Converts() || e.Version() == s.Kind.Version
 }
 
 // fieldsKey are the fields of an object of the cache in another version than its own.

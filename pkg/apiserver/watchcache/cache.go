@@ -35,8 +35,10 @@ type Kind struct {
 	Indexed []string
 	// Large objects are decoded again at each use and not kept.
 	Large bool
+	// Versioned: what Decode gives may have different versions.
+	Versioned bool
 
-	held *held // counts the forms; nil: nobody does
+	made *made // the forms of its entries
 }
 
 // Config is what a Cache is made of.
@@ -44,7 +46,6 @@ type Config struct {
 	Store  storage.Interface
 	Root   string // "/registry/"
 	Window int    // events kept for each resource; 0 for the usual
-	Budget int64  // bytes of forms that are kept though they could be made again; 0 for the usual
 	Clock  clock.WithTicker
 	Log    logr.Logger
 }
@@ -57,8 +58,15 @@ const (
 	leastWindow   = 256
 )
 
-// sweepEvery is how often forms that nobody used are dropped.
-const sweepEvery = 5 * time.Minute
+// formsBudget bounds the forms of single entries. What lists share is much smaller than what is stored, and may
+// take a quarter of that, or listsLeast.
+const (
+	formsBudget = 32 << 20
+	listsLeast  = 32 << 20
+)
+
+// ageEvery is how often forms grow older though there is room: what nobody used twice so long is dropped.
+const ageEvery = 5 * time.Minute
 
 // Cache follows etcd. Add its kinds at any time.
 type Cache struct {
@@ -69,7 +77,12 @@ type Cache struct {
 	orphans  map[string]storage.KeyValue // under no kind's prefix: those of kinds that may come
 	revision atomic.Int64
 	pending  pendings
-	held     *held
+	ids      atomic.Uint64 // the last one given to an entry
+
+	// What is made again when it is missing: of single entries for reads, writes and watches, and of many for
+	// lists. They are kept apart, for many writes would else drive out what few lists took long to make.
+	forms, lists *made
+	stored       atomic.Int64 // bytes of what is in all stores
 
 	present question // what etcd's revision is
 	waitMu  sync.Mutex
@@ -82,13 +95,13 @@ func New(cfg Config) *Cache {
 	if cfg.Window == 0 {
 		cfg.Window = defaultWindow
 	}
-	if cfg.Budget == 0 {
-		cfg.Budget = defaultBudget
-	}
-	return &Cache{
+	c := &Cache{
 		cfg: cfg, stores: map[string]*Store{}, orphans: map[string]storage.KeyValue{},
-		reached: make(chan struct{}), synced: make(chan struct{}), present: question{ask: cfg.Store.Revision}, pending: pendings{byKey: map[string][]*Pending{}}, held: newHeld(cfg.Budget),
+		reached: make(chan struct{}), synced: make(chan struct{}), present: question{ask: cfg.Store.Revision}, pending: pendings{byKey: map[string][]*Pending{}},
 	}
+	c.forms = newMade(func() int64 { return formsBudget })
+	c.lists = newMade(func() int64 { return max(listsLeast, c.stored.Load()/4) })
+	return c
 }
 
 // Add makes a store for a kind. Objects that were seen already are in it. Where there is a store for the prefix
@@ -176,7 +189,7 @@ func (c *Cache) advance(revision int64) {
 // Run follows etcd until ctx ends. When etcd no longer has what this log has not seen, everything is read
 // anew, the difference becomes events, and watchers that would have missed some get ErrExpired.
 func (c *Cache) Run(ctx context.Context) error {
-	go c.sweep(ctx)
+	go c.age(ctx)
 	pause := 100 * time.Millisecond
 	for ctx.Err() == nil {
 		err := c.follow(ctx)
@@ -313,18 +326,18 @@ func (c *Cache) keepOrphans(events []storage.Event) {
 	}
 }
 
-// sweep drops the forms of objects that nobody asked for in a while, and others when there are too many.
-func (c *Cache) sweep(ctx context.Context) {
-	ticker := c.cfg.Clock.NewTicker(sweepEvery)
+// age lets go of the forms that nobody asked for in a while.
+func (c *Cache) age(ctx context.Context) {
+	ticker := c.cfg.Clock.NewTicker(ageEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C():
-		case <-c.held.over:
 		}
-		c.sweepAll()
+		c.forms.grow()
+		c.lists.grow()
 		c.pending.sweep(c.revision.Load())
 	}
 }

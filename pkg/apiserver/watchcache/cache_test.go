@@ -177,17 +177,23 @@ func TestFormsAreMadeOnce(t *testing.T) {
 	if &one[0] != &two[0] || r.decoded != 1 {
 		t.Errorf("made anew; decoded %d times", r.decoded)
 	}
-	block, err := e.Deflated(JSON, nil)
+	asJSON := func(to []byte, e *Entry) ([]byte, error) {
+		b, err := e.Passing(JSON)
+		return append(to, b...), err
+	}
+	block, err := r.cache.Block(JSON, []*Entry{e}, asJSON)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if again, err := r.cache.Block(JSON, []*Entry{e}, asJSON); again != block || err != nil {
+		t.Errorf("a block was made anew: %v", err)
 	}
 	// Two blocks and an end are one stream.
 	plain, err := io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(block.Deflated), bytes.NewReader(block.Deflated), strings.NewReader("\x03\x00"))))
 	if err != nil || string(plain) != string(one)+string(one) {
 		t.Errorf("%v: %q", err, plain)
 	}
-	e.forget()
-	e.forget() // used since the first time
+	e.slim()
 	if again, err := e.Bytes(JSON); err != nil || !bytes.Equal(one, again) || r.decoded != 2 {
 		t.Errorf("%v; decoded %d times", err, r.decoded)
 	}

@@ -1,12 +1,7 @@
 package watchcache
 
 import (
-	"bytes"
-	"compress/flate"
 	"fmt"
-	"hash/crc32"
-	"sync"
-	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,40 +21,38 @@ type Encoding int
 const (
 	JSON Encoding = iota
 	Protobuf
-	encodings
 )
 
-// Entry is one object at one revision. It never changes; its forms are made when first asked for, once,
-// and shared by all who ask.
+// Entry is one object at one revision. It never changes. Its forms are made when first asked for, once, and
+// shared by all who ask; the cache keeps them for a while (see made).
 type Entry struct {
 	kind     *Kind
+	id       uint64 // which no other entry has
 	key      string
 	revision int64
 	value    []byte // as stored
+	broken   bool   // the value cannot be decoded
+	version  string // of the object, where those of the kind have several
 	labels   map[string]string
 	fields   map[string]string
-
-	object  atomic.Pointer[Object]
-	mu      sync.Mutex // for making forms
-	forms   [encodings]atomic.Pointer[[]byte]
-	blocks  [encodings]atomic.Pointer[Block]
-	derived sync.Map
-	touched atomic.Bool // since the last sweep
 }
 
-// Block is an encoding deflated by itself: it ends on a byte boundary and refers to nothing before it, so
-// that blocks can be put one after another into one gzip stream.
-type Block struct {
-	Deflated []byte
-	CRC      uint32 // IEEE, of the plain bytes
-	Size     int    // of the plain bytes
-}
+// form names what the cache keeps of an entry beside its encodings.
+type ownForm int
+
+const decoded ownForm = iota
+
+// derivedForm is one that others make.
+type derivedForm struct{ key any }
 
 // Key is the key in etcd.
 func (e *Entry) Key() string { return e.key }
 
 // Revision is the object's resourceVersion.
 func (e *Entry) Revision() int64 { return e.revision }
+
+// Version is the one in which the object stands here, where its kind is Versioned.
+func (e *Entry) Version() string { return e.version }
 
 // Labels are the object's; do not change them.
 func (e *Entry) Labels() map[string]string { return e.labels }
@@ -72,117 +65,100 @@ func (e *Entry) Value() []byte { return e.value }
 
 // Object is the decoded object. It is shared: copy before changing it.
 func (e *Entry) Object() (Object, error) {
-	e.touched.Store(true)
-	if o := e.object.Load(); o != nil {
-		return *o, nil
+	if e.kind.Large {
+		return e.decode()
 	}
+	o, err := e.kind.made.get(decoded, []*Entry{e}, func() (any, int, error) {
+		o, err := e.decode()
+		return o, decodedSize(e.value), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o.(Object), nil
+}
+
+func (e *Entry) decode() (Object, error) {
 	o, err := e.kind.Decode(e.value, e.revision)
 	if err != nil {
 		return nil, fmt.Errorf("decoding %s: %w", e.key, err)
 	}
-	if e.kind.Large {
-		return o, nil
-	}
-	if !e.object.CompareAndSwap(nil, &o) {
-		if other := e.object.Load(); other != nil {
-			return *other, nil
-		}
-		return o, nil
-	}
-	e.kind.held.add(decodedSize(e.value))
 	return o, nil
 }
 
+// decodedSize estimates what an object takes that was decoded from a value: measured of pods and config maps,
+// three to five times as much.
+func decodedSize(value []byte) int { return 4 * len(value) }
+
 // Bytes are the object in an encoding; do not change them.
 func (e *Entry) Bytes(enc Encoding) ([]byte, error) {
-	e.touched.Store(true)
-	if b := e.forms[enc].Load(); b != nil {
-		return *b, nil
+	if b, ok := e.spliced(enc); ok {
+		return b, nil
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if b := e.forms[enc].Load(); b != nil {
-		return *b, nil
-	}
-	if enc == Protobuf && e.kind.Splice != nil {
-		if b, ok := e.kind.Splice(e.value, e.revision); ok {
-			e.forms[enc].Store(&b)
-			e.kind.held.add(len(b))
-			return b, nil
+	b, err := e.kind.made.get(enc, []*Entry{e}, func() (any, int, error) {
+		o, err := e.Object()
+		if err != nil {
+			return nil, 0, err
 		}
-	}
-	o, err := e.Object()
+		b, err := e.encode(o, enc)
+		return b, len(b), err
+	})
 	if err != nil {
 		return nil, err
 	}
+	return b.([]byte), nil
+}
+
+// Passing is Bytes for who needs them but once: nothing that is made on the way is kept.
+func (e *Entry) Passing(enc Encoding) ([]byte, error) {
+	if b, ok := e.spliced(enc); ok {
+		return b, nil
+	}
+	run := []*Entry{e}
+	if b, ok := e.kind.made.peek(enc, run).([]byte); ok {
+		return b, nil
+	}
+	o, err := e.PassingObject()
+	if err != nil {
+		return nil, err
+	}
+	return e.encode(o, enc)
+}
+
+// PassingObject is Object for who needs it but once.
+func (e *Entry) PassingObject() (Object, error) {
+	if o, ok := e.kind.made.peek(decoded, []*Entry{e}).(Object); ok {
+		return o, nil
+	}
+	return e.decode()
+}
+
+// spliced is the encoding where it costs next to nothing: it is not kept.
+func (e *Entry) spliced(enc Encoding) ([]byte, bool) {
+	if enc != Protobuf || e.kind.Splice == nil {
+		return nil, false
+	}
+	return e.kind.Splice(e.value, e.revision)
+}
+
+func (e *Entry) encode(o Object, enc Encoding) ([]byte, error) {
 	b, err := e.kind.Encode(o, enc)
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", e.key, err)
 	}
-	e.forms[enc].Store(&b)
-	e.kind.held.add(len(b))
 	return b, nil
 }
 
-// Deflated is the object in an encoding as a block of a gzip stream. frame, where not nil, puts around it
-// what belongs to it in a list (its tag and length in protobuf).
-func (e *Entry) Deflated(enc Encoding, frame func(plain []byte) []byte) (*Block, error) {
-	if b := e.blocks[enc].Load(); b != nil {
-		return b, nil
-	}
-	plain, err := e.Bytes(enc)
-	if err != nil {
-		return nil, err
-	}
-	if frame != nil {
-		plain = frame(plain)
-	}
-	b, err := Deflate(plain)
-	if err != nil {
-		return nil, err
-	}
-	e.blocks[enc].Store(b)
-	e.kind.held.add(len(b.Deflated))
-	return b, nil
-}
-
-// Derived is a further form of the object, made once for each key.
+// Derived is a further form of the object, made once for each key. It counts as large as a decoded object.
 func (e *Entry) Derived(key any, make func() (any, error)) (any, error) {
-	e.touched.Store(true)
-	if v, ok := e.derived.Load(key); ok {
-		return v, nil
-	}
-	v, err := make()
-	if err != nil {
-		return nil, err
-	}
-	v, _ = e.derived.LoadOrStore(key, v)
-	return v, nil
+	return e.kind.made.get(derivedForm{key}, []*Entry{e}, func() (any, int, error) {
+		v, err := make()
+		return v, decodedSize(e.value), err
+	})
 }
 
-// forget drops the forms that can be made again, unless they were used since the last time.
-func (e *Entry) forget() {
-	if !e.touched.Swap(false) {
-		e.drop()
-	}
-}
+// slim lets go of the forms of a state that was superseded.
+func (e *Entry) slim() { e.kind.made.forget(e, decoded, JSON, Protobuf) }
 
-var deflaters = sync.Pool{New: func() any {
-	w, _ := flate.NewWriter(nil, flate.BestSpeed) // the level is valid
-	return w
-}}
-
-// Deflate makes a block of plain bytes.
-func Deflate(plain []byte) (*Block, error) {
-	var out bytes.Buffer
-	w := deflaters.Get().(*flate.Writer)
-	defer deflaters.Put(w)
-	w.Reset(&out)
-	if _, err := w.Write(plain); err != nil {
-		return nil, err
-	}
-	if err := w.Flush(); err != nil { // an empty stored block: ends on a byte boundary
-		return nil, err
-	}
-	return &Block{Deflated: bytes.Clone(out.Bytes()), CRC: crc32.ChecksumIEEE(plain), Size: len(plain)}, nil
-}
+// Decodable says whether the stored value could be read when the entry was made.
+func (e *Entry) Decodable() bool { return !e.broken }

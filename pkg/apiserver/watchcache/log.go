@@ -64,8 +64,7 @@ func (l *log) rest() {
 	r := l.records[n]
 	r.frames.clear()
 	if r.previous != nil {
-		r.kept().held.add(-r.previous.size())
-		r.previous.drop()
+		r.previous.slim()
 	}
 }
 
@@ -75,14 +74,6 @@ func (r *record) size() int {
 		return 0
 	}
 	return len(r.previous.value)
-}
-
-// kept is the kind of the record's object.
-func (r *record) kept() *Kind {
-	if r.entry != nil {
-		return r.entry.kind
-	}
-	return r.previous.kind
 }
 
 // wake tells the readers who wait.

@@ -31,7 +31,7 @@ func byKey(a, b *Entry) bool { return a.key < b.key }
 func newTree() *btree.BTreeG[*Entry] { return btree.NewG(32, byKey) }
 
 func newStore(c *Cache, k Kind) *Store {
-	k.held = c.held
+	k.made = c.forms
 	s := &Store{cache: c, kind: &k, tree: newTree(), indexes: map[string]map[string]*btree.BTreeG[*Entry]{}, main: newLog(c.cfg.Window), sub: map[string]*log{}}
 	for _, f := range k.Indexed {
 		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
@@ -49,22 +49,30 @@ func (s *Store) entryOf(kind *Kind, kv storage.KeyValue) *Entry {
 	o, err := kind.Decode(kv.Value, kv.ModRevision)
 	if err != nil {
 		s.cache.cfg.Log.Error(err, "A stored object cannot be decoded", "key", kv.Key)
-		return &Entry{kind: kind, key: kv.Key, revision: kv.ModRevision, value: kv.Value}
+		e := s.newEntry(kind, kv.Key, kv.ModRevision, kv.Value)
+		e.broken = true
+		return e
 	}
 	return s.entryOfObject(kind, kv.Key, kv.ModRevision, kv.Value, o)
 }
 
 func (s *Store) entryOfObject(kind *Kind, key string, revision int64, value []byte, o Object) *Entry {
-	e := &Entry{kind: kind, key: key, revision: revision, value: value}
+	e := s.newEntry(kind, key, revision, value)
 	if !kind.Large {
-		e.object.Store(&o)
-		kind.held.add(decodedSize(value))
+		kind.made.put(decoded, e, o, decodedSize(value))
 	}
 	e.labels = o.GetLabels()
+	if kind.Versioned {
+		e.version = o.GetObjectKind().GroupVersionKind().Version
+	}
 	if kind.Fields != nil {
 		e.fields = kind.Fields(o)
 	}
 	return e
+}
+
+func (s *Store) newEntry(kind *Kind, key string, revision int64, value []byte) *Entry {
+	return &Entry{kind: kind, id: s.cache.ids.Add(1), key: key, revision: revision, value: value}
 }
 
 // written is the entry of a change: the writer's own where it was written here.
@@ -90,7 +98,8 @@ func (s *Store) remake(k Kind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := s.tree
-	k.held = s.cache.held
+	s.leave()
+	k.made = s.cache.forms
 	s.kind, s.tree, s.snapshot, s.floor = &k, newTree(), nil, s.revision
 	s.indexes = map[string]map[string]*btree.BTreeG[*Entry]{}
 	for _, f := range k.Indexed {
@@ -112,6 +121,7 @@ func (s *Store) replace(all []storage.KeyValue, revision int64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.leave()
 	s.tree, s.snapshot, s.revision, s.floor = newTree(), nil, revision, revision
 	for f := range s.indexes {
 		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
@@ -122,10 +132,19 @@ func (s *Store) replace(all []storage.KeyValue, revision int64) {
 	s.expireLogs()
 }
 
+// leave counts what is in the store as stored no longer.
+func (s *Store) leave() {
+	s.tree.Ascend(func(e *Entry) bool {
+		s.cache.stored.Add(-int64(len(e.value)))
+		return true
+	})
+}
+
 func (s *Store) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.leave()
 	s.expireLogs()
 }
 
@@ -181,6 +200,10 @@ func (s *Store) change(key string, r *record) {
 func (s *Store) put(e *Entry) {
 	s.snapshot = nil
 	old, had := s.tree.ReplaceOrInsert(e)
+	s.cache.stored.Add(int64(len(e.value)))
+	if had {
+		s.cache.stored.Add(-int64(len(old.value)))
+	}
 	for f, index := range s.indexes {
 		if had && old.fields[f] != e.fields[f] {
 			unindex(index, f, old)
@@ -197,6 +220,7 @@ func (s *Store) put(e *Entry) {
 func (s *Store) remove(e *Entry) {
 	s.snapshot = nil
 	s.tree.Delete(e)
+	s.cache.stored.Add(-int64(len(e.value)))
 	for f, index := range s.indexes {
 		unindex(index, f, e)
 	}

@@ -1,0 +1,233 @@
+package endpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
+)
+
+// streamFrom is how many stored bytes the objects of a list have from which its answer is streamed, made of what
+// lists share. A smaller one is made of what reads share, and its length is told.
+const streamFrom = 64 << 10
+
+// listing is how the objects of a list are written.
+type listing struct {
+	kind schema.GroupVersionKind // of the list
+	form any                     // names what item appends
+	item appender
+}
+
+// streams says whether a list's answer can be put together while it is sent: a large one, that is not dressed as
+// a whole, and of whose objects none can turn out to be unreadable.
+func (s *Served) streams(f format, p *page) bool {
+	if f.pretty || f.media == mediaYAML {
+		return false
+	}
+	size := 0
+	for _, e := range p.entries {
+		if size += len(e.Value()); !e.Decodable() || s.Converts() && !s.IsKeptOwn(e) {
+			return false
+		}
+	}
+	return size >= streamFrom
+}
+
+// respond answers with what fill puts together.
+func (s *Served) respond(w http.ResponseWriter, r *http.Request, f format, p *page, fill func(out parts, shared bool) error) {
+	if s.streams(f, p) {
+		s.stream(w, r, f, func(out parts) error {
+			if err := fill(out, true); err != nil || f.media == mediaProtobuf {
+				return err
+			}
+			return out.text([]byte("\n"))
+		})
+		return
+	}
+	out := &gathered{}
+	err := fill(out, false)
+	if err == nil && f.media != mediaProtobuf {
+		out.body, err = dressed(out.body, f)
+	}
+	if err != nil {
+		fail(w, r, apierrors.NewInternalError(err))
+		return
+	}
+	writeBytes(w, r, f, http.StatusOK, out.body)
+}
+
+// writeList answers a list of objects, or of their metadata.
+func (s *Served) writeList(w http.ResponseWriter, r *http.Request, f format, p *page) {
+	s.respond(w, r, f, p, func(out parts, shared bool) error {
+		l := s.listing(f, shared)
+		if f.media == mediaProtobuf {
+			return s.protobufList(out, l, p)
+		}
+		return s.jsonList(out, l, f, p)
+	})
+}
+
+// itemForm names the form of an item of lists.
+type itemForm struct {
+	kind    schema.GroupVersionKind
+	as      string
+	version string
+	media   string
+}
+
+// listing says how a list's objects are written. Where what is made is shared by lists, nothing is kept that is
+// made on the way.
+func (s *Served) listing(f format, shared bool) listing {
+	plain := s.bytesOf
+	if shared {
+		plain = s.passing
+	}
+	l := listing{kind: s.listKind(), form: itemForm{s.Kind, f.as, f.version, f.media}}
+	enc := f.encoding()
+	item := func(e *watchcache.Entry) ([]byte, error) { return plain(e, enc) }
+	if f.as == asPartialList {
+		l.kind = schema.FromAPIVersionAndKind(f.version, asPartialList)
+		item = func(e *watchcache.Entry) ([]byte, error) { return s.partialItem(e, f) }
+	}
+	l.item = func(to []byte, e *watchcache.Entry) ([]byte, error) {
+		b, err := item(e)
+		if err != nil {
+			return nil, err
+		}
+		if f.media == mediaProtobuf {
+			return pbField(to, itemsField, b), nil
+		}
+		if len(to) > 0 {
+			to = append(to, ',')
+		}
+		return append(to, b...), nil
+	}
+	return l
+}
+
+// passing is bytesOf for who needs the bytes but once.
+func (s *Served) passing(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
+	if s.View == nil && s.IsKeptOwn(e) {
+		return e.Passing(enc)
+	}
+	o, err := e.PassingObject()
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.fromStored(o)
+	if err != nil {
+		return nil, err
+	}
+	return resource.Wire(v, enc)
+}
+
+// partialItem is an object's metadata as an item.
+func (s *Served) partialItem(e *watchcache.Entry, f format) ([]byte, error) {
+	o, err := s.passingObject(e)
+	if err != nil {
+		return nil, err
+	}
+	if p := s.partial(o, f.version); f.media != mediaProtobuf {
+		return objectjson.Marshal(p)
+	} else {
+		return p.Marshal()
+	}
+}
+
+// passingObject is an entry's object in the store's own version, for who needs it but once.
+func (s *Served) passingObject(e *watchcache.Entry) (resource.Object, error) {
+	if s.IsKeptOwn(e) {
+		return e.PassingObject()
+	}
+	return s.Object(e)
+}
+
+// listMeta is a list's metadata. Lists of custom resources always tell where they go on.
+func (s *Served) listMeta(f format, p *page) ([]byte, error) {
+	if !s.custom() || f.as != "" {
+		return json.Marshal(p.meta)
+	}
+	return json.Marshal(struct {
+		Continue  string `json:"continue"`
+		Remaining *int64 `json:"remainingItemCount,omitempty"`
+		Version   string `json:"resourceVersion"`
+	}{p.meta.Continue, p.meta.RemainingItemCount, p.meta.ResourceVersion})
+}
+
+func (s *Served) jsonList(out parts, l listing, f format, p *page) error {
+	meta, err := s.listMeta(f, p)
+	if err != nil {
+		return err
+	}
+	head := fmt.Appendf(nil, `{"kind":%q,"apiVersion":%q,"metadata":%s,"items":`, l.kind.Kind, l.kind.GroupVersion().String(), meta)
+	if f.as == asPartialList && len(p.entries) == 0 {
+		return out.text(append(head, "null}"...))
+	}
+	between := append(head, '[')
+	for run := range watchcache.Runs(p.entries) {
+		if err := out.text(between); err != nil {
+			return err
+		}
+		if err := out.run(l.form, run, l.item); err != nil {
+			return err
+		}
+		between = []byte(",")
+	}
+	if len(p.entries) > 0 {
+		between = nil
+	}
+	return out.text(append(between, "]}"...))
+}
+
+// The fields of a list's message.
+const (
+	metaField  = 1
+	itemsField = 2
+)
+
+// protobufList says first how long the whole is.
+func (s *Served) protobufList(out parts, l listing, p *page) error {
+	meta, err := p.meta.Marshal()
+	if err != nil {
+		return err
+	}
+	meta = pbField(nil, metaField, meta)
+	size := len(meta)
+	for run := range watchcache.Runs(p.entries) {
+		n, err := s.plainSize(l, run)
+		if err != nil {
+			return err
+		}
+		size += n
+	}
+	if err := out.text(append(envelopeHead(l.kind, size), meta...)); err != nil {
+		return err
+	}
+	for run := range watchcache.Runs(p.entries) {
+		if err := out.run(l.form, run, l.item); err != nil {
+			return err
+		}
+	}
+	return out.text(envelopeTail)
+}
+
+// plainSize is the size of a run in a list.
+func (s *Served) plainSize(l listing, run []*watchcache.Entry) (size int, err error) {
+	if n, ok := s.Cache.PlainSize(l.form, run); ok {
+		return n, nil
+	}
+	var one []byte
+	for _, e := range run {
+		if one, err = l.item(one[:0], e); err != nil {
+			return 0, err
+		}
+		size += len(one)
+	}
+	return size, nil
+}
