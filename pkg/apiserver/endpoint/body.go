@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
+	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -82,13 +84,13 @@ func validationOf(s string) validation {
 	return validation(s)
 }
 
-func serializers(strict bool) map[string]runtime.Serializer {
+// serializerOf is the library's reader of a media type.
+func serializerOf(media string, strict bool) runtime.Serializer {
 	s := kinds.Scheme()
-	return map[string]runtime.Serializer{
-		mediaJSON:     jsonserializer.NewSerializerWithOptions(jsonserializer.DefaultMetaFactory, s, s, jsonserializer.SerializerOptions{Strict: strict}),
-		mediaYAML:     jsonserializer.NewSerializerWithOptions(jsonserializer.DefaultMetaFactory, s, s, jsonserializer.SerializerOptions{Yaml: true, Strict: strict}),
-		mediaProtobuf: protobuf.NewSerializer(s, s),
+	if media == mediaProtobuf {
+		return protobuf.NewSerializer(s, s)
 	}
+	return jsonserializer.NewSerializerWithOptions(jsonserializer.DefaultMetaFactory, s, s, jsonserializer.SerializerOptions{Yaml: media == mediaYAML, Strict: strict})
 }
 
 // decode reads an object of the expected kind, or of another version that is taken for it. What is wrong with
@@ -127,7 +129,10 @@ func decodeInto(strict bool, media string, body []byte, kind schema.GroupVersion
 			return nil, err
 		}
 	}
-	obj, gvk, err := serializers(strict)[media].Decode(body, &kind, into)
+	if media == mediaJSON && fit == nil && readFaultless(body, kind, into) {
+		return &kind, nil
+	}
+	obj, gvk, err := serializerOf(media, strict).Decode(body, &kind, into)
 	if fit != nil && (err == nil || runtime.IsStrictDecodingError(err) && obj != nil) {
 		return gvk, fitted(into.(resource.Object), strict, fit, err)
 	}
@@ -147,6 +152,24 @@ func decodeInto(strict bool, media string, body []byte, kind schema.GroupVersion
 		}
 	}
 	return gvk, err
+}
+
+// readFaultless reads JSON in which there is nothing to find fault with: it is an object of the kind, or does not
+// say of which, and has no field twice and none that is unknown. It answers false for any other, for the library
+// to read anew and to put its faults into words; into is then as it was.
+func readFaultless(body []byte, kind schema.GroupVersionKind, into runtime.Object) bool {
+	v := reflect.ValueOf(into).Elem()
+	if !v.IsZero() {
+		return false
+	}
+	if objectjson.UnmarshalStrict(body, into) {
+		claims, is := into.GetObjectKind().(*metav1.TypeMeta)
+		if is && (claims.APIVersion == "" || claims.APIVersion == kind.GroupVersion().String()) && (claims.Kind == "" || claims.Kind == kind.Kind) {
+			return true
+		}
+	}
+	v.SetZero()
+	return false
 }
 
 // fitted makes an object fit its kind, and adds what nobody knows of it to the faults found before.

@@ -2,6 +2,7 @@ package objectjson
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,5 +27,16 @@ func FuzzMarshal(f *testing.F) {
 		if err == nil {
 			same(t, pod, 0)
 		}
+	})
+}
+
+// FuzzUnmarshal reads any text, and compares with the library what was read.
+func FuzzUnmarshal(f *testing.F) {
+	f.Add([]byte(`{"metadata":{"name":"\u2028é","labels":{"a":"b"},"managedFields":[{"fieldsV1":{"f:a":{}}}]},"spec":{"containers":[{"resources":{"limits":{"cpu":"100m","memory":1}},"ports":[{"containerPort":1}]},null]}}`))
+	f.Add([]byte(`{"metadata":{"name":"a","name":"b"},"Spec":null}`))
+	f.Add([]byte(` {"spec":{"terminationGracePeriodSeconds":-0,"hostNetwork":true,"volumes":[{"configMap":{"defaultMode":420}}]},"status":{"startTime":"2026-01-01T00:00:00Z"}} `))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		readAlike(t, data, reflect.TypeFor[corev1.Pod]())
+		readAlike(t, data, reflect.TypeFor[corev1.ConfigMap]())
 	})
 }

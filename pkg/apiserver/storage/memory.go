@@ -144,8 +144,9 @@ func (m *Memory) Watch(ctx context.Context, prefix string, after int64) <-chan B
 			if after < m.compacted {
 				b.Err = ErrCompacted
 			}
-			for _, e := range m.history {
-				if e.ModRevision > after && strings.HasPrefix(e.Key, prefix) {
+			news := sort.Search(len(m.history), func(i int) bool { return m.history[i].ModRevision > after })
+			for _, e := range m.history[news:] {
+				if strings.HasPrefix(e.Key, prefix) {
 					b.Events = append(b.Events, e)
 				}
 			}
