@@ -120,6 +120,8 @@ func FuzzPatch(f *testing.F) {
 	s := pods(f)
 	kinds := []types.PatchType{types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyYAMLPatchType}
 	f.Add(uint8(0), []byte(`[{"op":"add","path":"/metadata/labels/x","value":"y"},{"op":"copy","from":"/spec","path":"/metadata/annotations"},{"op":"test","path":"/kind","value":1}]`))
+	f.Add(uint8(0), []byte(`[{"op":"test","path":""}]`))
+	f.Add(uint8(0), []byte(`[{"op":"test","path":"/metadata/finalizers","value":[null]}]`))
 	f.Add(uint8(1), []byte(`{"metadata":{"labels":{"a":null}},"spec":{"containers":[{"name":"d"}]}}`))
 	f.Add(uint8(2), []byte(`{"spec":{"$setElementOrder/containers":[{"name":"c"}],"containers":[{"name":"c","env":[{"$patch":"delete","name":"E"}]}],"volumes":[{"$patch":"replace"}],"$retainKeys":["containers"]}}`))
 	f.Add(uint8(3), []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","ports":[{"containerPort":80}]}]}}`))

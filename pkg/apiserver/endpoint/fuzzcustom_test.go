@@ -105,6 +105,7 @@ func FuzzCustomPatch(f *testing.F) {
 	s := widgets(f)
 	forms := []types.PatchType{types.JSONPatchType, types.MergePatchType, types.ApplyYAMLPatchType}
 	f.Add(uint8(0), []byte(`[{"op":"add","path":"/spec/list/-","value":{"k":"y"}},{"op":"move","from":"/spec/open","path":"/spec/map"},{"op":"test","path":"/spec/number","value":1.0}]`))
+	f.Add(uint8(0), []byte(`[{"op":"add","path":"/spec/open/a","value":[null]},{"op":"test","path":"/spec/open/a","value":[null]}]`))
 	f.Add(uint8(1), []byte(`{"metadata":{"labels":{"a":null}},"spec":{"number":1e3,"list":[{"k":"y","v":null,"z":1}],"open":{"a":[[]]},"either":"5%"}}`))
 	f.Add(uint8(2), []byte("apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: p}\nspec: {set: [b], list: [{k: x, v: 1}], open: {b: &a [1], c: *a}}\n"))
 	f.Fuzz(func(t *testing.T, form uint8, body []byte) {

@@ -282,10 +282,21 @@ func (p *patcher) jsonPatch(before []byte) (after []byte, faults []string, err e
 		return nil, nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(patch)))
 	}
 	limitCopies()
-	if after, err = patch.Apply(before); err != nil {
+	if after, err = operate(patch, before); err != nil {
 		return nil, nil, unprocessable(err)
 	}
 	return after, faults, nil
+}
+
+// operate carries out the operations of a JSON patch. The library takes nulls inside of values for values, and so
+// does not survive to compare them: a test of those does not hold.
+func operate(patch jsonpatch.Patch, before []byte) (after []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			after, err = nil, fmt.Errorf("testing a value that is or holds null: %w", jsonpatch.ErrTestFailed)
+		}
+	}()
+	return patch.Apply(before)
 }
 
 func unprocessable(err error) error {
