@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -65,10 +66,15 @@ type Config struct {
 }
 
 // Keeper keeps the objects.
-type Keeper struct{ Config }
+type Keeper struct {
+	Config
+
+	mu      sync.Mutex
+	defined map[string][]Local // what each established definition serves, for definitions are large to read again
+}
 
 // New makes a Keeper.
-func New(cfg Config) *Keeper { return &Keeper{cfg} }
+func New(cfg Config) *Keeper { return &Keeper{Config: cfg, defined: map[string][]Local{}} }
 
 func (l Local) object(managed string) *apiregistrationv1.APIService {
 	return &apiregistrationv1.APIService{
@@ -140,7 +146,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 		}
 	}
 	for r, f := range map[schema.GroupResource]func(obj, old resource.Object){
-		definitions: wake, services: wake, endpoints: wake,
+		services: wake, endpoints: wake,
+		definitions: func(obj, old resource.Object) {
+			if k.learn(obj, old) {
+				wake(obj, old)
+			}
+		},
 		Objects: func(obj, old resource.Object) {
 			k.Changed()
 			wake(obj, old)
@@ -173,10 +184,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // custom makes the objects of custom resources' group versions, and removes those of ones that are no longer served.
 func (k *Keeper) custom(ctx context.Context) error {
-	wanted, err := k.defined(ctx)
-	if err != nil {
-		return err
-	}
+	wanted := k.wanted()
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if err := k.ensure(ctx, wanted[name]); err != nil {
 			return err
@@ -199,25 +207,47 @@ func (k *Keeper) custom(ctx context.Context) error {
 	return nil
 }
 
-// defined gives the objects of the group versions that established definitions serve, by name.
-func (k *Keeper) defined(ctx context.Context) (map[string]*apiregistrationv1.APIService, error) {
-	all, err := k.Access.List(ctx, definitions, "")
-	if err != nil {
-		return nil, err
+// learn takes note of what a definition serves, and says whether that is news.
+func (k *Keeper) learn(obj, old resource.Object) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if obj == nil {
+		_, had := k.defined[old.GetName()]
+		delete(k.defined, old.GetName())
+		return had
 	}
-	out := map[string]*apiregistrationv1.APIService{}
-	for _, o := range all {
-		d := o.(*apiextensionsv1.CustomResourceDefinition)
-		established := slices.ContainsFunc(d.Status.Conditions, func(c apiextensionsv1.CustomResourceDefinitionCondition) bool {
-			return c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
-		})
+	d, is := obj.(*apiextensionsv1.CustomResourceDefinition)
+	if !is {
+		return false
+	}
+	var serves []Local
+	if slices.ContainsFunc(d.Status.Conditions, func(c apiextensionsv1.CustomResourceDefinitionCondition) bool {
+		return c.Type == apiextensionsv1.Established && c.Status == apiextensionsv1.ConditionTrue
+	}) {
 		for _, v := range d.Spec.Versions {
-			if l := (Local{d.Spec.Group, v.Name, customGroupPriority, customVersionPriority}); established && v.Served && !k.builtIn(l) {
-				out[v.Name+"."+d.Spec.Group] = l.object(always)
+			if l := (Local{d.Spec.Group, v.Name, customGroupPriority, customVersionPriority}); v.Served && !k.builtIn(l) {
+				serves = append(serves, l)
 			}
 		}
 	}
-	return out, nil
+	if slices.Equal(serves, k.defined[d.Name]) {
+		return false
+	}
+	k.defined[d.Name] = serves
+	return true
+}
+
+// wanted gives the objects of the group versions that established definitions serve, by name.
+func (k *Keeper) wanted() map[string]*apiregistrationv1.APIService {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := map[string]*apiregistrationv1.APIService{}
+	for _, serves := range k.defined {
+		for _, l := range serves {
+			out[l.Version+"."+l.Group] = l.object(always)
+		}
+	}
+	return out
 }
 
 func (k *Keeper) builtIn(l Local) bool {

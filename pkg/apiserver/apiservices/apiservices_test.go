@@ -84,6 +84,14 @@ func TestCustomGroupVersionsComeAndGo(t *testing.T) {
 	if _, err := a.Create(ctx, definitions, d); err != nil {
 		t.Fatal(err)
 	}
+	news := 0
+	if _, err := a.Follow(ctx, definitions, func(obj, old resource.Object) {
+		if k.learn(obj, old) {
+			news++
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
 	look := func() {
 		t.Helper()
 		if err := k.custom(ctx); err != nil {
@@ -103,11 +111,20 @@ func TestCustomGroupVersionsComeAndGo(t *testing.T) {
 	if look(); get(t, a, "v1.example.com") == nil || get(t, a, "v2.example.com") != nil {
 		t.Error("not what is served is there")
 	}
+	if _, err := a.Update(ctx, definitions, "", "", d.Name, func(o resource.Object) error {
+		o.SetLabels(map[string]string{"a": "b"})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if err := a.Delete(ctx, definitions, "", d.Name, nil); err != nil {
 		t.Fatal(err)
 	}
 	if look(); get(t, a, "v1.example.com") != nil {
 		t.Error("it outlives its definition")
+	}
+	if news != 2 {
+		t.Errorf("%d times it was news; that it is established and that it has gone are", news)
 	}
 }
 
