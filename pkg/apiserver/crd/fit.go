@@ -39,7 +39,7 @@ func (k *kind) fit(u *unstructured.Unstructured, how fitting) (unknown []string,
 			return nil, err
 		}
 		unknown = append(unknown, pruned...)
-		if how.repair && meta.Generation == 0 {
+		if how.repair && hasMeta && meta.Generation == 0 {
 			meta.Generation = 1
 		}
 	}

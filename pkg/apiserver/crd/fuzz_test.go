@@ -23,6 +23,7 @@ func FuzzDefinition(f *testing.F) {
 		"subresources":{"status":{},"scale":{"specReplicasPath":".spec.replicas","statusReplicasPath":".status.replicas"}},"additionalPrinterColumns":[{"name":"A","type":"string","jsonPath":".spec.l[?(@.k==\"x\")].k"}],"selectableFields":[{"jsonPath":".spec.a"}]}`),
 		[]byte(`{"metadata":{"name":"a","namespace":"ns"},"spec":{"b":1,"n":null,"m":{"x":3},"l":[{"k":"x"}],"e":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"}},"i":"5%"},"status":{"replicas":-1}}`))
 	f.Add([]byte(`{"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}`), []byte(`{"metadata":{"labels":{"bad":1}},"any":[1.5,null,{}]}`))
+	f.Add([]byte(`{"schema":{"openAPIV3Schema":{"type":"object"}}}`), []byte(`{}`)) // stored without metadata
 	f.Fuzz(func(t *testing.T, version, object []byte) {
 		crd := &apiextensionsv1.CustomResourceDefinition{}
 		crd.Name, crd.Spec.Group, crd.Spec.Scope = "widgets.example.com", "example.com", apiextensionsv1.NamespaceScoped
