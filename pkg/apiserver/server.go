@@ -144,9 +144,6 @@ func (s *Server) Address() string { return s.listener.Addr().String() }
 // Ready is closed once everything that must exist in a cluster was made.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Access reads and writes objects in the process, past every check of who asks.
-func (s *Server) Access() resource.Access { return s.registry }
-
 func (s *Server) close() {
 	s.closing()
 	_ = s.listener.Close()

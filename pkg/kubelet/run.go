@@ -153,6 +153,7 @@ func (k *kubelet) build(ctx context.Context) error {
 	}
 	k.volumes = volume.New(volume.Config{
 		Root: k.podsDir(), Objects: k.objects, Tokens: k.tokenSource(), Allocatable: k.node.Allocatable, Clock: k.clock, Log: k.log,
+		RecursiveReadOnly: func(p *corev1.Pod) bool { return (&surroundings{k}).recursiveReadOnly(ctx, p) },
 	})
 	if err := k.volumes.ShareRoot(); err != nil {
 		return err

@@ -128,6 +128,20 @@ func (s *surroundings) handler(ctx context.Context, class string) (string, error
 	return rc.Handler, nil
 }
 
+// recursiveReadOnly says whether the runtime can make all that is mounted below a pod's mounts read-only. What cannot
+// be asked counts as no.
+func (s *surroundings) recursiveReadOnly(ctx context.Context, p *corev1.Pod) bool {
+	handler := ""
+	if class := p.Spec.RuntimeClassName; class != nil && *class != "" {
+		var err error
+		if handler, err = s.handler(ctx, *class); err != nil {
+			s.log.Error(err, "Asking what a pod's runtime can do", "pod", p.Namespace+"/"+p.Name)
+			return false
+		}
+	}
+	return s.node.RecursiveReadOnly(handler)
+}
+
 // services are the cluster's, as far as pods are told of them.
 type services struct {
 	lister listerscorev1.ServiceLister

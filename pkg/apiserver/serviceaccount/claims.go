@@ -3,8 +3,6 @@
 package serviceaccount
 
 import (
-	"strings"
-
 	"github.com/go-jose/go-jose/v4/jwt"
 )
 
@@ -26,15 +24,6 @@ const (
 
 // Username is the user that a service account acts as.
 func Username(namespace, name string) string { return userPrefix + namespace + ":" + name }
-
-// SplitUsername is the inverse of Username.
-func SplitUsername(user string) (namespace, name string, ok bool) {
-	rest, ok := strings.CutPrefix(user, userPrefix)
-	if !ok {
-		return "", "", false
-	}
-	return strings.Cut(rest, ":")
-}
 
 // Groups are the groups of every service account of a namespace.
 func Groups(namespace string) []string { return []string{allGroup, namespaceGroup + namespace} }

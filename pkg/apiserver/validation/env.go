@@ -38,13 +38,13 @@ func env(path *field.Path, vars []corev1.EnvVar, volumes map[string]corev1.Volum
 			faults = append(faults, invalid(at.Child("name"), v.Name, utilvalidation.IsRelaxedEnvVarName(v.Name))...)
 		}
 		if v.ValueFrom != nil {
-			faults = append(faults, envSource(at.Child("valueFrom"), v, volumes)...)
+			faults = append(faults, envSource(at.Child("valueFrom"), v)...)
 		}
 	}
 	return faults
 }
 
-func envSource(path *field.Path, v corev1.EnvVar, volumes map[string]corev1.VolumeSource) field.ErrorList {
+func envSource(path *field.Path, v corev1.EnvVar) field.ErrorList {
 	var faults field.ErrorList
 	sources := 0
 	from := v.ValueFrom

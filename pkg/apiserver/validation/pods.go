@@ -101,7 +101,7 @@ func PodSpec(path *field.Path, s *corev1.PodSpec, meta *metav1.ObjectMeta, optio
 	if s.TerminationGracePeriodSeconds != nil {
 		around.grace = *s.TerminationGracePeriodSeconds
 	}
-	known, faults := volumes(path.Child("volumes"), s.Volumes, meta, options)
+	known, faults := volumes(path.Child("volumes"), s.Volumes, meta)
 	around.volumes = known
 	faults = append(faults, podClaims(path.Child("resourceClaims"), s.ResourceClaims)...)
 	faults = append(faults, containers(path.Child("containers"), around)...)

@@ -23,7 +23,7 @@ const (
 )
 
 // volumes judges a pod's volumes, and answers the sound ones by name: only they can be mounted.
-func volumes(path *field.Path, list []corev1.Volume, meta *metav1.ObjectMeta, options PodOptions) (map[string]corev1.VolumeSource, field.ErrorList) {
+func volumes(path *field.Path, list []corev1.Volume, meta *metav1.ObjectMeta) (map[string]corev1.VolumeSource, field.ErrorList) {
 	var faults field.ErrorList
 	known := map[string]corev1.VolumeSource{}
 	claimed := sets.New[string]()

@@ -36,9 +36,6 @@ func NewWriter(kubeconfig string) (*Writer, error) {
 	return &Writer{client}, nil
 }
 
-// NewWriterOn makes a writer on a client.
-func NewWriterOn(client dynamic.Interface) *Writer { return &Writer{client} }
-
 // Template writes the objects of a template, in its order. Fields that others own and that it does not
 // mention stay as they are.
 func (w *Writer) Template(ctx context.Context, file string, v *render.Values) error {

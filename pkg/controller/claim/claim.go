@@ -20,8 +20,6 @@ type Claim[T metav1.Object] struct {
 	Owner    metav1.Object
 	Kind     schema.GroupVersionKind
 	Selector labels.Selector
-	// Filter further limits what is adopted and kept; may be nil.
-	Filter func(T) bool
 	// Live reads the owner from the apiserver. Before the first adoption it shows whether the owner is
 	// still the same and is not being deleted, which a cache may not know yet.
 	Live func(ctx context.Context) (metav1.Object, error)
@@ -63,7 +61,7 @@ func (c *Claim[T]) All(ctx context.Context, list []T) ([]T, error) {
 	var errs []error
 	checked := false
 	for _, obj := range list {
-		matches := c.Selector.Matches(labels.Set(obj.GetLabels())) && (c.Filter == nil || c.Filter(obj))
+		matches := c.Selector.Matches(labels.Set(obj.GetLabels()))
 		switch Decide(metav1.GetControllerOfNoCopy(obj), c.Owner.GetUID(), matches, c.Owner.GetDeletionTimestamp() != nil, obj.GetDeletionTimestamp() != nil) {
 		case Keep:
 			mine = append(mine, obj)

@@ -68,19 +68,6 @@ func Data(template *corev1.PodTemplateSpec) ([]byte, error) {
 	return data, nil
 }
 
-// Template reads the template out of a revision.
-func Template(r *appsv1.ControllerRevision) (*corev1.PodTemplateSpec, error) {
-	var patch struct {
-		Spec struct {
-			Template corev1.PodTemplateSpec `json:"template"`
-		} `json:"spec"`
-	}
-	if err := json.Unmarshal(r.Data.Raw, &patch); err != nil {
-		return nil, fmt.Errorf("reading revision %s: %w", r.Name, err)
-	}
-	return &patch.Spec.Template, nil
-}
-
 // Hash names data.
 func Hash(data []byte, collisions *int32) string {
 	h := fnv.New32()

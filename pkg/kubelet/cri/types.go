@@ -62,6 +62,8 @@ type (
 	ProcessUsage             = runtimev1.ProcessUsage
 	Protocol                 = runtimev1.Protocol
 	RuntimeCondition         = runtimev1.RuntimeCondition
+	RuntimeHandler           = runtimev1.RuntimeHandler
+	RuntimeHandlerFeatures   = runtimev1.RuntimeHandlerFeatures
 	RuntimeStatus            = runtimev1.RuntimeStatus
 	SELinuxOption            = runtimev1.SELinuxOption
 	SecurityProfile          = runtimev1.SecurityProfile

@@ -199,18 +199,3 @@ func Rotated(path string) ([]string, error) {
 	slices.Sort(found)
 	return found, nil
 }
-
-// Remove removes a container's log and what it was rotated to, when the container is removed.
-func Remove(path string) error {
-	files, err := Rotated(path)
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for _, f := range append(files, path) {
-		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			failed = append(failed, err)
-		}
-	}
-	return errors.Join(failed...)
-}

@@ -77,12 +77,6 @@ func TestLogsAreRotatedCompressedAndCounted(t *testing.T) {
 	if err := Read(t.Context(), path, Options{Tail: -1, Limit: -1}, nil, &out, &out); err != nil || out.String() != texts(2000, 4001) {
 		t.Errorf("read %d bytes, want %d: %v", out.Len(), len(texts(2000, 4001)), err)
 	}
-	if err := Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if got := names(t, path); len(got) != 0 {
-		t.Errorf("%v are left after removal", got)
-	}
 }
 
 // full is a runtime that cannot begin new logs.

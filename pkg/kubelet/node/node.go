@@ -46,10 +46,6 @@ type Config struct {
 	// MaxPods and PodsPerCore (0: no limit) bound the pods.
 	MaxPods, PodsPerCore int32
 
-	// Ready answers why the node is not ready although the runtime is; nil: it always is.
-	Ready func() error
-	// Pressure answers what the node runs out of; nil: nothing.
-	Pressure func() Pressure
 	// Event records an event about the node; see Reference. nil: none.
 	Event func(eventType, reason, message string)
 
@@ -60,9 +56,6 @@ type Config struct {
 	Clock clock.WithTicker
 	Log   logr.Logger
 }
-
-// Pressure is what a node runs out of.
-type Pressure struct{ Memory, Disk, PID bool }
 
 // Manager reports one node. Its methods are safe for concurrent use.
 type Manager struct {
@@ -241,19 +234,17 @@ func (m *Manager) PodsLimit() (corev1.ResourceList, error) {
 	return m.config.Reserve.PodsLimit(capacity, maxPID)
 }
 
-// NetworkReady says whether the runtime's network was ready when last asked; the error is in the words of
-// the node's condition. Pods of the host's network need not wait for it.
-func (m *Manager) NetworkReady() error {
+// RecursiveReadOnly says whether a handler of the runtime can make mounts below a mount read-only, as it told when it
+// was last asked.
+func (m *Manager) RecursiveReadOnly(handler string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.runtime.network
-}
-
-// RuntimeReady says whether the runtime was ready when last asked.
-func (m *Manager) RuntimeReady() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.runtime.runtime
+	for _, h := range m.runtime.handlers {
+		if h.Name == handler {
+			return *h.Features.RecursiveReadOnlyMounts
+		}
+	}
+	return false
 }
 
 // Reference is the object of events about the node. By custom its UID is the node's name: events of

@@ -52,6 +52,9 @@ func (f *flaky) Status(ctx context.Context, verbose bool) (*cri.StatusResponse, 
 			}
 		}
 	}
+	if err == nil {
+		r.RuntimeHandlers = []*cri.RuntimeHandler{{Features: &cri.RuntimeHandlerFeatures{RecursiveReadOnlyMounts: true}}, {Name: "old"}}
+	}
 	return r, err
 }
 
@@ -151,9 +154,12 @@ func TestNodeIsRegisteredAndReported(t *testing.T) {
 			n.Annotations["volumes.kubernetes.io/controller-managed-attach-detach"] != "true" || len(n.Spec.Taints) != 1 || !m.Registered() {
 			t.Errorf("node %+v", n.ObjectMeta)
 		}
+		if !m.RecursiveReadOnly("") || m.RecursiveReadOnly("old") || m.RecursiveReadOnly("unknown") {
+			t.Error("what the runtime's handlers can do is not what they told")
+		}
 		c := ready(n)
 		want := "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized"
-		if c.Status != corev1.ConditionFalse || c.Reason != "KubeletNotReady" || c.Message != want || m.NetworkReady() == nil {
+		if c.Status != corev1.ConditionFalse || c.Reason != "KubeletNotReady" || c.Message != want {
 			t.Errorf("condition %+v", c)
 		}
 		since := c.LastTransitionTime
@@ -242,11 +248,8 @@ func TestAddressesOfOneTypeAreReplacedAsAWhole(t *testing.T) {
 	}
 }
 
-func TestPressureAndOwnReasonsAreConditions(t *testing.T) {
-	c := config(nil, nil, &recorder{})
-	c.Pressure = func() Pressure { return Pressure{Memory: true} }
-	c.Ready = func() error { return errors.New("volumes are not ready") }
-	m, err := New(c)
+func TestANewNodeIsNotReadyAndRunsOutOfNothing(t *testing.T) {
+	m, err := New(config(nil, nil, &recorder{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,10 +258,10 @@ func TestPressureAndOwnReasonsAreConditions(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s=%s %s: %s", c.Type, c.Status, c.Reason, c.Message))
 	}
 	want := []string{
-		"MemoryPressure=True KubeletHasInsufficientMemory: kubelet has insufficient memory available",
+		"MemoryPressure=False KubeletHasSufficientMemory: kubelet has sufficient memory available",
 		"DiskPressure=False KubeletHasNoDiskPressure: kubelet has no disk pressure",
 		"PIDPressure=False KubeletHasSufficientPID: kubelet has sufficient PID available",
-		"Ready=False KubeletNotReady: [container runtime status check may not have completed yet, volumes are not ready]",
+		"Ready=False KubeletNotReady: container runtime status check may not have completed yet",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -56,16 +56,13 @@ func (m *Manager) setStatus(n *corev1.Node) []nodeEvent {
 type nodeEvent struct{ eventType, reason, message string }
 
 func (m *Manager) setConditions(s *corev1.NodeStatus, name string, rt runtimeState) []nodeEvent {
-	var p Pressure
-	if m.config.Pressure != nil {
-		p = m.config.Pressure()
-	}
 	now := metav1.NewTime(m.config.Clock.Now())
 	var events []nodeEvent
 	for _, c := range []corev1.NodeCondition{
-		pressure(corev1.NodeMemoryPressure, p.Memory, "KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-		pressure(corev1.NodeDiskPressure, p.Disk, "KubeletHasDiskPressure", "kubelet has disk pressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-		pressure(corev1.NodePIDPressure, p.PID, "KubeletHasInsufficientPID", "kubelet has insufficient PID available", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+		// Nothing is evicted yet, so nothing is said to run out.
+		{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientMemory", Message: "kubelet has sufficient memory available"},
+		{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasNoDiskPressure", Message: "kubelet has no disk pressure"},
+		{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientPID", Message: "kubelet has sufficient PID available"},
 		m.ready(rt),
 	} {
 		if setCondition(s, c, now) {
@@ -76,13 +73,6 @@ func (m *Manager) setConditions(s *corev1.NodeStatus, name string, rt runtimeSta
 	return events
 }
 
-func pressure(t corev1.NodeConditionType, is bool, reason, message, otherwise, otherMessage string) corev1.NodeCondition {
-	if is {
-		return corev1.NodeCondition{Type: t, Status: corev1.ConditionTrue, Reason: reason, Message: message}
-	}
-	return corev1.NodeCondition{Type: t, Status: corev1.ConditionFalse, Reason: otherwise, Message: otherMessage}
-}
-
 // ready is the condition Ready: every reason why not, or that there is none.
 func (m *Manager) ready(rt runtimeState) corev1.NodeCondition {
 	var why []string
@@ -91,11 +81,6 @@ func (m *Manager) ready(rt runtimeState) corev1.NodeCondition {
 	}
 	for _, err := range []error{rt.runtime, rt.network} {
 		if err != nil {
-			why = append(why, err.Error())
-		}
-	}
-	if m.config.Ready != nil {
-		if err := m.config.Ready(); err != nil {
 			why = append(why, err.Error())
 		}
 	}

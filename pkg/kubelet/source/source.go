@@ -116,25 +116,6 @@ func (s *Source) Synced() bool {
 	return len(s.pending) == 0 && (s.informer == nil || s.delivered != nil && s.delivered())
 }
 
-// Pods lists all pods that should run now, static ones first.
-func (s *Source) Pods() []*corev1.Pod {
-	s.mu.Lock()
-	var pods []*corev1.Pod
-	for _, p := range s.static {
-		pods = append(pods, p)
-	}
-	s.mu.Unlock()
-	if s.informer == nil {
-		return pods
-	}
-	for _, obj := range s.informer.GetStore().List() {
-		if p := obj.(*corev1.Pod); !IsMirror(p) && p.Spec.NodeName == s.config.NodeName {
-			pods = append(pods, p)
-		}
-	}
-	return pods
-}
-
 // Mirror answers the apiserver's copy of a static pod, which is where its status is written to.
 func (s *Source) Mirror(static *corev1.Pod) (*corev1.Pod, bool) {
 	if s.informer == nil {

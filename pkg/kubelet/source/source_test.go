@@ -109,8 +109,10 @@ func TestStaticPodsFollowTheirFiles(t *testing.T) {
 	if u := next(t, s); !u.Deleted || u.Pod.UID != made.Pod.UID {
 		t.Errorf("removed file: got %+v", u)
 	}
-	if len(s.Pods()) != 0 {
-		t.Errorf("pods left: %v", s.Pods())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.static) != 0 {
+		t.Errorf("pods left: %v", s.static)
 	}
 }
 

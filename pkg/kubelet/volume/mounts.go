@@ -57,7 +57,7 @@ func (m *Manager) mount(pod *corev1.Pod, c *corev1.Container, index int, env []*
 	if one.Propagation, err = propagationOf(vm); err != nil {
 		return nil, err
 	}
-	one.RecursiveReadOnly, err = recursiveReadOnly(vm, one.Readonly, m.RecursiveReadOnly != nil && m.RecursiveReadOnly(pod))
+	one.RecursiveReadOnly, err = recursiveReadOnly(vm, one.Readonly, func() bool { return m.RecursiveReadOnly != nil && m.RecursiveReadOnly(pod) })
 	return one, err
 }
 
@@ -77,7 +77,7 @@ func propagationOf(vm *corev1.VolumeMount) (cri.MountPropagation, error) {
 }
 
 // recursiveReadOnly decides whether mounts below a mount are read-only too.
-func recursiveReadOnly(vm *corev1.VolumeMount, readOnly, supported bool) (bool, error) {
+func recursiveReadOnly(vm *corev1.VolumeMount, readOnly bool, supported func() bool) (bool, error) {
 	if vm.RecursiveReadOnly == nil || *vm.RecursiveReadOnly == corev1.RecursiveReadOnlyDisabled {
 		return false, nil
 	}
@@ -89,9 +89,9 @@ func recursiveReadOnly(vm *corev1.VolumeMount, readOnly, supported bool) (bool, 
 	}
 	switch *vm.RecursiveReadOnly {
 	case corev1.RecursiveReadOnlyIfPossible:
-		return supported, nil
+		return supported(), nil
 	case corev1.RecursiveReadOnlyEnabled:
-		if !supported {
+		if !supported() {
 			return false, fmt.Errorf("volume %q requested recursive read-only mode, but it is not supported by the runtime", vm.Name)
 		}
 		return true, nil

@@ -45,13 +45,14 @@ func TestMountsOfAContainer(t *testing.T) {
 }
 
 func TestRecursiveReadOnlyIsRefusedWhereItCannotHold(t *testing.T) {
+	yes, no := func() bool { return true }, func() bool { return false }
 	enabled := corev1.VolumeMount{Name: "v", RecursiveReadOnly: ptr.To(corev1.RecursiveReadOnlyEnabled)}
 	shared := enabled
 	shared.MountPropagation = ptr.To(corev1.MountPropagationHostToContainer)
 	for want, f := range map[string]func() (bool, error){
-		`volume "v" requested recursive read-only mode, but it is not read-only`:                                     func() (bool, error) { return recursiveReadOnly(&enabled, false, true) },
-		`volume "v" requested recursive read-only mode, but it is not supported by the runtime`:                      func() (bool, error) { return recursiveReadOnly(&enabled, true, false) },
-		`volume "v" requested recursive read-only mode, but it is not compatible with propagation "HostToContainer"`: func() (bool, error) { return recursiveReadOnly(&shared, true, true) },
+		`volume "v" requested recursive read-only mode, but it is not read-only`:                                     func() (bool, error) { return recursiveReadOnly(&enabled, false, yes) },
+		`volume "v" requested recursive read-only mode, but it is not supported by the runtime`:                      func() (bool, error) { return recursiveReadOnly(&enabled, true, no) },
+		`volume "v" requested recursive read-only mode, but it is not compatible with propagation "HostToContainer"`: func() (bool, error) { return recursiveReadOnly(&shared, true, yes) },
 	} {
 		if got, err := f(); got || err == nil || err.Error() != want {
 			t.Errorf("%v, %v; want %s", got, err, want)

@@ -79,7 +79,7 @@ func masqueradePlan(r model.Rules, nodes []netip.Addr, o Options) *plan {
 	key := f.ip + " daddr . meta l4proto . th dport"
 	setMark := "meta mark set meta mark or " + bit
 	rules := []string{key + " @always " + setMark}
-	switch own := fromOutside(nil, f, o); {
+	switch own := fromOutside(f, o); {
 	case o.MasqueradeAll:
 		rules = append(rules, key+" @"+serviceIPs+" "+setMark)
 	case len(own) > 0:

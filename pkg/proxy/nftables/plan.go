@@ -153,7 +153,7 @@ func (p *plan) port(s *model.Port, f family, o Options) {
 	} else {
 		name := "service-" + id
 		at(serviceIPs, s.ClusterIP, "goto "+name)
-		p.chains[name] = chain{nil, append(fromOutside(s, f, o), p.backends(s, s.Internal, id, f)...)}
+		p.chains[name] = chain{nil, append(fromOutside(f, o), p.backends(s, s.Internal, id, f)...)}
 	}
 	if len(s.External) == 0 && s.NodePort == 0 {
 		return
@@ -173,7 +173,7 @@ func (p *plan) port(s *model.Port, f family, o Options) {
 
 // fromOutside marks what reaches a cluster IP from outside of the pods' networks. A backend on this node
 // that reaches itself through its service is masqueraded too (hairpin).
-func fromOutside(s *model.Port, f family, o Options) (rules []string) {
+func fromOutside(f family, o Options) (rules []string) {
 	if o.MasqueradeAll {
 		return []string{"jump " + mark}
 	}

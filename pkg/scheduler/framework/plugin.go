@@ -53,8 +53,6 @@ type Plugin struct {
 	// Prepare looks at a pod and the whole snapshot once per cycle: what people know as PreFilter and
 	// PreScore. What it computed lives in the functions of the Evaluation that it returns.
 	Prepare func(ctx context.Context, pod *PodInfo, snapshot *Snapshot) (Evaluation, *Status)
-	// PostFilter tries to make room when no node fits; it may nominate a node.
-	PostFilter func(ctx context.Context, pod *PodInfo, snapshot *Snapshot, diagnosis Diagnosis) (nominated string, s *Status)
 
 	Reserve   func(ctx context.Context, pod *corev1.Pod, node string) *Status
 	Unreserve func(ctx context.Context, pod *corev1.Pod, node string)
