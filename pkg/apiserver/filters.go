@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -51,15 +50,28 @@ func identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("Audit-ID")
 		if id == "" {
-			var b [16]byte
-			_, _ = rand.Read(b[:]) // never fails
-			s := hex.EncodeToString(b[:])
-			id = strings.Join([]string{s[:8], s[8:12], s[12:16], s[16:20], s[20:]}, "-")
+			id = newID()
 		}
 		w.Header().Set("Audit-Id", id)
-		ctx, _ := request.WithWarnings(request.WithInfo(r.Context(), endpoint.Parse(r)))
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, r.WithContext(request.Begin(r.Context(), endpoint.Parse(r))))
 	})
+}
+
+// newID makes an audit ID, in the form of a UUID.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	var text [36]byte
+	at := 0
+	for i, x := range b {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			text[at] = '-'
+			at++
+		}
+		hex.Encode(text[at:], []byte{x})
+		at += 2
+	}
+	return string(text[:])
 }
 
 // longRunning says that a request ends when the client wants.
@@ -73,7 +85,7 @@ func longRunning(info *request.Info) bool {
 
 // limited bounds the requests served at once, reads and writes apart; those that are long stand outside.
 func limited(reads, writes int) filter {
-	slots := map[bool]chan struct{}{false: make(chan struct{}, reads), true: make(chan struct{}, writes)}
+	reading, writing := make(chan struct{}, reads), make(chan struct{}, writes)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			info := request.InfoFrom(r.Context())
@@ -81,10 +93,13 @@ func limited(reads, writes int) filter {
 				next.ServeHTTP(w, r)
 				return
 			}
-			mutating := r.Method != http.MethodGet && r.Method != http.MethodHead
+			slots := reading
+			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+				slots = writing
+			}
 			select {
-			case slots[mutating] <- struct{}{}:
-				defer func() { <-slots[mutating] }()
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
 				next.ServeHTTP(w, r)
 			default:
 				if u := request.UserFrom(r.Context()); u != nil && u.InGroup("system:masters") {
@@ -121,7 +136,7 @@ func timed(after time.Duration, stopping context.Context) filter {
 			}
 			ctx, cancel := context.WithTimeout(r.Context(), limit)
 			defer cancel()
-			defer endpoint.Release(ctx, w, answerFor)()
+			defer endpoint.ReleaseAfter(limit, w, answerFor)()
 			r = r.WithContext(ctx)
 			r.Body = endpoint.Body(ctx, w, r.Body)
 			next.ServeHTTP(w, r)
@@ -131,6 +146,9 @@ func timed(after time.Duration, stopping context.Context) filter {
 
 // timeout is the time that a request has: what it asks for, at most what any has.
 func timeout(r *http.Request, most time.Duration) (time.Duration, error) {
+	if r.URL.RawQuery == "" {
+		return most, nil
+	}
 	asked := r.URL.Query().Get("timeout")
 	if asked == "" {
 		return most, nil

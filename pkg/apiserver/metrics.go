@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,10 +20,14 @@ type servedMetrics struct {
 	total    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	inflight *prometheus.GaugeVec
+
+	mu    sync.RWMutex
+	known map[requestKind]counters
 }
 
 func newServedMetrics(r *prometheus.Registry) *servedMetrics {
 	m := &servedMetrics{
+		known: map[requestKind]counters{},
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apiserver_request_total", Help: "Requests, by verb, what they were for, and the status code of the answer.",
 		}, []string{"verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component", "code"}),
@@ -61,32 +66,63 @@ func (c *coded) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(c.ResponseWriter).Hijack()
 }
 
+// requestKind is all that metrics tell requests apart by.
+type requestKind struct {
+	verb, dryRun, group, version, resource, subresource, scope string
+	code                                                       int
+}
+
+// counters are those of one kind of requests.
+type counters struct {
+	total    prometheus.Counter
+	duration prometheus.Observer // nil for those that go on for as long as the client wants
+}
+
+// of finds the counters of a kind: what happens at each request is one look into a map.
+func (m *servedMetrics) of(k requestKind, long bool) counters {
+	m.mu.RLock()
+	c, ok := m.known[k]
+	m.mu.RUnlock()
+	if ok {
+		return c
+	}
+	labels := []string{k.verb, k.dryRun, k.group, k.version, k.resource, k.subresource, k.scope, "apiserver"}
+	c.total = m.total.WithLabelValues(append(slices.Clip(labels), strconv.Itoa(k.code))...)
+	if !long {
+		c.duration = m.duration.WithLabelValues(labels...)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known[k] = c
+	return c
+}
+
 // measured counts every request and, for those that do not go on for as long as the client wants, times
 // it. Only what is served becomes a label: names that clients make up would grow the metric without bound.
 func (m *servedMetrics) measured(served func(*request.Info) bool) filter {
+	reading, writing := m.inflight.WithLabelValues("readOnly"), m.inflight.WithLabelValues("mutating")
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			info := request.InfoFrom(r.Context())
-			labels := []string{verbLabel(info), dryRun(r), "", "", "", "", "", "apiserver"}
+			k := requestKind{verb: verbLabel(info), dryRun: dryRun(r)}
 			if served(info) {
-				labels[2], labels[3], labels[4], labels[5], labels[6] = info.Group, info.Version, info.Resource, info.Subresource, scope(info)
+				k.group, k.version, k.resource, k.subresource, k.scope = info.Group, info.Version, info.Resource, info.Subresource, scope(info)
 			}
-			kind := "readOnly"
+			gauge := reading
 			if r.Method != http.MethodGet && r.Method != http.MethodHead {
-				kind = "mutating"
+				gauge = writing
 			}
-			gauge := m.inflight.WithLabelValues(kind)
 			gauge.Inc()
 			c, start := &coded{ResponseWriter: w}, time.Now()
 			defer func() {
 				gauge.Dec()
-				code := c.code
-				if code == 0 {
-					code = http.StatusOK
+				if k.code = c.code; k.code == 0 {
+					k.code = http.StatusOK
 				}
-				m.total.WithLabelValues(append(slices.Clone(labels), strconv.Itoa(code))...).Inc()
-				if !longRunning(info) {
-					m.duration.WithLabelValues(labels...).Observe(time.Since(start).Seconds())
+				counted := m.of(k, longRunning(info))
+				counted.total.Inc()
+				if counted.duration != nil {
+					counted.duration.Observe(time.Since(start).Seconds())
 				}
 			}()
 			next.ServeHTTP(c, r)
@@ -94,10 +130,15 @@ func (m *servedMetrics) measured(served func(*request.Info) bool) filter {
 	}
 }
 
+// verbLabels are the verbs that are told apart.
+var verbLabels = map[string]string{
+	"create": "CREATE", "delete": "DELETE", "deletecollection": "DELETECOLLECTION", "get": "GET", "list": "LIST",
+	"patch": "PATCH", "update": "UPDATE", "watch": "WATCH", "post": "POST", "put": "PUT",
+}
+
 func verbLabel(info *request.Info) string {
-	switch info.Verb {
-	case "create", "delete", "deletecollection", "get", "list", "patch", "update", "watch", "post", "put":
-		return strings.ToUpper(info.Verb)
+	if label, ok := verbLabels[info.Verb]; ok {
+		return label
 	}
 	return "other"
 }

@@ -104,8 +104,21 @@ func serviceAccountOf(user string) (namespace, name string, ok bool) {
 	return namespace, name, true
 }
 
+// asksToAct says whether a request asks to act as another at all; few do.
+func asksToAct(h http.Header) bool {
+	for name := range h {
+		if strings.HasPrefix(name, "Impersonate-") {
+			return true
+		}
+	}
+	return false
+}
+
 // wantedUser reads the headers, and takes them out where they are complete.
 func wantedUser(h http.Header) (*request.User, error) {
+	if !asksToAct(h) {
+		return nil, nil
+	}
 	u := &request.User{
 		Name:   h.Get(authenticationv1.ImpersonateUserHeader),
 		UID:    h.Get(authenticationv1.ImpersonateUIDHeader),

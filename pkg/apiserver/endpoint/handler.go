@@ -2,10 +2,12 @@ package endpoint
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,51 +22,52 @@ import (
 type Handler struct {
 	Admission admission.Chain
 
-	mu     sync.RWMutex
-	served map[schema.GroupVersionResource]*Served
+	mu     sync.Mutex                                              // of those who change served
+	served atomic.Pointer[map[schema.GroupVersionResource]*Served] // replaced as a whole: each request looks into it
 }
 
 // NewHandler serves nothing yet.
 func NewHandler() *Handler {
-	return &Handler{served: map[schema.GroupVersionResource]*Served{}}
+	h := &Handler{}
+	h.served.Store(&map[schema.GroupVersionResource]*Served{})
+	return h
+}
+
+// change replaces what is served by what f makes of a copy.
+func (h *Handler) change(f func(map[schema.GroupVersionResource]*Served)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := maps.Clone(*h.served.Load())
+	f(next)
+	h.served.Store(&next)
 }
 
 // Add serves a resource.
 func (h *Handler) Add(s *Served) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.served[s.GVR()] = s
+	h.change(func(served map[schema.GroupVersionResource]*Served) { served[s.GVR()] = s })
 }
 
 // Replace serves a resource in these versions and in no others; in none it is no longer served.
 func (h *Handler) Replace(r schema.GroupResource, versions ...*Served) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for gvr := range h.served {
-		if gvr.GroupResource() == r {
-			delete(h.served, gvr)
+	h.change(func(served map[schema.GroupVersionResource]*Served) {
+		for gvr := range served {
+			if gvr.GroupResource() == r {
+				delete(served, gvr)
+			}
 		}
-	}
-	for _, s := range versions {
-		h.served[s.GVR()] = s
-	}
+		for _, s := range versions {
+			served[s.GVR()] = s
+		}
+	})
 }
 
 // All gives what is served, in no order.
 func (h *Handler) All() []*Served {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	out := make([]*Served, 0, len(h.served))
-	for _, s := range h.served {
-		out = append(out, s)
-	}
-	return out
+	return slices.Collect(maps.Values(*h.served.Load()))
 }
 
 func (h *Handler) find(info *request.Info) *Served {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.served[info.GroupVersionResource()]
+	return (*h.served.Load())[info.GroupVersionResource()]
 }
 
 // Serves says whether there is the resource, and the subresource, that a request is for.
@@ -81,7 +84,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.NotFound(w, r)
 		return
 	}
-	if !s.routed(info, pathName(r) != "") {
+	if !s.routed(info, info.PathName != "") {
 		h.NotFound(w, r)
 		return
 	}
@@ -103,11 +106,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	verb := info.Verb
 	fromPath := ""
-	old := strings.HasPrefix(trimGroup(r.URL.Path), "watch/")
-	if old {
-		fromPath = pathName(r)
+	if info.OldWatch {
+		fromPath = info.PathName
 	}
-	if !slices.Contains(allVerbs, verb) || !s.can(verb) || r.Method == http.MethodHead || old && r.Method != http.MethodGet {
+	if !slices.Contains(allVerbs, verb) || !s.can(verb) || r.Method == http.MethodHead || info.OldWatch && r.Method != http.MethodGet {
 		NotAllowed(w, r)
 		return
 	}
@@ -126,14 +128,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.observe(w, r, info)
 		return
 	}
+	if verb == "get" {
+		s.get(w, r, info)
+		return
+	}
 	named := *info
 	switch verb {
 	case "list", "watch", "deletecollection": // the name came from a selector
 		named.Name = ""
 	}
 	switch verb {
-	case "get":
-		s.get(w, r, info)
 	case "list":
 		s.list(w, r, &named)
 	case "watch":
@@ -175,33 +179,6 @@ func (s *Served) routed(info *request.Info, named bool) bool {
 		return any("list", "watch")
 	}
 	return any("create", "list", "watch", "deletecollection")
-}
-
-// trimGroup leaves what follows the group and version in a path.
-func trimGroup(path string) string {
-	parts := strings.SplitN(strings.TrimPrefix(path, "/"), "/", 4)
-	switch {
-	case len(parts) >= 3 && parts[0] == "api":
-		return strings.Join(parts[2:], "/")
-	case len(parts) == 4:
-		return parts[3]
-	}
-	return ""
-}
-
-// pathName is the object that a path names, "" for a collection.
-func pathName(r *http.Request) string {
-	parts := strings.Split(strings.Trim(trimGroup(r.URL.Path), "/"), "/")
-	if parts[0] == "watch" {
-		parts = parts[1:]
-	}
-	if len(parts) > 2 && parts[0] == "namespaces" && parts[2] != "status" && parts[2] != "finalize" {
-		parts = parts[2:]
-	}
-	if len(parts) > 1 {
-		return parts[1]
-	}
-	return ""
 }
 
 func (h *Handler) subresource(w http.ResponseWriter, r *http.Request, info *request.Info, s *Served) {

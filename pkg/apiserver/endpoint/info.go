@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/validation/path"
@@ -33,6 +34,9 @@ func verbOf(method string, named bool) string {
 // Parse reads what a request asks for from its method, path and query.
 func Parse(r *http.Request) *request.Info {
 	info := &request.Info{Path: r.URL.Path, Verb: strings.ToLower(r.Method)}
+	if r.URL.RawQuery != "" {
+		info.Query = r.URL.Query()
+	}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
 	case len(parts) >= 3 && parts[0] == "api":
@@ -56,26 +60,25 @@ func Parse(r *http.Request) *request.Info {
 	}
 	info.Resource = parts[0]
 	if len(parts) > 1 {
-		info.Name = parts[1]
+		info.Name, info.PathName = parts[1], parts[1]
 	}
 	if len(parts) > 2 {
 		info.Subresource = parts[2]
 		info.Rest = strings.Join(parts[3:], "/")
 	}
-	info.Verb = verbOf(r.Method, info.Name != "")
-	query := r.URL.Query()
+	info.Verb, info.OldWatch = verbOf(r.Method, info.Name != ""), watching
 	switch {
 	case watching:
 		info.Verb = "watch"
 	case info.Verb == "get" && info.Name == "":
 		info.Verb = "list"
-		if truth(query["watch"]) {
+		if truth(info.Query["watch"]) {
 			info.Verb = "watch"
 		}
 	}
 	switch info.Verb {
 	case "list", "watch", "deletecollection":
-		info.LabelSelector, info.FieldSelector = query.Get("labelSelector"), query.Get("fieldSelector")
+		info.LabelSelector, info.FieldSelector = info.Query.Get("labelSelector"), info.Query.Get("fieldSelector")
 		if s, err := fields.ParseSelector(info.FieldSelector); err == nil && info.Name == "" {
 			if name, ok := s.RequiresExactMatch("metadata.name"); ok && len(path.IsValidPathSegmentName(name)) == 0 {
 				info.Name = name
@@ -83,6 +86,14 @@ func Parse(r *http.Request) *request.Info {
 		}
 	}
 	return info
+}
+
+// queryOf gives a request's query, as it was read with what the request asks for.
+func queryOf(r *http.Request) url.Values {
+	if info := request.InfoFrom(r.Context()); info != nil {
+		return info.Query
+	}
+	return r.URL.Query()
 }
 
 // truth reads a boolean query parameter as kube-apiserver does: given, and not denied, it is true.

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,7 +32,7 @@ const freshWait = 3 * time.Second
 // listOptions reads and checks the query of a list or a watch.
 func (s *Served) listOptions(r *http.Request, info *request.Info) (*internalversion.ListOptions, error) {
 	opts := &internalversion.ListOptions{}
-	if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), metav1.SchemeGroupVersion, opts); err != nil {
+	if err := internalscheme.ParameterCodec.DecodeParameters(queryOf(r), metav1.SchemeGroupVersion, opts); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	if info.Verb == "watch" {
@@ -371,22 +372,18 @@ func (s *Served) get(w http.ResponseWriter, r *http.Request, info *request.Info)
 		fail(w, r, err)
 		return
 	}
-	if truth(r.URL.Query()["export"]) {
+	query := queryOf(r)
+	if truth(query["export"]) {
 		fail(w, r, apierrors.NewBadRequest("the export parameter, deprecated since v1.14, is no longer supported"))
 		return
 	}
-	e, live, err := s.find(r.Context(), info, r.URL.Query().Get("resourceVersion"))
+	e, live, err := s.find(r.Context(), info, query.Get("resourceVersion"))
 	if err != nil {
 		fail(w, r, err)
 		return
 	}
 	if e != nil && f.as == "" {
-		b, err := s.single(e, f)
-		if err != nil {
-			fail(w, r, apierrors.NewInternalError(err))
-			return
-		}
-		writeBytes(w, r, f, http.StatusOK, b)
+		s.answerEntry(w, r, f, http.StatusOK, e)
 		return
 	}
 	if e != nil {
@@ -429,13 +426,29 @@ func (s *Served) answerWritten(w http.ResponseWriter, r *http.Request, f format,
 		s.answer(w, r, f, code, o)
 		return
 	}
-	b, err := s.single(stored, f)
+	s.answerEntry(w, r, f, code, stored)
+}
+
+// answerEntry writes an entry in its own form.
+func (s *Served) answerEntry(w http.ResponseWriter, r *http.Request, f format, code int, e *watchcache.Entry) {
+	buffer := answers.Get().(*[]byte)
+	b, err := s.singleIn(*buffer, e, f)
 	if err != nil {
 		fail(w, r, apierrors.NewInternalError(err))
 		return
 	}
-	writeBytes(w, r, f, code, b)
+	// Where writing fails HTTP/2 may still be reading.
+	if writeBytes(w, r, f, code, b) == nil && cap(b) <= mostReused {
+		*buffer = b
+		answers.Put(buffer)
+	}
 }
+
+// mostReused is the size up to which the buffers of answers are kept for other answers.
+const mostReused = 64 << 10
+
+// answers are buffers in which answers are put together.
+var answers = sync.Pool{New: func() any { return new([]byte) }}
 
 // answer writes an object that is no entry of the cache in the form asked for.
 func (s *Served) answer(w http.ResponseWriter, r *http.Request, f format, code int, o resource.Object) {

@@ -59,7 +59,7 @@ func (s *Served) respond(w http.ResponseWriter, r *http.Request, f format, p *pa
 		fail(w, r, apierrors.NewInternalError(err))
 		return
 	}
-	writeBytes(w, r, f, http.StatusOK, out.body)
+	_ = writeBytes(w, r, f, http.StatusOK, out.body)
 }
 
 // writeList answers a list of objects, or of their metadata.

@@ -78,7 +78,7 @@ func parseAccept(header string) (out []clause) {
 func negotiate(r *http.Request, protobuf, forms bool) (format, error) {
 	pretty := wantsPretty(r)
 	header := r.Header.Get("Accept")
-	if header == "" {
+	if header == "" || header == mediaJSON { // as nearly all ask
 		return format{media: mediaJSON, pretty: pretty}, nil
 	}
 	for _, c := range parseAccept(header) {
@@ -176,7 +176,7 @@ const asStream = ";stream=watch"
 
 // wantsPretty says whether JSON is to be indented: asked for, or the client looks like a person's.
 func wantsPretty(r *http.Request) bool {
-	if p := r.URL.Query().Get("pretty"); p != "" {
+	if p := queryOf(r).Get("pretty"); p != "" {
 		pretty, _ := strconv.ParseBool(p) // what is no boolean asks for nothing
 		return pretty
 	}

@@ -55,23 +55,24 @@ func write(w http.ResponseWriter, r *http.Request, f format, code int, o runtime
 		fail(w, r, apierrors.NewInternalError(fmt.Errorf("encoding the answer: %w", err)))
 		return
 	}
-	writeBytes(w, r, f, code, body)
+	_ = writeBytes(w, r, f, code, body)
 }
 
-func writeBytes(w http.ResponseWriter, r *http.Request, f format, code int, body []byte) {
+// writeBytes answers with bytes; an error says that the client did not get all of them.
+func writeBytes(w http.ResponseWriter, r *http.Request, f format, code int, body []byte) error {
 	header(w, r, f)
 	if len(body) >= compressFrom && takesGzip(r) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Add("Vary", "Accept-Encoding")
 		w.WriteHeader(code)
 		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is valid
-		_, _ = z.Write(body)
-		_ = z.Close()
-		return
+		_, err := z.Write(body)
+		return errors.Join(err, z.Close())
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(body)
+	_, err := w.Write(body)
+	return err
 }
 
 func takesGzip(r *http.Request) bool {

@@ -45,7 +45,7 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 	}
 	part := sub.Scale
 	if info.Verb == "get" {
-		e, _, err := s.find(r.Context(), info, r.URL.Query().Get("resourceVersion"))
+		e, _, err := s.find(r.Context(), info, queryOf(r).Get("resourceVersion"))
 		if err != nil {
 			fail(w, r, err)
 			return

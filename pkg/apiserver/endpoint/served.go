@@ -29,6 +29,7 @@ type Served struct {
 	Kind  schema.GroupVersionKind
 	clock clock.PassiveClock
 	head  string // what stands before an object's own fields in JSON: its kind and version
+	typed bool   // the objects are of a Go type of their own
 }
 
 // NewServed serves a store's own version, or a view of it.
@@ -37,6 +38,8 @@ func NewServed(s *resource.Store, view *resource.View[resource.Object], c clock.
 	if view != nil {
 		v.Kind = view.Kind
 	}
+	_, free := s.New().(*unstructured.Unstructured)
+	v.typed = !free
 	v.head = fmt.Sprintf(`{"kind":%q,"apiVersion":%q,`, v.Kind.Kind, v.Kind.GroupVersion().String())
 	return v
 }
@@ -107,10 +110,7 @@ func (s *Served) toStored(o runtime.Object) (resource.Object, error) {
 }
 
 // protobuf says whether the objects have that encoding.
-func (s *Served) protobuf() bool {
-	_, custom := s.New().(*unstructured.Unstructured)
-	return !custom
-}
+func (s *Served) protobuf() bool { return s.typed }
 
 // bytesOf gives an entry's encoding in the version served: see watchcache.Encoding.
 func (s *Served) bytesOf(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
@@ -139,7 +139,10 @@ func (s *Served) bytesOf(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, 
 }
 
 // single gives an entry as an answer of its own.
-func (s *Served) single(e *watchcache.Entry, f format) ([]byte, error) {
+func (s *Served) single(e *watchcache.Entry, f format) ([]byte, error) { return s.singleIn(nil, e, f) }
+
+// singleIn is single in the place of what to holds, where that has room.
+func (s *Served) singleIn(to []byte, e *watchcache.Entry, f format) ([]byte, error) {
 	b, err := s.bytesOf(e, f.encoding())
 	if err != nil {
 		return nil, err
@@ -148,8 +151,8 @@ func (s *Served) single(e *watchcache.Entry, f format) ([]byte, error) {
 		return inEnvelope(s.Kind, b), nil
 	}
 	if s.protobuf() { // built-in: the type is not among the shared bytes
-		out := make([]byte, 0, len(s.head)+len(b)+1)
-		b = append(append(out, s.head...), b[1:]...)
+		to = slices.Grow(to[:0], len(s.head)+len(b)+1)
+		b = append(append(to, s.head...), b[1:]...)
 		if f.media == mediaJSON && !f.pretty {
 			return append(b, '\n'), nil
 		}

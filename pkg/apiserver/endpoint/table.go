@@ -54,7 +54,7 @@ func (s *Served) cells(o resource.Object) []any {
 // includeOf reads how much of each object stands in its row.
 func includeOf(r *http.Request) (metav1.IncludeObjectPolicy, error) {
 	opts := &metav1.TableOptions{}
-	if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), metav1.SchemeGroupVersion, opts); err != nil {
+	if err := internalscheme.ParameterCodec.DecodeParameters(queryOf(r), metav1.SchemeGroupVersion, opts); err != nil {
 		return "", err
 	}
 	if errs := metav1validation.ValidateTableOptions(opts); len(errs) > 0 {

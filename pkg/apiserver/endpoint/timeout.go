@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +17,21 @@ func Release(ctx context.Context, w http.ResponseWriter, grace time.Duration) fu
 	return after(ctx, func() {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(grace)) // what has no deadlines is no connection
 	})
+}
+
+// ReleaseAfter is Release for a request that has a time, of which its context tells those who serve it.
+func ReleaseAfter(limit time.Duration, w http.ResponseWriter, grace time.Duration) func() {
+	var released sync.WaitGroup
+	released.Add(1)
+	t := time.AfterFunc(limit, func() {
+		defer released.Done()
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(grace))
+	})
+	return func() {
+		if !t.Stop() {
+			released.Wait()
+		}
+	}
 }
 
 // after calls f when ctx ends, unless the function that it gives is called before; that waits for f.

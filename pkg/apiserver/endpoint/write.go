@@ -26,7 +26,7 @@ import (
 
 // options decodes a request's query into its kind of options and checks them.
 func options[T runtime.Object](r *http.Request, into T, kind string, validate func(T) field.ErrorList) (T, error) {
-	if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), metav1.SchemeGroupVersion, into); err != nil {
+	if err := internalscheme.ParameterCodec.DecodeParameters(queryOf(r), metav1.SchemeGroupVersion, into); err != nil {
 		return into, apierrors.NewBadRequest(err.Error())
 	}
 	if errs := validate(into); len(errs) > 0 {
@@ -299,7 +299,7 @@ func (s *Served) deleteOptions(r *http.Request) (*metav1.DeleteOptions, error) {
 		if obj != runtime.Object(opts) {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("decoded object cannot be converted to DeleteOptions: %v", gvk))
 		}
-	} else if err := internalscheme.ParameterCodec.DecodeParameters(r.URL.Query(), metav1.SchemeGroupVersion, opts); err != nil {
+	} else if err := internalscheme.ParameterCodec.DecodeParameters(queryOf(r), metav1.SchemeGroupVersion, opts); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	opts.IgnoreStoreReadErrorWithClusterBreakingPotential = nil // a gate opens it that is closed
@@ -500,7 +500,7 @@ func (s *Served) ownedBody(sub *resource.Subresource[resource.Object], body runt
 // connect hands the connection over.
 func (s *Served) connect(w http.ResponseWriter, r *http.Request, info *request.Info, chain admission.Chain, sub *resource.Subresource[resource.Object]) {
 	opts := sub.Connect.NewOptions()
-	if err := query.Decode(r.URL.Query(), opts); err != nil {
+	if err := query.Decode(queryOf(r), opts); err != nil {
 		fail(w, r, apierrors.NewBadRequest(err.Error()))
 		return
 	}

@@ -24,13 +24,15 @@ func (g *Guard) Filter(next http.Handler, fail func(http.ResponseWriter, *http.R
 		ctx, info := r.Context(), request.InfoFrom(r.Context())
 		as, err := authn.Impersonate(r, g.Authz, user, info)
 		if err != nil {
-			fail(w, r.WithContext(request.WithUser(ctx, user)), err)
+			fail(w, r, err)
 			return
 		}
 		if as != nil {
 			user = as
 		}
-		r = r.WithContext(request.WithUser(ctx, user))
+		if known := request.WithUser(ctx, user); known != ctx {
+			r = r.WithContext(known)
+		}
 		decision, reason, err := g.Authz.Authorize(ctx, user, info)
 		if decision == authz.Allow {
 			next.ServeHTTP(w, r)

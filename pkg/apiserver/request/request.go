@@ -5,6 +5,7 @@ package request
 
 import (
 	"context"
+	"net/url"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -38,8 +39,11 @@ type Info struct {
 	Resource    string // plural, lower case: "pods"
 	Subresource string // "status"; for pods/x/proxy/a/b this is "proxy" and Rest is "a/b"
 	Namespace   string
-	Name        string // of list, watch and deletecollection: what a field selector metadata.name=x pins it to
-	Rest        string // what follows a subresource in the path
+	Name        string     // of list, watch and deletecollection: what a field selector metadata.name=x pins it to
+	PathName    string     // the object that the path names, "" for a collection
+	OldWatch    bool       // by the form of old: /api/v1/watch/...
+	Query       url.Values // do not change it
+	Rest        string     // what follows a subresource in the path
 	// LabelSelector and FieldSelector are the raw query parameters of list, watch and deletecollection,
 	// for authorizers that look at them.
 	LabelSelector string
@@ -60,8 +64,38 @@ const (
 	annotationsKey
 )
 
-// WithUser puts the identity of the asker into ctx.
+// asked is the context of one request, as each has it: one value for what would be four.
+type asked struct {
+	context.Context
+	info     *Info
+	user     *User
+	warnings Warnings
+}
+
+// Value implements context.Context.
+func (a *asked) Value(k any) any {
+	switch k {
+	case infoKey:
+		return a.info
+	case warningsKey:
+		return &a.warnings
+	case userKey:
+		if a.user != nil {
+			return a.user
+		}
+	}
+	return a.Context.Value(k)
+}
+
+// Begin gives the context of a request what is asked for, and a collector of warnings.
+func Begin(ctx context.Context, i *Info) context.Context { return &asked{Context: ctx, info: i} }
+
+// WithUser puts the identity of the asker into ctx. In a context that was just begun it stands from then on.
 func WithUser(ctx context.Context, u *User) context.Context {
+	if a, ok := ctx.(*asked); ok && a.user == nil {
+		a.user = u
+		return a
+	}
 	return context.WithValue(ctx, userKey, u)
 }
 

@@ -26,7 +26,7 @@ type Warnings struct {
 
 // WithWarnings gives ctx a collector.
 func WithWarnings(ctx context.Context) (context.Context, *Warnings) {
-	w := &Warnings{seen: map[string]bool{}}
+	w := &Warnings{}
 	return context.WithValue(ctx, warningsKey, w), w
 }
 
@@ -40,6 +40,9 @@ func Warn(ctx context.Context, text string) {
 	defer w.mu.Unlock()
 	if w.seen[text] || w.whole > mostWarned && w.cut >= mostWarned {
 		return
+	}
+	if w.seen == nil {
+		w.seen = map[string]bool{}
 	}
 	w.seen[text] = true
 	w.texts = append(w.texts, text)
