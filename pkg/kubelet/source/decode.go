@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	sigsjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
+
+	"github.com/sampan-project/sampan/pkg/defaults"
 )
 
 // decode reads one static pod in YAML or JSON. origin is the file or URL: two of them with the same text
@@ -70,7 +72,7 @@ func (s *Source) complete(pod *corev1.Pod, source, origin string) error {
 	if !tolerates(pod, corev1.TaintEffectNoExecute) {
 		pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute})
 	}
-	setDefaults(pod)
+	defaults.Pod(pod)
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
 	return check(pod)
 }

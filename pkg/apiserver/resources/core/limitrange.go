@@ -14,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/sampan-project/sampan/pkg/apiserver/defaults"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/defaults"
 )
 
 // LimitRange declares limitranges.
