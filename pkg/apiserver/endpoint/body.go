@@ -28,9 +28,17 @@ import (
 // maxBody is the largest request body in bytes.
 const maxBody = 3 << 20
 
+// trustedBody is up to which size in bytes room is made for a body because a client says that it is so long.
+const trustedBody = 64 << 10
+
 // readBody reads a whole request body.
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+func readBody(r *http.Request) (body []byte, err error) {
+	if n := r.ContentLength; n > 0 && n <= trustedBody {
+		body = make([]byte, n)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	}
 	if err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("reading the body: %v", err))
 	}

@@ -1,31 +1,15 @@
 package ownership
 
 import (
+	"bytes"
 	"errors"
 	"reflect"
-
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-	"sigs.k8s.io/structured-merge-diff/v6/value"
+	"slices"
+	"strings"
 )
-
-// Changes are the fields in which one object differs from another.
-type Changes struct{ Added, Modified, Removed *fieldpath.Set }
 
 // errKeys says that an item has none of the fields that would name it.
 var errKeys = errors.New("an item of a list has none of its keys")
-
-// Compare says what was changed from one object to the other, both of the Go type that t was compiled for.
-func (t *Type) Compare(from, to any) (*Changes, error) {
-	c := &comparison{}
-	for i := range c.sets {
-		c.sets[i] = []*fieldpath.Set{fieldpath.NewSet()}
-	}
-	c.node(t.root, there(reflect.ValueOf(from)), there(reflect.ValueOf(to)))
-	if c.err != nil {
-		return nil, c.err
-	}
-	return &Changes{Added: c.sets[added][0], Modified: c.sets[modified][0], Removed: c.sets[removed][0]}, nil
-}
 
 // change is what happened to a field.
 type change int
@@ -69,43 +53,6 @@ func (o operand) bare(n *node) bool {
 	return true
 }
 
-// comparison walks down two objects. sets holds, for each kind of change, the sets of the path from the
-// root to where the walk is; nil where nothing was inserted yet.
-type comparison struct {
-	path []fieldpath.PathElement
-	sets [changes][]*fieldpath.Set
-	err  error
-}
-
-func (c *comparison) enter(e fieldpath.PathElement) {
-	c.path = append(c.path, e)
-	for i := range c.sets {
-		c.sets[i] = append(c.sets[i], nil)
-	}
-}
-
-func (c *comparison) leave() {
-	n := len(c.path) - 1
-	c.path = c.path[:n]
-	for i := range c.sets {
-		c.sets[i] = c.sets[i][:n+1]
-	}
-}
-
-// mark notes what happened to the field that the walk has reached.
-func (c *comparison) mark(what change) {
-	if len(c.path) == 0 {
-		return
-	}
-	sets, last := c.sets[what], len(c.path)-1
-	for depth := 1; depth <= last; depth++ {
-		if sets[depth] == nil {
-			sets[depth] = sets[depth-1].Children.Descend(c.path[depth-1])
-		}
-	}
-	sets[last].Members.Insert(c.path[last])
-}
-
 func (c *comparison) node(n *node, l, r operand) {
 	if n.form == scalar || n.atomic || l.bare(n) && r.bare(n) {
 		c.leaf(n, l, r)
@@ -143,7 +90,8 @@ func (c *comparison) record(n *node, l, r operand) {
 		f := &n.fields[i]
 		x, y := f.operand(l), f.operand(r)
 		if x.here || y.here {
-			c.enter(f.element)
+			c.enter()
+			c.path = append(c.path, f.token...)
 			c.node(f.node, x, y)
 			c.leave()
 		}
@@ -163,70 +111,93 @@ func (m *member) operand(o operand) operand {
 }
 
 func (c *comparison) table(n *node, l, r operand) {
-	visit := func(name string, x, y operand) {
-		c.enter(fieldpath.PathElement{FieldName: &name})
-		c.node(n.elem, x, y)
+	for _, key := range keysOf(l.v, r.v) {
+		c.enter()
+		c.path = appendField(c.path, key.String())
+		c.node(n.elem, entry(l.v, key), entry(r.v, key))
 		c.leave()
-	}
-	if l.v.IsValid() {
-		for it := l.v.MapRange(); it.Next(); {
-			var other operand
-			if r.v.IsValid() {
-				if v := r.v.MapIndex(it.Key()); v.IsValid() {
-					other = there(v)
-				}
-			}
-			visit(it.Key().String(), there(it.Value()), other)
-		}
-	}
-	if r.v.IsValid() {
-		for it := r.v.MapRange(); it.Next(); {
-			if !l.v.IsValid() || !l.v.MapIndex(it.Key()).IsValid() {
-				visit(it.Key().String(), operand{}, there(it.Value()))
-			}
-		}
 	}
 }
 
-// item is an element of a list; several may have one name.
-type item struct {
-	element fieldpath.PathElement
-	l, r    []operand
+// keysOf are those of two maps, in order: what is found is written down the same whenever it is the same.
+func keysOf(l, r reflect.Value) []reflect.Value {
+	var keys []reflect.Value
+	if l.IsValid() {
+		keys = l.MapKeys()
+	}
+	if r.IsValid() {
+		for it := r.MapRange(); it.Next(); {
+			if !l.IsValid() || !l.MapIndex(it.Key()).IsValid() {
+				keys = append(keys, it.Key())
+			}
+		}
+	}
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	return keys
 }
+
+func entry(m, key reflect.Value) operand {
+	if !m.IsValid() {
+		return operand{}
+	}
+	v := m.MapIndex(key)
+	if !v.IsValid() {
+		return operand{}
+	}
+	return there(v)
+}
+
+// item is the elements of two lists that have one name.
+type item struct {
+	token []byte
+	l, r  side
+}
+
+// side is an item in one of the lists, in which it may stand several times.
+type side struct {
+	operand
+	again []operand
+}
+
+func (s *side) add(o operand) {
+	if s.here {
+		s.again = append(s.again, o)
+		return
+	}
+	s.operand = o
+}
+
+func (s *side) several() bool { return len(s.again) > 0 }
 
 func (c *comparison) list(n *node, l, r operand) {
 	if equal(n, l, r) {
 		return
 	}
-	for _, it := range c.items(n, l, r) {
-		c.enter(it.element)
+	items := c.items(n, l, r)
+	for i := range items {
+		it := &items[i]
+		c.enter()
+		c.path = append(c.path, it.token...)
 		switch {
-		case len(it.l) <= 1 && len(it.r) <= 1:
-			c.node(n.elem, first(it.l), first(it.r))
-		case len(it.l) >= 2 && len(it.r) >= 2: // several of one name are one thing
-			if !equalLists(n.elem, it.l, it.r) {
+		case !it.l.several() && !it.r.several():
+			c.node(n.elem, it.l.operand, it.r.operand)
+		case it.l.several() && it.r.several(): // several of one name are one thing
+			if !equal(n.elem, it.l.operand, it.r.operand) || !equalLists(n.elem, it.l.again, it.r.again) {
 				c.mark(modified)
 			}
-		case len(it.l) >= 2:
-			if len(it.r) > 0 {
-				c.node(n.elem, operand{}, it.r[0])
+		case it.l.several():
+			if it.r.here {
+				c.node(n.elem, operand{}, it.r.operand)
 			}
 			c.mark(removed)
 		default:
-			if len(it.l) > 0 {
-				c.node(n.elem, it.l[0], operand{})
+			if it.l.here {
+				c.node(n.elem, it.l.operand, operand{})
 			}
 			c.mark(added)
 		}
 		c.leave()
 	}
-}
-
-func first(all []operand) operand {
-	if len(all) == 0 {
-		return operand{}
-	}
-	return all[0]
 }
 
 func equalLists(n *node, l, r []operand) bool {
@@ -241,62 +212,60 @@ func equalLists(n *node, l, r []operand) bool {
 	return true
 }
 
+// fewItems is how many are searched for a name one by one.
+const fewItems = 16
+
 // items puts together the elements of two lists that have the same name.
-func (c *comparison) items(n *node, l, r operand) []*item {
-	var all []*item
-	byName := fieldpath.MakePathElementMap(8)
-	gather := func(o operand, add func(*item, operand)) {
-		if !o.v.IsValid() {
-			return
+func (c *comparison) items(n *node, l, r operand) []item {
+	size := l.length() + r.length()
+	all := make([]item, 0, size)
+	tokens := make([]byte, 0, 32*size)
+	var byName map[string]int
+	if size > fewItems {
+		byName = make(map[string]int, size)
+	}
+	find := func(token []byte) *item {
+		if byName == nil {
+			for i := range all {
+				if bytes.Equal(all[i].token, token) {
+					return &all[i]
+				}
+			}
+		} else if i, ok := byName[string(token)]; ok {
+			return &all[i]
+		} else {
+			byName[string(token)] = len(all)
 		}
-		for i := range o.v.Len() {
-			v := there(o.v.Index(i))
-			e, err := n.name(v)
-			if err != nil {
-				c.err = err
-				return
-			}
-			known, ok := byName.Get(e)
-			if !ok {
-				known = &item{element: e}
-				byName.Insert(e, known)
-				all = append(all, known.(*item))
-			}
-			add(known.(*item), v)
+		all = append(all, item{token: token})
+		return &all[len(all)-1]
+	}
+	for i := range size {
+		o, at := l, i
+		if i >= l.length() {
+			o, at = r, i-l.length()
+		}
+		v, begin := there(o.v.Index(at)), len(tokens)
+		var err error
+		if tokens, err = n.appendName(tokens, v); err != nil {
+			c.err = err
+			return nil
+		}
+		it := find(tokens[begin:len(tokens):len(tokens)])
+		if i < l.length() {
+			it.l.add(v)
+		} else {
+			it.r.add(v)
 		}
 	}
-	gather(l, func(it *item, v operand) { it.l = append(it.l, v) })
-	gather(r, func(it *item, v operand) { it.r = append(it.r, v) })
 	return all
 }
 
-// name is the path element of an item: its keys, or, in a set, itself.
-func (n *node) name(o operand) (e fieldpath.PathElement, err error) {
+// length is that of a list.
+func (o operand) length() int {
 	if !o.v.IsValid() {
-		return e, errKeys
+		return 0
 	}
-	if len(n.keys) == 0 {
-		v := value.NewValueInterface(n.elem.plain(o.v))
-		e.Value = &v
-		return e, nil
-	}
-	keys := make(value.FieldList, 0, len(n.keys))
-	for _, k := range n.keys {
-		field := k.member.operand(o)
-		switch {
-		case field.here && field.v.IsValid():
-			keys = append(keys, value.Field{Name: k.member.name, Value: value.NewValueInterface(k.member.node.plain(field.v))})
-		case field.here:
-			keys = append(keys, value.Field{Name: k.member.name, Value: value.NewValueInterface(nil)})
-		case k.standsIn != nil:
-			keys = append(keys, value.Field{Name: k.member.name, Value: value.NewValueInterface(k.standsIn)})
-		}
-	}
-	if len(keys) == 0 {
-		return e, errKeys
-	}
-	e.Key = &keys
-	return e, nil
+	return o.v.Len()
 }
 
 // equal compares what two values are in JSON.

@@ -8,70 +8,121 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
-// Sets reads sets of fields and remembers them: thousands of objects that one controller made have the same.
+// Sets reads sets of fields and remembers them, and what became of them by which changes: thousands of objects
+// that one controller made have the same, and are changed alike.
 type Sets struct {
-	mu       sync.Mutex
-	new, old map[string]*known // two generations: what was not asked for during one is forgotten
+	mu    sync.Mutex
+	count uint64
+	known generations[string, *known]
+	done  generations[deed, *outcome]
 }
 
 // known is a set in both its forms. Neither is ever changed.
 type known struct {
-	set  *fieldpath.Set
-	text []byte
+	set   *fieldpath.Set
+	text  []byte
+	id    uint64
+	empty bool
 }
 
-// generation is how many sets are remembered before the older half goes.
-const generation = 1024
+// deed is a change of an object of a type and the sets that it meets.
+type deed struct {
+	of   *Type
+	what string
+}
+
+// outcome is what owners have after a change: each of those that were there, and the writer, nil for nothing of
+// its own.
+type outcome struct {
+	owners []*known
+	own    *known
+}
+
+// generation is how much is remembered before the older half goes, and longestDeed what is too long for that.
+const (
+	generation  = 1024
+	longestDeed = 4096
+)
+
+// generations forget what was not asked for during one.
+type generations[K comparable, V any] struct{ new, old map[K]V }
+
+func (g *generations[K, V]) get(key K) (V, bool) {
+	v, ok := g.new[key]
+	if !ok {
+		if v, ok = g.old[key]; ok {
+			g.put(key, v)
+		}
+	}
+	return v, ok
+}
+
+func (g *generations[K, V]) put(key K, v V) {
+	if g.new == nil || len(g.new) >= generation {
+		g.old, g.new = g.new, map[K]V{}
+	}
+	g.new[key] = v
+}
 
 // NewSets remembers none yet.
-func NewSets() *Sets { return &Sets{new: map[string]*known{}} }
+func NewSets() *Sets { return &Sets{} }
 
+// read gives the set that a text tells of.
 func (s *Sets) read(text []byte) (*known, error) {
-	if k := s.find(text); k != nil {
+	s.mu.Lock()
+	k, ok := s.known.new[string(text)]
+	if !ok {
+		k, ok = s.known.get(string(text))
+	}
+	s.mu.Unlock()
+	if ok {
 		return k, nil
 	}
 	set := &fieldpath.Set{}
 	if err := set.FromJSON(bytes.NewReader(text)); err != nil {
 		return nil, fmt.Errorf("reading managed fields: %w", err)
 	}
-	k, err := write(set)
-	if err == nil {
-		s.keep(string(text), k)
+	k, err := s.write(set)
+	if err == nil && !bytes.Equal(text, k.text) {
+		s.mu.Lock()
+		s.known.put(string(text), k)
+		s.mu.Unlock()
 	}
 	return k, err
 }
 
-func (s *Sets) find(text []byte) *known {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if k := s.new[string(text)]; k != nil {
-		return k
-	}
-	k := s.old[string(text)]
-	if k != nil {
-		s.add(string(text), k)
-	}
-	return k
-}
-
-func (s *Sets) keep(text string, k *known) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.add(text, k)
-}
-
-func (s *Sets) add(text string, k *known) {
-	if len(s.new) >= generation {
-		s.old, s.new = s.new, map[string]*known{}
-	}
-	s.new[text] = k
-}
-
 // write gives a set its text.
-func write(set *fieldpath.Set) (*known, error) {
+func (s *Sets) write(set *fieldpath.Set) (*known, error) {
 	text, err := set.ToJSON()
 	if err != nil {
 		return nil, fmt.Errorf("writing managed fields: %w", err)
 	}
-	return &known{set: set, text: text}, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k, ok := s.known.get(string(text)); ok {
+		return k, nil
+	}
+	s.count++
+	k := &known{set: set, text: text, id: s.count, empty: set.Empty()}
+	s.known.put(string(text), k)
+	return k, nil
+}
+
+func (s *Sets) outcomeOf(of *Type, deedText []byte) *outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.done.new[deed{of, string(deedText)}]; ok {
+		return o
+	}
+	o, _ := s.done.get(deed{of, string(deedText)})
+	return o
+}
+
+func (s *Sets) keep(of *Type, deedText []byte, o *outcome) {
+	if len(deedText) > longestDeed {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done.put(deed{of, string(deedText)}, o)
 }

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	k8sschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/schema"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
 
@@ -43,12 +42,13 @@ type node struct {
 	keys   []key    // of an associative list; none: a set
 	same   func(a, b reflect.Value) bool
 	plain  func(reflect.Value) any // a scalar as a path element holds it
+	text   bool                    // that is the string itself
 }
 
 // member is a field of a record.
 type member struct {
 	name      string
-	element   fieldpath.PathElement
+	token     []byte  // the element of a path
 	steps     [][]int // through inlined structs
 	omitEmpty bool
 	omitZero  func(reflect.Value) bool
@@ -99,6 +99,7 @@ func (c *compiler) node(t reflect.Type, ref schema.TypeRef) (*node, error) {
 		if atom.Scalar == nil && t != managedType {
 			return nil, fmt.Errorf("%w: %s", ErrShape, t)
 		}
+		n.text = t.Kind() == reflect.String && !t.Implements(converts)
 		return n, nil
 	}
 	if atom.Scalar != nil || (atom.Map != nil) == (atom.List != nil) || marshals(t) {
@@ -156,7 +157,7 @@ func (c *compiler) record(n *node, t reflect.Type, steps [][]int, m *schema.Map)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		added := member{name: name, element: fieldpath.PathElement{FieldName: &name}, steps: path, omitEmpty: slices.Contains(options, "omitempty"), node: child}
+		added := member{name: name, token: appendField(nil, name), steps: path, omitEmpty: slices.Contains(options, "omitempty"), node: child}
 		if slices.Contains(options, "omitzero") {
 			added.omitZero = value.OmitZeroFunc(f.Type)
 		}

@@ -2,8 +2,11 @@ package ownership
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
+	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,22 +45,70 @@ func (t *Type) Update(from, to metav1.Object, managed []metav1.ManagedFieldsEntr
 	if len(managed) == 0 && from.GetUID() != "" {
 		return nil, nil
 	}
-	c, err := t.Compare(from, to)
-	if err != nil {
-		return nil, err
-	}
-	return c.update(managed, w, sets)
-}
-
-func (c *Changes) update(managed []metav1.ManagedFieldsEntry, w *Writer, sets *Sets) ([]metav1.ManagedFieldsEntry, error) {
 	owners, err := ownersOf(managed, w.Version, sets)
 	if err != nil {
 		return nil, err
 	}
+	c := comparisons.Get().(*comparison)
+	defer c.free()
+	c.node(t.root, there(reflect.ValueOf(from)), there(reflect.ValueOf(to)))
+	if c.err != nil {
+		return nil, c.err
+	}
+	done, err := c.outcome(t, owners, w, sets)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range owners {
+		o.fields = done.owners[i]
+	}
+	owners = take(owners, done.own, w)
+	owners = slices.DeleteFunc(owners, func(o *owner) bool { return o.fields.empty })
+	if owners, err = capped(owners, sets); err != nil {
+		return nil, err
+	}
+	return entries(owners), nil
+}
+
+// comparisons are kept for their buffers.
+var comparisons = sync.Pool{New: func() any { return &comparison{} }}
+
+func (c *comparison) free() {
+	*c = comparison{path: c.path[:0], at: c.at[:0], trail: c.trail[:0]}
+	comparisons.Put(c)
+}
+
+// outcome is what the owners have after what the walk has found, computed once for all objects of the type to
+// which the same happens.
+func (c *comparison) outcome(t *Type, owners []*owner, w *Writer, sets *Sets) (*outcome, error) {
+	trail := c.trail
+	deed := appendText(appendText(append(trail, end), w.Version), w.Subresource)
+	deed = binary.AppendVarint(deed, int64(slices.IndexFunc(owners, func(o *owner) bool { return o.is(w) })))
+	for _, o := range owners {
+		deed = binary.BigEndian.AppendUint64(deed, o.fields.id)
+	}
+	c.trail = deed // which may have grown
+	if done := sets.outcomeOf(t, deed); done != nil {
+		return done, nil
+	}
+	changes, err := changesOf(trail)
+	if err != nil {
+		return nil, err
+	}
+	done, err := changes.outcome(owners, w, sets)
+	if err == nil {
+		sets.keep(t, deed, done)
+	}
+	return done, err
+}
+
+func (c *Changes) outcome(owners []*owner, w *Writer, sets *Sets) (*outcome, error) {
 	seen := c.filtered(w.Filter)
 	taken := seen.Modified.Union(seen.Added)
-	for _, o := range owners {
-		if err := o.lose(taken, seen.Removed); err != nil {
+	done := &outcome{owners: make([]*known, len(owners))}
+	var err error
+	for i, o := range owners {
+		if done.owners[i], err = o.fields.without(taken, seen.Removed, sets); err != nil {
 			return nil, err
 		}
 	}
@@ -65,16 +116,14 @@ func (c *Changes) update(managed []metav1.ManagedFieldsEntry, w *Writer, sets *S
 	if w.Filter != nil {
 		own = w.Filter.Filter(own)
 	}
-	if own = own.Difference(identity()); !own.Empty() {
-		if owners, err = take(owners, own, w); err != nil {
-			return nil, err
-		}
+	if own = own.Difference(identity()); own.Empty() {
+		return done, nil
 	}
-	owners = slices.DeleteFunc(owners, func(o *owner) bool { return o.fields.set.Empty() })
-	if owners, err = capped(owners); err != nil {
-		return nil, err
+	if i := slices.IndexFunc(owners, func(o *owner) bool { return o.is(w) }); i >= 0 && !done.owners[i].empty {
+		own = own.Union(done.owners[i].set)
 	}
-	return entries(owners), nil
+	done.own, err = sets.write(own)
+	return done, err
 }
 
 func (c *Changes) filtered(f fieldpath.Filter) *Changes {
@@ -108,40 +157,39 @@ func ownersOf(managed []metav1.ManagedFieldsEntry, version string, sets *Sets) (
 	return owners, nil
 }
 
-// lose takes from an owner what another has written or removed.
-func (o *owner) lose(taken, removed *fieldpath.Set) (err error) {
-	set := o.fields.set
+// without is what is left when another has written or removed some of it.
+func (k *known) without(taken, removed *fieldpath.Set, sets *Sets) (*known, error) {
+	set := k.set
 	if lost := set.Intersection(taken); !lost.Empty() {
 		set = set.Difference(lost)
 	}
 	if !set.Intersection(removed).Empty() {
 		set = set.Difference(removed)
 	}
-	if set != o.fields.set {
-		o.fields, err = write(set)
+	if set == k.set {
+		return k, nil
 	}
-	return err
+	return sets.write(set)
 }
 
-// take gives the writer its fields.
-func take(owners []*owner, own *fieldpath.Set, w *Writer) ([]*owner, error) {
+// take gives the writer its fields; nil for none that would be its own.
+func take(owners []*owner, own *known, w *Writer) []*owner {
+	if own == nil {
+		return owners
+	}
 	i := slices.IndexFunc(owners, func(o *owner) bool { return o.is(w) })
 	if i < 0 {
 		i = len(owners)
 		owners = append(owners, &owner{ManagedFieldsEntry: metav1.ManagedFieldsEntry{
 			Manager: w.Manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: w.Version, Subresource: w.Subresource,
 		}})
-	} else if !owners[i].fields.set.Empty() {
-		own = own.Union(owners[i].fields.set)
 	}
-	owners[i].Time = &metav1.Time{Time: w.Now.UTC()}
-	var err error
-	owners[i].fields, err = write(own)
-	return owners, err
+	owners[i].Time, owners[i].fields = &metav1.Time{Time: w.Now.UTC()}, own
+	return owners
 }
 
 // identity is what an object is and not what somebody says about it.
-func identity() *fieldpath.Set {
+var identity = sync.OnceValue(func() *fieldpath.Set {
 	return fieldpath.NewSet(
 		fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"),
 		fieldpath.MakePathOrDie("metadata", "name"), fieldpath.MakePathOrDie("metadata", "namespace"),
@@ -150,10 +198,10 @@ func identity() *fieldpath.Set {
 		fieldpath.MakePathOrDie("metadata", "generation"), fieldpath.MakePathOrDie("metadata", "managedFields"),
 		fieldpath.MakePathOrDie("metadata", "resourceVersion"),
 	)
-}
+})
 
 // capped makes one of the oldest managers where there are too many.
-func capped(owners []*owner) ([]*owner, error) {
+func capped(owners []*owner, sets *Sets) ([]*owner, error) {
 	var updaters []*owner
 	for _, o := range owners {
 		if o.Operation == metav1.ManagedFieldsOperationUpdate {
@@ -172,7 +220,7 @@ func capped(owners []*owner) ([]*owner, error) {
 	for _, o := range merge[1:] {
 		set = set.Union(o.fields.set)
 	}
-	fields, err := write(set)
+	fields, err := sets.write(set)
 	if err != nil {
 		return nil, err
 	}

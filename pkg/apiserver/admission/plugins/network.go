@@ -85,11 +85,12 @@ func podTopologyLabels(cfg *Config) admission.Plugin {
 	}}
 }
 
-// copyTopology answers labels with those of the node's place. An unknown node has none: the binding says so
-// itself.
+// copyTopology answers labels with those of the node's place, as far as the cache knows the node: nobody is to wait
+// for etcd here. An unknown node has none: the binding says so itself.
 func copyTopology(ctx context.Context, cfg *Config, node string, labels map[string]string) map[string]string {
-	n, err := find[*corev1.Node](ctx, cfg.Access, schema.GroupResource{Resource: "nodes"}, "", node)
-	if err != nil {
+	o, err := cfg.Access.Get(ctx, schema.GroupResource{Resource: "nodes"}, "", node)
+	n, is := o.(*corev1.Node)
+	if err != nil || !is {
 		return labels
 	}
 	for _, key := range topologyLabels {
