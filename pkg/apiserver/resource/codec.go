@@ -2,9 +2,7 @@ package resource
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -12,15 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 
-	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
-
-// envelope begins every protobuf value in etcd and on the wire; a runtime.Unknown message follows.
-var envelope = []byte("k8s\x00")
 
 // Codec turns a resource's objects into what etcd holds and back: protobuf in the envelope for built-in
 // kinds, JSON for custom resources.
@@ -31,7 +24,7 @@ type Codec struct {
 	views    []View[Object]
 	newObj   func() Object
 	defaults func(Object)
-	proto    *protobuf.Serializer
+	head     []byte // of every envelope
 }
 
 // NewCodec makes the codec of a resource.
@@ -42,7 +35,7 @@ func NewCodec(r *Resource) *Codec {
 	}
 	return &Codec{
 		stored: r.Stored, kind: r.Kind, inEtcd: inEtcd, views: r.Views, newObj: r.New, defaults: r.Default,
-		proto: protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme()),
+		head: envelopeHead(inEtcd),
 	}
 }
 
@@ -54,13 +47,16 @@ func (c *Codec) Encode(o Object) ([]byte, error) {
 	if c.stored != nil {
 		return c.stored.Encode(o)
 	}
-	o.GetObjectKind().SetGroupVersionKind(c.inEtcd)
-	defer o.GetObjectKind().SetGroupVersionKind(c.kind)
-	var b bytes.Buffer
-	if err := c.proto.Encode(o, &b); err != nil {
+	m, ok := o.(message)
+	if !ok {
+		return nil, fmt.Errorf("%T has no protobuf form", o)
+	}
+	o.GetObjectKind().SetGroupVersionKind(c.kind)
+	value, err := seal(c.head, m)
+	if err != nil {
 		return nil, fmt.Errorf("encoding a %s for etcd: %w", c.kind.Kind, err)
 	}
-	return b.Bytes(), nil
+	return value, nil
 }
 
 // Decode reads what etcd holds, sets resourceVersion and fills in defaults.
@@ -152,67 +148,6 @@ func (c *Codec) splice(value []byte, revision int64) ([]byte, bool) {
 	out = append(out, raw...)
 	out = append(out, 1<<3|2, byte(len(version)+2), 6<<3|2, byte(len(version)))
 	return append(out, version...), true
-}
-
-var errEnvelope = errors.New("not a protobuf envelope")
-
-// opened gives what an envelope holds (runtime.Unknown): in field 1 what kind of object it is, in field 2 the
-// object's message.
-func opened(value []byte) (schema.GroupVersionKind, []byte, error) {
-	var kind schema.GroupVersionKind
-	b, ok := bytes.CutPrefix(value, envelope)
-	if !ok {
-		return kind, nil, errEnvelope
-	}
-	var raw []byte
-	err := eachField(b, func(number uint64, body []byte) error {
-		switch number {
-		case 1:
-			var err error
-			kind, err = kindIn(body)
-			return err
-		case 2:
-			raw = body
-		}
-		return nil
-	})
-	if err == nil && raw == nil {
-		err = errEnvelope
-	}
-	return kind, raw, err
-}
-
-func kindIn(typeMeta []byte) (schema.GroupVersionKind, error) {
-	var version, kind string
-	err := eachField(typeMeta, func(number uint64, body []byte) error {
-		switch number {
-		case 1:
-			version = string(body)
-		case 2:
-			kind = string(body)
-		}
-		return nil
-	})
-	return schema.FromAPIVersionAndKind(version, kind), err
-}
-
-// eachField visits the fields of a message that has only ones with a length.
-func eachField(b []byte, visit func(number uint64, body []byte) error) error {
-	for len(b) > 0 {
-		tag, n := binary.Uvarint(b)
-		if n <= 0 || tag&7 != 2 {
-			return errEnvelope
-		}
-		size, m := binary.Uvarint(b[n:])
-		if m <= 0 || uint64(len(b)-n-m) < size {
-			return errEnvelope
-		}
-		if err := visit(tag>>3, b[n+m:n+m+int(size)]); err != nil {
-			return err
-		}
-		b = b[n+m+int(size):]
-	}
-	return nil
 }
 
 // cacheKind says how the watch cache reads a resource.

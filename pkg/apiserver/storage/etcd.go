@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -23,9 +24,16 @@ type DialConfig struct {
 	CAFile, CertFile, KeyFile string
 }
 
+// mostSent and mostReceived are the largest messages in bytes.
+const (
+	mostSent     = 16 << 20
+	mostReceived = 1 << 30
+)
+
 // Etcd is the real store.
 type Etcd struct {
 	client *clientv3.Client
+	kv     etcdserverpb.KVClient // the client's, with its rules of what is tried again
 	leases *leases
 	log    logr.Logger
 	close  func() error // what runs beside the client; may be nil
@@ -36,8 +44,11 @@ func Dial(cfg DialConfig, log logr.Logger) (*Etcd, error) {
 	c := clientv3.Config{
 		Endpoints: cfg.Endpoints, DialTimeout: 20 * time.Second,
 		DialKeepAliveTime: 30 * time.Second, DialKeepAliveTimeout: 10 * time.Second,
-		MaxCallSendMsgSize: 16 << 20, MaxCallRecvMsgSize: 1 << 30, Logger: zap.NewNop(),
-		DialOptions: []grpc.DialOption{grpc.WithInitialWindowSize(4 << 20), grpc.WithInitialConnWindowSize(8 << 20)},
+		MaxCallSendMsgSize: mostSent, MaxCallRecvMsgSize: mostReceived, Logger: zap.NewNop(),
+		DialOptions: []grpc.DialOption{
+			grpc.WithInitialWindowSize(4 << 20), grpc.WithInitialConnWindowSize(8 << 20),
+			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallSendMsgSize(mostSent), grpc.MaxCallRecvMsgSize(mostReceived)),
+		},
 	}
 	var err error
 	if c.TLS, err = cfg.tls(); err != nil {
@@ -47,7 +58,7 @@ func Dial(cfg DialConfig, log logr.Logger) (*Etcd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to etcd at %s: %w", strings.Join(cfg.Endpoints, ", "), err)
 	}
-	return &Etcd{client: client, leases: newLeases(client), log: log}, nil
+	return &Etcd{client: client, kv: clientv3.RetryKVClient(client), leases: newLeases(client), log: log}, nil
 }
 
 func (c DialConfig) tls() (*tls.Config, error) {
@@ -78,7 +89,7 @@ func (e *Etcd) Create(ctx context.Context, key string, value []byte, ttl time.Du
 	if err != nil {
 		return 0, err
 	}
-	r, err := e.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", 0)).Then(put).Commit()
+	r, err := e.txn(ctx, key, 0, put, nil)
 	if err != nil {
 		return 0, classified("creating "+key, err)
 	}
@@ -97,12 +108,15 @@ func (e *Etcd) Update(ctx context.Context, key string, value []byte, expected in
 }
 
 func (e *Etcd) Delete(ctx context.Context, key string, expected int64) (int64, error) {
-	return e.guarded(ctx, "deleting ", key, expected, clientv3.OpDelete(key))
+	return e.guarded(ctx, "deleting ", key, expected, &etcdserverpb.RequestOp{
+		Request: &etcdserverpb.RequestOp_RequestDeleteRange{RequestDeleteRange: &etcdserverpb.DeleteRangeRequest{Key: []byte(key)}},
+	})
 }
 
-func (e *Etcd) guarded(ctx context.Context, doing, key string, expected int64, op clientv3.Op) (int64, error) {
-	r, err := e.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", expected)).
-		Then(op).Else(clientv3.OpGet(key)).Commit()
+func (e *Etcd) guarded(ctx context.Context, doing, key string, expected int64, op *etcdserverpb.RequestOp) (int64, error) {
+	r, err := e.txn(ctx, key, expected, op, []*etcdserverpb.RequestOp{
+		{Request: &etcdserverpb.RequestOp_RequestRange{RequestRange: &etcdserverpb.RangeRequest{Key: []byte(key)}}},
+	})
 	if err != nil {
 		return 0, classified(doing+key, err)
 	}
@@ -116,18 +130,32 @@ func (e *Etcd) guarded(ctx context.Context, doing, key string, expected int64, o
 	return 0, conflict
 }
 
-func (e *Etcd) put(ctx context.Context, key string, value []byte, ttl time.Duration) (clientv3.Op, error) {
+// txn does one thing if a key is at a mod revision, and otherwise others. The message is put together here: the
+// client's operations take a value as text and copy it twice.
+func (e *Etcd) txn(ctx context.Context, key string, expected int64, then *etcdserverpb.RequestOp, otherwise []*etcdserverpb.RequestOp) (*etcdserverpb.TxnResponse, error) {
+	r, err := e.kv.Txn(ctx, &etcdserverpb.TxnRequest{
+		Compare: []*etcdserverpb.Compare{{
+			Result: etcdserverpb.Compare_EQUAL, Target: etcdserverpb.Compare_MOD, Key: []byte(key),
+			TargetUnion: &etcdserverpb.Compare_ModRevision{ModRevision: expected},
+		}},
+		Success: []*etcdserverpb.RequestOp{then}, Failure: otherwise,
+	})
+	return r, clientv3.ContextError(ctx, err)
+}
+
+func (e *Etcd) put(ctx context.Context, key string, value []byte, ttl time.Duration) (*etcdserverpb.RequestOp, error) {
 	if len(value) > MaxValue {
-		return clientv3.Op{}, ErrTooLarge
+		return nil, ErrTooLarge
 	}
-	if ttl <= 0 {
-		return clientv3.OpPut(key, string(value)), nil
+	put := &etcdserverpb.PutRequest{Key: []byte(key), Value: value}
+	if ttl > 0 {
+		id, err := e.leases.get(ctx, ttl)
+		if err != nil {
+			return nil, classified("taking a lease for "+key, err)
+		}
+		put.Lease = int64(id)
 	}
-	id, err := e.leases.get(ctx, ttl)
-	if err != nil {
-		return clientv3.Op{}, classified("taking a lease for "+key, err)
-	}
-	return clientv3.OpPut(key, string(value), clientv3.WithLease(id)), nil
+	return &etcdserverpb.RequestOp{Request: &etcdserverpb.RequestOp_RequestPut{RequestPut: put}}, nil
 }
 
 func (e *Etcd) List(ctx context.Context, prefix string, revision, limit int64, from string) (Page, error) {
