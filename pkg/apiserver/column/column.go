@@ -3,6 +3,7 @@
 package column
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -48,20 +49,41 @@ func Boolean(name, description string) metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: name, Type: "boolean", Description: description}
 }
 
-// Since says how long ago t was: "5d", "3m20s".
-func Since(t metav1.Time, now time.Time) string {
-	if t.IsZero() {
-		return Unknown
-	}
-	return duration.HumanDuration(now.Sub(t.Time))
+// Ago is a cell that says how long ago something was, with words around that: "5d", "3 (20s ago)". A row is made once
+// and shown many times, so that only who shows it knows what the time is.
+type Ago struct {
+	Before string
+	Time   time.Time
+	After  string
 }
 
+// Text is the cell at a time.
+func (a Ago) Text(now time.Time) string {
+	return a.Before + duration.HumanDuration(now.Sub(a.Time)) + a.After
+}
+
+// At gives cells as they are at a time.
+func At(cells []any, now time.Time) []any {
+	out := slices.Clone(cells)
+	for i, c := range out {
+		if a, ok := c.(Ago); ok {
+			out[i] = a.Text(now)
+		}
+	}
+	return out
+}
+
+// Since says how long ago t was: "5d", "3m20s".
+func Since(t metav1.Time) any { return since(t.Time) }
+
 // SinceMicro is Since for a time with microseconds.
-func SinceMicro(t metav1.MicroTime, now time.Time) string {
+func SinceMicro(t metav1.MicroTime) any { return since(t.Time) }
+
+func since(t time.Time) any {
 	if t.IsZero() {
 		return Unknown
 	}
-	return duration.HumanDuration(now.Sub(t.Time))
+	return Ago{Time: t}
 }
 
 // Joined joins the items with commas, or answers None where there is none.

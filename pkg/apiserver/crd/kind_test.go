@@ -12,6 +12,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/yaml"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apiextensions"
 )
@@ -167,7 +168,7 @@ func TestCellsHaveTheTypesOfTheirColumns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := &version{CustomResourceDefinitionVersion: &apiextensionsv1.CustomResourceDefinitionVersion{
 				AdditionalPrinterColumns: []apiextensionsv1.CustomResourceColumnDefinition{{Name: "C", Type: c.of, JSONPath: c.path}}}}
-			row := v.row(object(t, head+`s: x, m: 3, f: 1.5, b: true, t: "2026-01-02T02:59:05Z"}`), now)
+			row := column.At(v.row(object(t, head+`s: x, m: 3, f: 1.5, b: true, t: "2026-01-02T02:59:05Z"}`)), now)
 			if diff := cmp.Diff([]any{"a", c.want}, row); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,26 +46,26 @@ func pathOf(c apiextensionsv1.CustomResourceColumnDefinition) (*jsonpath.JSONPat
 }
 
 // row gives an object's cells.
-func (v *version) row(obj *unstructured.Unstructured, now time.Time) []any {
+func (v *version) row(obj *unstructured.Unstructured) []any {
 	cells := []any{obj.GetName()}
 	for _, c := range v.printed() {
 		path, err := pathOf(c) // a path remembers where it is: each row has its own
 		if err != nil {
 			break
 		}
-		cells = append(cells, cell(path, c.Type, obj, now))
+		cells = append(cells, cell(path, c.Type, obj))
 	}
 	return cells
 }
 
-func cell(path *jsonpath.JSONPath, of string, obj *unstructured.Unstructured, now time.Time) any {
+func cell(path *jsonpath.JSONPath, of string, obj *unstructured.Unstructured) any {
 	found, err := path.FindResults(obj.Object)
 	if err != nil || len(found) == 0 || len(found[0]) == 0 {
 		return nil
 	}
 	value := found[0][0].Interface()
 	if of != "string" {
-		return typed(of, value, now)
+		return typed(of, value)
 	}
 	var text bytes.Buffer
 	if err := path.PrintResults(&text, []reflect.Value{reflect.ValueOf(value)}); err != nil {
@@ -76,7 +75,7 @@ func cell(path *jsonpath.JSONPath, of string, obj *unstructured.Unstructured, no
 }
 
 // typed gives a value the type of its column, nil where it has another.
-func typed(of string, value any, now time.Time) any {
+func typed(of string, value any) any {
 	switch of {
 	case "integer":
 		switch n := value.(type) {
@@ -113,7 +112,7 @@ func typed(of string, value any, now time.Time) any {
 		if err := t.UnmarshalQueryParameter(text); err != nil {
 			return "<invalid>"
 		}
-		return column.Since(t, now)
+		return column.Since(t)
 	}
 	return nil
 }

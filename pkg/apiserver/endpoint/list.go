@@ -347,24 +347,6 @@ func (s *Served) listKind() schema.GroupVersionKind {
 	return s.Kind.GroupVersion().WithKind(s.Kind.Kind + "List")
 }
 
-func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p *page) {
-	include, err := includeOf(r)
-	if err != nil {
-		fail(w, r, err)
-		return
-	}
-	t := &metav1.Table{TypeMeta: tableType(f.version), ListMeta: p.meta, ColumnDefinitions: s.columns(), Rows: s.rows(len(p.entries))}
-	for _, e := range p.entries {
-		row, err := s.row(e, f.version, include)
-		if err != nil {
-			fail(w, r, apierrors.NewInternalError(err))
-			return
-		}
-		t.Rows = append(t.Rows, row)
-	}
-	write(w, r, f, http.StatusOK, t)
-}
-
 // get answers a GET of one object.
 func (s *Served) get(w http.ResponseWriter, r *http.Request, info *request.Info) {
 	f, err := negotiate(r, s.protobuf(), true)

@@ -136,9 +136,6 @@ func (o *streamed) raw(p []byte) error {
 	return nil
 }
 
-// mostStored is how much a block of deflate holds that is not compressed.
-const mostStored = 1<<16 - 1
-
 // text is not worth compressing.
 func (o *streamed) text(p []byte) error {
 	if !o.gzip {
@@ -146,10 +143,10 @@ func (o *streamed) text(p []byte) error {
 	}
 	o.crc = crc32.Update(o.crc, crc32.IEEETable, p)
 	o.size += uint32(len(p))
+	var head [5]byte
 	for len(p) > 0 {
-		n := min(len(p), mostStored)
-		head := [5]byte{0, byte(n), byte(n >> 8), ^byte(n), ^byte(n >> 8)}
-		if err := o.raw(head[:]); err != nil {
+		n := min(len(p), watchcache.MostStored)
+		if err := o.raw(watchcache.AppendStoredLength(head[:1], n)); err != nil {
 			return err
 		}
 		if err := o.raw(p[:n]); err != nil {
@@ -172,7 +169,7 @@ func (o *streamed) block(b *watchcache.Block) error {
 	if !o.gzip {
 		return o.inflate(b)
 	}
-	o.crc = combineCRC(o.crc, b.CRC, int64(b.Size))
+	o.crc = watchcache.CombineCRC(o.crc, b.CRC, int64(b.Size))
 	o.size += uint32(b.Size)
 	return o.raw(b.Deflated)
 }

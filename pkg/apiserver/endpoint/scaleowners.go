@@ -110,7 +110,7 @@ func (s *Served) tableOfScale(w http.ResponseWriter, r *http.Request, f format, 
 		fail(w, r, err)
 		return
 	}
-	row := metav1.TableRow{Cells: []any{scale.Name, int64(scale.Spec.Replicas), int64(scale.Status.Replicas), column.Since(scale.CreationTimestamp, s.now())}}
+	row := metav1.TableRow{Cells: column.At([]any{scale.Name, int64(scale.Spec.Replicas), int64(scale.Status.Replicas), column.Since(scale.CreationTimestamp)}, s.now())}
 	switch include {
 	case metav1.IncludeMetadata:
 		row.Object.Object = partial(scale, f.version)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -175,26 +176,30 @@ func dressed(b []byte, f format) ([]byte, error) {
 	return append(slices.Clip(b), '\n'), nil
 }
 
-// partial is an object's metadata alone, in a version of that form.
+// partial is an object's metadata alone, in a version of that form. It shares the object's: do not change it.
 func partial(o metav1.Object, version string) *metav1.PartialObjectMetadata {
 	p := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: asPartial, APIVersion: version}}
-	copyMeta(&p.ObjectMeta, o)
+	shareMeta(&p.ObjectMeta, o)
 	return p
 }
 
 // partial is an object's metadata as this kind shows it alone.
 func (s *Served) partial(o metav1.Object, version string) *metav1.PartialObjectMetadata {
 	p := partial(o, version)
-	for _, key := range s.HiddenAnnotations {
-		delete(p.Annotations, key)
+	if len(s.HiddenAnnotations) > 0 {
+		p.Annotations = maps.Clone(p.Annotations)
+		for _, key := range s.HiddenAnnotations {
+			delete(p.Annotations, key)
+		}
 	}
 	return p
 }
 
-func copyMeta(to *metav1.ObjectMeta, o metav1.Object) {
+// shareMeta gives an object's metadata, whose parts the two share.
+func shareMeta(to *metav1.ObjectMeta, o metav1.Object) {
 	if from, ok := o.(interface{ GetObjectMeta() metav1.Object }); ok {
 		if m, ok := from.GetObjectMeta().(*metav1.ObjectMeta); ok {
-			m.DeepCopyInto(to)
+			*to = *m
 			return
 		}
 	}

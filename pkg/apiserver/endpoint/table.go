@@ -12,8 +12,8 @@ import (
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
 // tableType names Table objects of a version.
@@ -40,13 +40,13 @@ func (s *Served) columns() []metav1.TableColumnDefinition {
 	return plainColumns()
 }
 
-// cells gives an object's row.
+// cells gives an object's row, with what it says of times as column.Ago.
 func (s *Served) cells(o resource.Object) []any {
 	switch {
 	case s.View != nil && s.View.Row != nil:
-		return s.View.Row(o, s.now())
+		return s.View.Row(o)
 	case s.Row != nil:
-		return s.Row(o, s.now())
+		return s.Row(o)
 	}
 	return []any{o.GetName(), o.GetCreationTimestamp().UTC().Format(time.RFC3339)}
 }
@@ -66,31 +66,17 @@ func includeOf(r *http.Request) (metav1.IncludeObjectPolicy, error) {
 	return opts.IncludeObject, nil
 }
 
-// rows holds those of a table of n objects. A kind without columns of its own has none where others are empty.
-func (s *Served) rows(n int) []metav1.TableRow {
-	if n == 0 && s.Columns == nil && (s.View == nil || s.View.Columns == nil) {
+// noRows are those of a table of nothing. A kind without columns of its own has none where others are empty.
+func (s *Served) noRows() []metav1.TableRow {
+	if s.Columns == nil && (s.View == nil || s.View.Columns == nil) {
 		return nil
 	}
-	return make([]metav1.TableRow, 0, n)
+	return []metav1.TableRow{}
 }
 
-// row makes an entry's row.
-func (s *Served) row(e *watchcache.Entry, version string, include metav1.IncludeObjectPolicy) (metav1.TableRow, error) {
-	o, err := s.Object(e)
-	if err != nil {
-		return metav1.TableRow{}, err
-	}
-	row, err := s.rowOf(o, version, include)
-	if err != nil || include != metav1.IncludeObject {
-		return row, err
-	}
-	whole, err := s.single(e, format{media: mediaJSON})
-	row.Object = runtime.RawExtension{Raw: whole}
-	return row, err
-}
-
+// rowOf is a row of an object that has no entry, or whose entry is shown but once.
 func (s *Served) rowOf(o resource.Object, version string, include metav1.IncludeObjectPolicy) (metav1.TableRow, error) {
-	row := metav1.TableRow{Cells: s.cells(o)}
+	row := metav1.TableRow{Cells: column.At(s.cells(o), s.now())}
 	if s.RowConditions != nil {
 		row.Conditions = s.RowConditions(o)
 	}

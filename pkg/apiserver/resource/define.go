@@ -2,7 +2,6 @@ package resource
 
 import (
 	"context"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -102,11 +101,11 @@ func ask[T Object, R any](f func(obj T) R) func(Object) R {
 	return func(obj Object) R { return f(typed[T](obj)) }
 }
 
-func rowOf[T Object](f func(obj T, now time.Time) []any) func(Object, time.Time) []any {
+func rowOf[T Object](f func(obj T) []any) func(Object) []any {
 	if f == nil {
 		return nil
 	}
-	return func(obj Object, now time.Time) []any { return f(typed[T](obj), now) }
+	return func(obj Object) []any { return f(typed[T](obj)) }
 }
 
 // defineLife carries over what happens around storing and deleting.

@@ -144,9 +144,10 @@ type Definition[T Object] struct {
 	// HiddenAnnotations stand for what was once a field. They are left out where metadata is shown alone.
 	HiddenAnnotations []string
 
-	// Columns and Row are the Table form. Row answers one cell per column. nil: Name and Created At.
+	// Columns and Row are the Table form. Row answers one cell per column, with column.Ago for what depends on the
+	// time. nil: Name and Created At.
 	Columns []metav1.TableColumnDefinition
-	Row     func(obj T, now time.Time) []any
+	Row     func(obj T) []any
 	// RowConditions marks rows (Completed pods); may be nil.
 	RowConditions func(obj T) []metav1.TableRowCondition
 
@@ -185,7 +186,7 @@ type View[T Object] struct {
 	From       func(stored T) (runtime.Object, error)
 	To         func(served runtime.Object) (T, error)
 	Columns    []metav1.TableColumnDefinition // nil: the stored version's
-	Row        func(obj T, now time.Time) []any
+	Row        func(obj T) []any
 	FieldNames []string // nil: the stored version's
 	Fields     func(obj T) map[string]string
 	Verbs      []string

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
@@ -71,7 +72,7 @@ func FuzzStored(f *testing.F) {
 		o := read.(resource.Object)
 		resource.FieldsOf(r, o)
 		if r.Row != nil {
-			r.Row(o, now)
+			column.At(r.Row(o), now)
 		}
 		if _, err := resource.Wire(o, watchcache.JSON); err != nil {
 			t.Fatalf("what was read cannot be answered: %v", err)

@@ -2,7 +2,6 @@ package resources
 
 import (
 	"testing"
-	"time"
 )
 
 // TestRowsCanBeMadeOfObjectsWithNothingInThem holds what bookmarks of tables need: an object with a version alone.
@@ -23,7 +22,7 @@ func TestRowsCanBeMadeOfObjectsWithNothingInThem(t *testing.T) {
 					t.Errorf("%s: %v", r.Plural, p)
 				}
 			}()
-			if cells := r.Row(obj, time.Now()); len(cells) < len(r.Columns) { // addresses have an age without a column, as upstream's
+			if cells := r.Row(obj); len(cells) < len(r.Columns) { // addresses have an age without a column, as upstream's
 				t.Errorf("%s: %d cells in %d columns", r.Plural, len(cells), len(r.Columns))
 			}
 		}()

@@ -45,10 +45,10 @@ func Runs(entries []*Entry) iter.Seq[[]*Entry] {
 	}
 }
 
-// Made is something that is made of a run of entries, once, and shared by all who ask for the same form of the
-// same entries. make tells the bytes that it takes.
-func (c *Cache) Made(form any, run []*Entry, make func() (made any, size int, err error)) (any, error) {
-	return c.lists.get(form, run, make)
+// Made is something that is made of a run of entries and shared by all who ask for the same form of the same
+// entries. It is made anew where what there is does not serve. make tells the bytes that it takes.
+func (c *Cache) Made(form any, run []*Entry, serves func(any) bool, make func() (made any, size int, err error)) (any, error) {
+	return c.lists.getWhere(form, run, serves, make)
 }
 
 // deflated is a form as a block.

@@ -41,14 +41,19 @@ func keyOf(kind any, run []*Entry) formKey {
 
 // get gives a form of a run. The first who asks makes it, and others wait for that. size is what it takes.
 func (m *made) get(kind any, run []*Entry, make func() (value any, size int, err error)) (any, error) {
+	return m.getWhere(kind, run, func(any) bool { return true }, make)
+}
+
+// getWhere is get for a form that must be made anew where it does not serve any more.
+func (m *made) getWhere(kind any, run []*Entry, serves func(any) bool, make func() (value any, size int, err error)) (any, error) {
 	key := keyOf(kind, run)
 	f := m.find(key, run)
-	if v := f.value.Load(); v != nil {
+	if v := f.value.Load(); v != nil && serves(*v) {
 		return *v, nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if v := f.value.Load(); v != nil {
+	if v := f.value.Load(); v != nil && serves(*v) {
 		return *v, nil
 	}
 	v, size, err := make()
@@ -132,9 +137,10 @@ func (f *form) of(run []*Entry) bool {
 func (m *made) weigh(key formKey, f *form, size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	more := size - f.size
 	f.size = size
 	if m.young[key] == f { // it may have grown old meanwhile
-		m.bytes += size
+		m.bytes += more
 		m.turn()
 	}
 }

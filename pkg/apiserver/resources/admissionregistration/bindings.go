@@ -3,7 +3,6 @@ package admissionregistration
 import (
 	"context"
 	"slices"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/validation/path"
@@ -73,8 +72,8 @@ func ValidatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 			return rights.paramRef(ctx, obj.Spec.PolicyName, obj.Spec.ParamRef, old.Spec.PolicyName, old.Spec.ParamRef, rights.validatingKind)
 		},
 		Columns: bindingColumns(),
-		Row: func(obj *validatingBinding, now time.Time) []any {
-			return []any{obj.Name, obj.Spec.PolicyName, paramRefCell(obj.Spec.ParamRef), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *validatingBinding) []any {
+			return []any{obj.Name, obj.Spec.PolicyName, paramRefCell(obj.Spec.ParamRef), column.Since(obj.CreationTimestamp)}
 		},
 	})
 }
@@ -106,8 +105,8 @@ func MutatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 			return rights.paramRef(ctx, obj.Spec.PolicyName, obj.Spec.ParamRef, old.Spec.PolicyName, old.Spec.ParamRef, rights.mutatingKind)
 		},
 		Columns: bindingColumns(),
-		Row: func(obj *mutatingBinding, now time.Time) []any {
-			return []any{obj.Name, obj.Spec.PolicyName, paramRefCell(obj.Spec.ParamRef), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *mutatingBinding) []any {
+			return []any{obj.Name, obj.Spec.PolicyName, paramRefCell(obj.Spec.ParamRef), column.Since(obj.CreationTimestamp)}
 		},
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/cel-go/cel"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -59,8 +58,8 @@ func MutatingAdmissionPolicy(rights Rights) *resource.Resource {
 			column.Text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
 			column.Age(),
 		},
-		Row: func(obj *mutatingPolicy, now time.Time) []any {
-			return []any{obj.Name, int64(len(obj.Spec.Mutations)), paramKindCell(obj.Spec.ParamKind), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *mutatingPolicy) []any {
+			return []any{obj.Name, int64(len(obj.Spec.Mutations)), paramKindCell(obj.Spec.ParamKind), column.Since(obj.CreationTimestamp)}
 		},
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/google/cel-go/cel"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -84,8 +83,8 @@ func ValidatingAdmissionPolicy(rights Rights) *resource.Resource {
 			column.Text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
 			column.Age(),
 		},
-		Row: func(obj *validatingPolicy, now time.Time) []any {
-			return []any{obj.Name, int64(len(obj.Spec.Validations)), paramKindCell(obj.Spec.ParamKind), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *validatingPolicy) []any {
+			return []any{obj.Name, int64(len(obj.Spec.Validations)), paramKindCell(obj.Spec.ParamKind), column.Since(obj.CreationTimestamp)}
 		},
 		Subresources: []resource.Subresource[*validatingPolicy]{{
 			Name: "status", Kind: kind, Verbs: []string{"get", "patch", "update"},

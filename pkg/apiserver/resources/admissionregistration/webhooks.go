@@ -4,7 +4,6 @@ package admissionregistration
 
 import (
 	"context"
-	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,8 +60,8 @@ func MutatingWebhookConfiguration() *resource.Resource {
 			return validateHooks(mutatingList(obj), mutatingList(old), old != nil)
 		},
 		Columns: hookColumns(),
-		Row: func(obj *mutatingHooks, now time.Time) []any {
-			return []any{obj.Name, int64(len(obj.Webhooks)), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *mutatingHooks) []any {
+			return []any{obj.Name, int64(len(obj.Webhooks)), column.Since(obj.CreationTimestamp)}
 		},
 	})
 }
@@ -90,8 +89,8 @@ func ValidatingWebhookConfiguration() *resource.Resource {
 			return validateHooks(validatingList(obj), validatingList(old), old != nil)
 		},
 		Columns: hookColumns(),
-		Row: func(obj *validatingHooks, now time.Time) []any {
-			return []any{obj.Name, int64(len(obj.Webhooks)), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *validatingHooks) []any {
+			return []any{obj.Name, int64(len(obj.Webhooks)), column.Since(obj.CreationTimestamp)}
 		},
 	})
 }

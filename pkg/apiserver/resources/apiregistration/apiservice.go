@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -124,7 +123,7 @@ func SetCondition(obj *apiService, c apiregistrationv1.APIServiceCondition, now 
 	return true
 }
 
-func row(obj *apiService, now time.Time) []any {
+func row(obj *apiService) []any {
 	service, available := "Local", string(apiregistrationv1.ConditionUnknown)
 	if s := obj.Spec.Service; s != nil {
 		service = s.Namespace + "/" + s.Name
@@ -137,7 +136,7 @@ func row(obj *apiService, now time.Time) []any {
 			}
 		}
 	}
-	return []any{obj.Name, service, available, column.Since(obj.CreationTimestamp, now)}
+	return []any{obj.Name, service, available, column.Since(obj.CreationTimestamp)}
 }
 
 func validate(obj *apiService) field.ErrorList {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,8 +35,8 @@ func ControllerRevision() *resource.Resource {
 			column.Text("Revision", doc["revision"]),
 			column.Age(),
 		},
-		Row: func(r *appsv1.ControllerRevision, now time.Time) []any {
-			return []any{r.Name, controllerOf(r), r.Revision, column.Since(r.CreationTimestamp, now)}
+		Row: func(r *appsv1.ControllerRevision) []any {
+			return []any{r.Name, controllerOf(r), r.Revision, column.Since(r.CreationTimestamp)}
 		},
 	})
 }

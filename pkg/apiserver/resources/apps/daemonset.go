@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"strconv"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -52,11 +51,11 @@ func DaemonSet() *resource.Resource {
 			column.Text("Node Selector", podSpecDoc["nodeSelector"]),
 			column.Age(),
 		}, append(workload.ContainerColumns(1), column.Wide("Selector", doc["selector"]))...),
-		Row: func(d *appsv1.DaemonSet, now time.Time) []any {
+		Row: func(d *appsv1.DaemonSet) []any {
 			names, images := workload.Containers(d.Spec.Template.Spec.Containers)
 			return []any{d.Name, int64(d.Status.DesiredNumberScheduled), int64(d.Status.CurrentNumberScheduled), int64(d.Status.NumberReady),
 				int64(d.Status.UpdatedNumberScheduled), int64(d.Status.NumberAvailable), labels.FormatLabels(d.Spec.Template.Spec.NodeSelector),
-				column.Since(d.CreationTimestamp, now), names, images, workload.SelectorText(d.Spec.Selector)}
+				column.Since(d.CreationTimestamp), names, images, workload.SelectorText(d.Spec.Selector)}
 		},
 		Subresources: []resource.Subresource[*appsv1.DaemonSet]{
 			workload.Status(appsv1.SchemeGroupVersion.WithKind("DaemonSet"), resource.UpdatePart[*appsv1.DaemonSet]{

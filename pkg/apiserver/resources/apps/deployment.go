@@ -4,7 +4,6 @@ package apps
 import (
 	"context"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -62,10 +61,10 @@ func Deployment() *resource.Resource {
 			column.Text("Available", status["availableReplicas"]),
 			column.Age(),
 		}, append(workload.ContainerColumns(1), column.Wide("Selector", doc["selector"]))...),
-		Row: func(d *appsv1.Deployment, now time.Time) []any {
+		Row: func(d *appsv1.Deployment) []any {
 			names, images := workload.Containers(d.Spec.Template.Spec.Containers)
 			return []any{d.Name, fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, desired(d.Spec.Replicas)), int64(d.Status.UpdatedReplicas),
-				int64(d.Status.AvailableReplicas), column.Since(d.CreationTimestamp, now), names, images, workload.SelectorText(d.Spec.Selector)}
+				int64(d.Status.AvailableReplicas), column.Since(d.CreationTimestamp), names, images, workload.SelectorText(d.Spec.Selector)}
 		},
 		Subresources: []resource.Subresource[*appsv1.Deployment]{
 			workload.Status(appsv1.SchemeGroupVersion.WithKind("Deployment"), resource.UpdatePart[*appsv1.Deployment]{

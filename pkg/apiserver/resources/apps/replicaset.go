@@ -2,7 +2,6 @@ package apps
 
 import (
 	"context"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,10 +55,10 @@ func ReplicaSet() *resource.Resource {
 			column.Integer("Ready", status["readyReplicas"]),
 			column.Age(),
 		}, append(workload.ContainerColumns(1), column.Wide("Selector", doc["selector"]))...),
-		Row: func(r *appsv1.ReplicaSet, now time.Time) []any {
+		Row: func(r *appsv1.ReplicaSet) []any {
 			names, images := workload.Containers(r.Spec.Template.Spec.Containers)
 			return []any{r.Name, int64(desired(r.Spec.Replicas)), int64(r.Status.Replicas), int64(r.Status.ReadyReplicas),
-				column.Since(r.CreationTimestamp, now), names, images, workload.SelectorText(r.Spec.Selector)}
+				column.Since(r.CreationTimestamp), names, images, workload.SelectorText(r.Spec.Selector)}
 		},
 		Subresources: []resource.Subresource[*appsv1.ReplicaSet]{
 			workload.Status(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), resource.UpdatePart[*appsv1.ReplicaSet]{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -58,9 +57,9 @@ func StatefulSet() *resource.Resource {
 			column.Text("Ready", "Number of the pod with ready state"),
 			column.Age(),
 		}, workload.ContainerColumns(1)...),
-		Row: func(s *appsv1.StatefulSet, now time.Time) []any {
+		Row: func(s *appsv1.StatefulSet) []any {
 			names, images := workload.Containers(s.Spec.Template.Spec.Containers)
-			return []any{s.Name, fmt.Sprintf("%d/%d", s.Status.ReadyReplicas, desired(s.Spec.Replicas)), column.Since(s.CreationTimestamp, now), names, images}
+			return []any{s.Name, fmt.Sprintf("%d/%d", s.Status.ReadyReplicas, desired(s.Spec.Replicas)), column.Since(s.CreationTimestamp), names, images}
 		},
 		Subresources: []resource.Subresource[*appsv1.StatefulSet]{
 			workload.Status(appsv1.SchemeGroupVersion.WithKind("StatefulSet"), resource.UpdatePart[*appsv1.StatefulSet]{

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -55,13 +54,13 @@ func HorizontalPodAutoscaler() *resource.Resource {
 			column.Text("Replicas", autoscalingv2.HorizontalPodAutoscalerStatus{}.SwaggerDoc()["currentReplicas"]),
 			column.Age(),
 		},
-		Row: func(a *autoscaler, now time.Time) []any {
+		Row: func(a *autoscaler) []any {
 			least := "<unset>"
 			if n := a.Spec.MinReplicas; n != nil {
 				least = strconv.Itoa(int(*n))
 			}
 			return []any{a.Name, a.Spec.ScaleTargetRef.Kind + "/" + a.Spec.ScaleTargetRef.Name, targetsText(a.Spec.Metrics, a.Status.CurrentMetrics),
-				least, int64(a.Spec.MaxReplicas), int64(a.Status.CurrentReplicas), column.Since(a.CreationTimestamp, now)}
+				least, int64(a.Spec.MaxReplicas), int64(a.Status.CurrentReplicas), column.Since(a.CreationTimestamp)}
 		},
 		Views: []resource.View[*autoscaler]{oldView()},
 		Subresources: []resource.Subresource[*autoscaler]{

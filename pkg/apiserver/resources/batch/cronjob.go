@@ -69,10 +69,11 @@ func CronJob() *resource.Resource {
 	})
 }
 
-func cronJobRow(c *batchv1.CronJob, now time.Time) []any {
-	last, zone, suspend := column.None, column.None, "<unset>"
+func cronJobRow(c *batchv1.CronJob) []any {
+	var last any = column.None
+	zone, suspend := column.None, "<unset>"
 	if c.Status.LastScheduleTime != nil {
-		last = column.Since(*c.Status.LastScheduleTime, now)
+		last = column.Since(*c.Status.LastScheduleTime)
 	}
 	if c.Spec.TimeZone != nil {
 		zone = *c.Spec.TimeZone
@@ -82,7 +83,7 @@ func cronJobRow(c *batchv1.CronJob, now time.Time) []any {
 	}
 	job := &c.Spec.JobTemplate.Spec
 	names, images := workload.Containers(job.Template.Spec.Containers)
-	return []any{c.Name, c.Spec.Schedule, zone, suspend, int64(len(c.Status.Active)), last, column.Since(c.CreationTimestamp, now),
+	return []any{c.Name, c.Spec.Schedule, zone, suspend, int64(len(c.Status.Active)), last, column.Since(c.CreationTimestamp),
 		names, images, workload.SelectorText(job.Selector)}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -68,9 +67,9 @@ func Job() *resource.Resource {
 			column.Text("Duration", "Time required to complete the job."),
 			column.Age(),
 		}, append(workload.ContainerColumns(1), column.Wide("Selector", batchv1.JobSpec{}.SwaggerDoc()["selector"]))...),
-		Row: func(j *batchv1.Job, now time.Time) []any {
+		Row: func(j *batchv1.Job) []any {
 			names, images := workload.Containers(j.Spec.Template.Spec.Containers)
-			return []any{j.Name, statusText(j), completionsText(j), durationText(&j.Status, now), column.Since(j.CreationTimestamp, now),
+			return []any{j.Name, statusText(j), completionsText(j), durationText(&j.Status), column.Since(j.CreationTimestamp),
 				names, images, workload.SelectorText(j.Spec.Selector)}
 		},
 		Fields: func(j *batchv1.Job) map[string]string {
@@ -117,12 +116,12 @@ func completionsText(j *batchv1.Job) string {
 	return fmt.Sprintf("%d/1", j.Status.Succeeded)
 }
 
-func durationText(s *batchv1.JobStatus, now time.Time) string {
+func durationText(s *batchv1.JobStatus) any {
 	switch {
 	case s.StartTime == nil:
 		return ""
 	case s.CompletionTime == nil:
-		return duration.HumanDuration(now.Sub(s.StartTime.Time))
+		return column.Ago{Time: s.StartTime.Time}
 	}
 	return duration.HumanDuration(s.CompletionTime.Sub(s.StartTime.Time))
 }

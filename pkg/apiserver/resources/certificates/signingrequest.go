@@ -130,12 +130,12 @@ func columns() []metav1.TableColumnDefinition {
 	}
 }
 
-func row(obj *signingRequest, now time.Time) []any {
+func row(obj *signingRequest) []any {
 	asked := column.None
 	if s := obj.Spec.ExpirationSeconds; s != nil {
 		asked = duration.HumanDuration(time.Duration(*s) * time.Second)
 	}
-	return []any{obj.Name, column.Since(obj.CreationTimestamp, now), obj.Spec.SignerName, obj.Spec.Username, asked, state(obj)}
+	return []any{obj.Name, column.Since(obj.CreationTimestamp), obj.Spec.SignerName, obj.Spec.Username, asked, state(obj)}
 }
 
 func state(obj *signingRequest) string {

@@ -3,7 +3,6 @@ package coordination
 
 import (
 	"context"
-	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,12 +36,12 @@ func Lease() *resource.Resource {
 			column.Text("Holder", coordinationv1.LeaseSpec{}.SwaggerDoc()["holderIdentity"]),
 			column.Age(),
 		},
-		Row: func(obj *coordinationv1.Lease, now time.Time) []any {
+		Row: func(obj *coordinationv1.Lease) []any {
 			holder := ""
 			if obj.Spec.HolderIdentity != nil {
 				holder = *obj.Spec.HolderIdentity
 			}
-			return []any{obj.Name, holder, column.Since(obj.CreationTimestamp, now)}
+			return []any{obj.Name, holder, column.Since(obj.CreationTimestamp)}
 		},
 	})
 }

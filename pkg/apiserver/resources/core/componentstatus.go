@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,7 +65,7 @@ func statusOf(ctx context.Context, c Component) *corev1.ComponentStatus {
 	return s
 }
 
-func componentRow(s *corev1.ComponentStatus, _ time.Time) []any {
+func componentRow(s *corev1.ComponentStatus) []any {
 	status, message, fault := "Unknown", "", ""
 	for _, c := range s.Conditions {
 		if c.Type != corev1.ComponentHealthy {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"reflect"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -24,7 +23,7 @@ func TestComponentsTellTheirHealth(t *testing.T) {
 		if err != nil || len(one) != 1 {
 			t.Fatalf("looked at %v: %v", one, err)
 		}
-		if got := componentRow(one[0].(*corev1.ComponentStatus), time.Time{}); !reflect.DeepEqual(got, want) {
+		if got := componentRow(one[0].(*corev1.ComponentStatus)); !reflect.DeepEqual(got, want) {
 			t.Errorf("row %v, want %v", got, want)
 		}
 	}

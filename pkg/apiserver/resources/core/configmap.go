@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -40,8 +39,8 @@ func ConfigMap() *resource.Resource {
 			column.Text("Data", corev1.ConfigMap{}.SwaggerDoc()["data"]),
 			column.Age(),
 		},
-		Row: func(obj *corev1.ConfigMap, now time.Time) []any {
-			return []any{obj.Name, int64(len(obj.Data) + len(obj.BinaryData)), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *corev1.ConfigMap) []any {
+			return []any{obj.Name, int64(len(obj.Data) + len(obj.BinaryData)), column.Since(obj.CreationTimestamp)}
 		},
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -49,8 +48,8 @@ func Endpoints() *resource.Resource {
 			column.Text("Endpoints", corev1.Endpoints{}.SwaggerDoc()["subsets"]),
 			column.Age(),
 		},
-		Row: func(e *corev1.Endpoints, now time.Time) []any {
-			return []any{e.Name, endpointsCell(e.Subsets), column.Since(e.CreationTimestamp, now)}
+		Row: func(e *corev1.Endpoints) []any {
+			return []any{e.Name, endpointsCell(e.Subsets), column.Since(e.CreationTimestamp)}
 		},
 	})
 }

@@ -220,17 +220,17 @@ func eventColumns() []metav1.TableColumnDefinition {
 	}
 }
 
-func eventRow(e *corev1.Event, now time.Time) []any {
-	first := column.Since(e.FirstTimestamp, now)
+func eventRow(e *corev1.Event) []any {
+	first := column.Since(e.FirstTimestamp)
 	if e.FirstTimestamp.IsZero() {
-		first = column.SinceMicro(e.EventTime, now)
+		first = column.SinceMicro(e.EventTime)
 	}
-	last, count := column.Since(e.LastTimestamp, now), e.Count
+	last, count := column.Since(e.LastTimestamp), e.Count
 	if e.LastTimestamp.IsZero() {
 		last = first
 	}
 	if e.Series != nil {
-		last, count = column.SinceMicro(e.Series.LastObservedTime, now), e.Series.Count
+		last, count = column.SinceMicro(e.Series.LastObservedTime), e.Series.Count
 	} else if count == 0 {
 		count = 1 // in the newer group only a series counts
 	}

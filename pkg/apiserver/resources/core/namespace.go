@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -53,8 +52,8 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 			column.Text("Status", "The status of the namespace"),
 			column.Age(),
 		},
-		Row: func(obj *corev1.Namespace, now time.Time) []any {
-			return []any{obj.Name, string(obj.Status.Phase), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *corev1.Namespace) []any {
+			return []any{obj.Name, string(obj.Status.Phase), column.Since(obj.CreationTimestamp)}
 		},
 		FieldNames: []string{"status.phase", "name"},
 		Fields: func(obj *corev1.Namespace) map[string]string {

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
 )
 
 func fieldsOf(faults field.ErrorList) []string {
@@ -106,7 +108,7 @@ func TestNodeRow(t *testing.T) {
 		},
 	}
 	want := []any{"n", "NotReady,SchedulingDisabled", "edge,worker", "60m", "v1", "10.0.0.1", "<none>", "<unknown>", "6.1 (amd64)", "<unknown>"}
-	if diff := cmp.Diff(want, nodeRow(n, now)); diff != "" {
+	if diff := cmp.Diff(want, column.At(nodeRow(n), now)); diff != "" {
 		t.Error(diff)
 	}
 }

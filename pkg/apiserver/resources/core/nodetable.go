@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,14 +33,14 @@ func nodeColumns() []metav1.TableColumnDefinition {
 	}
 }
 
-func nodeRow(n *corev1.Node, now time.Time) []any {
+func nodeRow(n *corev1.Node) []any {
 	info := &n.Status.NodeInfo
 	kernel := orUnknown(info.KernelVersion)
 	if info.Architecture != "" {
 		kernel = fmt.Sprintf("%s (%s)", kernel, info.Architecture)
 	}
 	return []any{
-		n.Name, nodeState(n), nodeRoles(n), column.Since(n.CreationTimestamp, now), info.KubeletVersion,
+		n.Name, nodeState(n), nodeRoles(n), column.Since(n.CreationTimestamp), info.KubeletVersion,
 		nodeAddress(n, corev1.NodeInternalIP), nodeAddress(n, corev1.NodeExternalIP),
 		orUnknown(info.OSImage), kernel, orUnknown(info.ContainerRuntimeVersion),
 	}

@@ -3,7 +3,6 @@ package core
 import (
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +29,7 @@ func volumeColumns() []metav1.TableColumnDefinition {
 	}
 }
 
-func volumeRow(v *corev1.PersistentVolume, now time.Time) []any {
+func volumeRow(v *corev1.PersistentVolume) []any {
 	claim := ""
 	if ref := v.Spec.ClaimRef; ref != nil {
 		claim = ref.Namespace + "/" + ref.Name
@@ -43,7 +42,7 @@ func volumeRow(v *corev1.PersistentVolume, now time.Time) []any {
 	return []any{
 		v.Name, size.String(), shortModes(v.Spec.AccessModes), string(v.Spec.PersistentVolumeReclaimPolicy), phase, claim,
 		classNamed(v.Annotations, &v.Spec.StorageClassName), orUnset(v.Spec.VolumeAttributesClassName), v.Status.Reason,
-		column.Since(v.CreationTimestamp, now), orUnset(v.Spec.VolumeMode),
+		column.Since(v.CreationTimestamp), orUnset(v.Spec.VolumeMode),
 	}
 }
 
@@ -62,7 +61,7 @@ func claimColumns() []metav1.TableColumnDefinition {
 	}
 }
 
-func claimRow(c *corev1.PersistentVolumeClaim, now time.Time) []any {
+func claimRow(c *corev1.PersistentVolumeClaim) []any {
 	phase := string(c.Status.Phase)
 	if c.DeletionTimestamp != nil {
 		phase = "Terminating"
@@ -74,7 +73,7 @@ func claimRow(c *corev1.PersistentVolumeClaim, now time.Time) []any {
 	}
 	return []any{
 		c.Name, phase, c.Spec.VolumeName, capacity, modes, classNamed(c.Annotations, c.Spec.StorageClassName),
-		orUnset(c.Spec.VolumeAttributesClassName), column.Since(c.CreationTimestamp, now), orUnset(c.Spec.VolumeMode),
+		orUnset(c.Spec.VolumeAttributesClassName), column.Since(c.CreationTimestamp), orUnset(c.Spec.VolumeMode),
 	}
 }
 

@@ -3,7 +3,6 @@ package core
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,18 +29,18 @@ func podColumns() []metav1.TableColumnDefinition {
 	}
 }
 
-func podRow(pod *corev1.Pod, now time.Time) []any {
+func podRow(pod *corev1.Pod) []any {
 	s := summarise(pod)
-	restarts := strconv.Itoa(s.restarts)
+	var restarts any = strconv.Itoa(s.restarts)
 	if s.restarts != 0 && !s.lastRestart.IsZero() {
-		restarts = fmt.Sprintf("%d (%s ago)", s.restarts, column.Since(s.lastRestart, now))
+		restarts = column.Ago{Before: fmt.Sprintf("%d (", s.restarts), Time: s.lastRestart.Time, After: " ago)"}
 	}
 	ip := ""
 	if len(pod.Status.PodIPs) > 0 {
 		ip = pod.Status.PodIPs[0].IP
 	}
 	return []any{
-		pod.Name, fmt.Sprintf("%d/%d", s.ready, s.total), s.reason, restarts, column.Since(pod.CreationTimestamp, now),
+		pod.Name, fmt.Sprintf("%d/%d", s.ready, s.total), s.reason, restarts, column.Since(pod.CreationTimestamp),
 		orNone(ip), orNone(pod.Spec.NodeName), orNone(pod.Status.NominatedNodeName), readinessGates(pod),
 	}
 }

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,7 +46,7 @@ func PodTemplate() *resource.Resource {
 		Spec: func(t *corev1.PodTemplate) any { return &t.Template },
 		Columns: append(append([]metav1.TableColumnDefinition{column.Name()}, workload.ContainerColumns(0)...),
 			column.Text("Pod Labels", "The labels for the pod template.")),
-		Row: func(t *corev1.PodTemplate, _ time.Time) []any {
+		Row: func(t *corev1.PodTemplate) []any {
 			names, images := workload.Containers(t.Template.Spec.Containers)
 			return []any{t.Name, names, images, labels.FormatLabels(t.Template.Labels)}
 		},

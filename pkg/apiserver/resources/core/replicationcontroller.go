@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"strconv"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -62,14 +61,14 @@ func ReplicationController() *resource.Resource {
 			column.Integer("Ready", status["readyReplicas"]),
 			column.Age(),
 		}, append(workload.ContainerColumns(1), column.Wide("Selector", doc["selector"]))...),
-		Row: func(rc *corev1.ReplicationController, now time.Time) []any {
+		Row: func(rc *corev1.ReplicationController) []any {
 			var containers []corev1.Container
 			if rc.Spec.Template != nil {
 				containers = rc.Spec.Template.Spec.Containers
 			}
 			names, images := workload.Containers(containers)
 			return []any{rc.Name, int64(*rc.Spec.Replicas), int64(rc.Status.Replicas), int64(rc.Status.ReadyReplicas),
-				column.Since(rc.CreationTimestamp, now), names, images, labels.FormatLabels(rc.Spec.Selector)}
+				column.Since(rc.CreationTimestamp), names, images, labels.FormatLabels(rc.Spec.Selector)}
 		},
 		Fields: func(rc *corev1.ReplicationController) map[string]string {
 			return map[string]string{"status.replicas": strconv.Itoa(int(rc.Status.Replicas))}

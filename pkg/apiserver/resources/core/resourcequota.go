@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,9 +55,9 @@ func ResourceQuota() *resource.Resource {
 			column.Text("Limit", "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."),
 			column.Age(),
 		},
-		Row: func(obj *corev1.ResourceQuota, now time.Time) []any {
+		Row: func(obj *corev1.ResourceQuota) []any {
 			requests, limits := quotaUse(obj)
-			return []any{obj.Name, requests, limits, column.Since(obj.CreationTimestamp, now)}
+			return []any{obj.Name, requests, limits, column.Since(obj.CreationTimestamp)}
 		},
 		Subresources: []resource.Subresource[*corev1.ResourceQuota]{{
 			Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("ResourceQuota"), Verbs: []string{"get", "patch", "update"},

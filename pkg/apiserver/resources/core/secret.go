@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -50,8 +49,8 @@ func Secret() *resource.Resource {
 			column.Text("Data", corev1.Secret{}.SwaggerDoc()["data"]),
 			column.Age(),
 		},
-		Row: func(obj *corev1.Secret, now time.Time) []any {
-			return []any{obj.Name, string(obj.Type), int64(len(obj.Data)), column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *corev1.Secret) []any {
+			return []any{obj.Name, string(obj.Type), int64(len(obj.Data)), column.Since(obj.CreationTimestamp)}
 		},
 		FieldNames: []string{"type"},
 		Fields:     func(obj *corev1.Secret) map[string]string { return map[string]string{"type": string(obj.Type)} },

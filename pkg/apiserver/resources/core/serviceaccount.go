@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,8 +44,8 @@ func ServiceAccount(subresources ...resource.Subresource[*corev1.ServiceAccount]
 			return nil
 		},
 		Columns: []metav1.TableColumnDefinition{column.Name(), column.Age()},
-		Row: func(obj *corev1.ServiceAccount, now time.Time) []any {
-			return []any{obj.Name, column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *corev1.ServiceAccount) []any {
+			return []any{obj.Name, column.Since(obj.CreationTimestamp)}
 		},
 		Subresources: subresources,
 	})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,13 +30,13 @@ func serviceColumns() []metav1.TableColumnDefinition {
 	}
 }
 
-func serviceRow(s *corev1.Service, now time.Time) []any {
+func serviceRow(s *corev1.Service) []any {
 	ip := column.None
 	if len(s.Spec.ClusterIPs) > 0 {
 		ip = s.Spec.ClusterIPs[0]
 	}
 	return []any{s.Name, string(s.Spec.Type), ip, outsideAddress(s), portsCell(s.Spec.Ports),
-		column.Since(s.CreationTimestamp, now), labels.FormatLabels(s.Spec.Selector)}
+		column.Since(s.CreationTimestamp), labels.FormatLabels(s.Spec.Selector)}
 }
 
 func outsideAddress(s *corev1.Service) string {

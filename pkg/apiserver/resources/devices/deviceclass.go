@@ -4,7 +4,6 @@ package devices
 
 import (
 	"context"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
@@ -33,8 +32,8 @@ func DeviceClass() *resource.Resource {
 		Spec:          func(c *resourcev1.DeviceClass) any { return c.Spec },
 		Validate:      validateClass,
 		Columns:       []metav1.TableColumnDefinition{column.Name(), column.Age()},
-		Row: func(c *resourcev1.DeviceClass, now time.Time) []any {
-			return []any{c.Name, column.Since(c.CreationTimestamp, now)}
+		Row: func(c *resourcev1.DeviceClass) []any {
+			return []any{c.Name, column.Since(c.CreationTimestamp)}
 		},
 	})
 }

@@ -3,7 +3,6 @@ package devices
 import (
 	"context"
 	"strings"
-	"time"
 
 	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,8 +55,8 @@ func ResourceClaim(access resource.Reader, a authz.Authorizer) *resource.Resourc
 			column.Text("State", "A summary of the current state (allocated, pending, reserved, etc.)."),
 			column.Age(),
 		},
-		Row: func(c *resourcev1.ResourceClaim, now time.Time) []any {
-			return []any{c.Name, claimState(c), column.Since(c.CreationTimestamp, now)}
+		Row: func(c *resourcev1.ResourceClaim) []any {
+			return []any{c.Name, claimState(c), column.Since(c.CreationTimestamp)}
 		},
 		Subresources: []resource.Subresource[*resourcev1.ResourceClaim]{{
 			Name: "status", Kind: resourcev1.SchemeGroupVersion.WithKind("ResourceClaim"), Verbs: []string{"get", "patch", "update"},

@@ -2,7 +2,6 @@ package devices
 
 import (
 	"context"
-	"time"
 
 	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,8 +35,8 @@ func ResourceClaimTemplate(access resource.Reader) *resource.Resource {
 			return append(faults, validateClaimSpec(at.Child("spec"), &t.Spec.Spec)...)
 		},
 		Columns: []metav1.TableColumnDefinition{column.Name(), column.Age()},
-		Row: func(t *resourcev1.ResourceClaimTemplate, now time.Time) []any {
-			return []any{t.Name, column.Since(t.CreationTimestamp, now)}
+		Row: func(t *resourcev1.ResourceClaimTemplate) []any {
+			return []any{t.Name, column.Since(t.CreationTimestamp)}
 		},
 	})
 }

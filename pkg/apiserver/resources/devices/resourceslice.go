@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,8 +42,8 @@ func ResourceSlice(c clock.PassiveClock) *resource.Resource {
 			column.Text("Pool", resourcev1.ResourcePool{}.SwaggerDoc()["name"]),
 			column.Age(),
 		},
-		Row: func(s *resourcev1.ResourceSlice, now time.Time) []any {
-			return []any{s.Name, nodeName(s), s.Spec.Driver, s.Spec.Pool.Name, column.Since(s.CreationTimestamp, now)}
+		Row: func(s *resourcev1.ResourceSlice) []any {
+			return []any{s.Name, nodeName(s), s.Spec.Driver, s.Spec.Pool.Name, column.Since(s.CreationTimestamp)}
 		},
 		FieldNames:   []string{resourcev1.ResourceSliceSelectorDriver, resourcev1.ResourceSliceSelectorNodeName},
 		UnknownField: func(label string) string { return "field label not supported for " + kind.String() + ": " + label },

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -54,8 +53,8 @@ func EndpointSlice() *resource.Resource {
 			column.Text("Endpoints", doc["endpoints"]),
 			column.Age(),
 		},
-		Row: func(s *discoveryv1.EndpointSlice, now time.Time) []any {
-			return []any{s.Name, string(s.AddressType), portsCell(s.Ports), endpointsCell(s.Endpoints), column.Since(s.CreationTimestamp, now)}
+		Row: func(s *discoveryv1.EndpointSlice) []any {
+			return []any{s.Name, string(s.AddressType), portsCell(s.Ports), endpointsCell(s.Endpoints), column.Since(s.CreationTimestamp)}
 		},
 	})
 }

@@ -4,7 +4,6 @@ package flowcontrol
 
 import (
 	"context"
-	"time"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,7 +77,7 @@ func ownedMeta(obj, old *metav1.ObjectMeta) metav1.ObjectMeta {
 	return meta
 }
 
-func flowSchemaRow(obj *flowSchema, now time.Time) []any {
+func flowSchemaRow(obj *flowSchema) []any {
 	method, missing := column.None, "?"
 	if m := obj.Spec.DistinguisherMethod; m != nil {
 		method = string(m.Type)
@@ -89,5 +88,5 @@ func flowSchemaRow(obj *flowSchema, now time.Time) []any {
 		}
 	}
 	return []any{obj.Name, obj.Spec.PriorityLevelConfiguration.Name, int64(obj.Spec.MatchingPrecedence), method,
-		column.Since(obj.CreationTimestamp, now), missing}
+		column.Since(obj.CreationTimestamp), missing}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"time"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -104,8 +103,8 @@ func orElse(value **int32, usual int32) {
 	}
 }
 
-func levelRow(obj *priorityLevel, now time.Time) []any {
-	cells := []any{obj.Name, string(obj.Spec.Type), column.None, column.None, column.None, column.None, column.Since(obj.CreationTimestamp, now)}
+func levelRow(obj *priorityLevel) []any {
+	cells := []any{obj.Name, string(obj.Spec.Type), column.None, column.None, column.None, column.None, column.Since(obj.CreationTimestamp)}
 	l := obj.Spec.Limited
 	if l == nil {
 		return cells

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -81,7 +80,7 @@ func Ingress() *resource.Resource {
 	})
 }
 
-func ingressRow(i *networkingv1.Ingress, now time.Time) []any {
+func ingressRow(i *networkingv1.Ingress) []any {
 	class, ports := column.None, "80"
 	if i.Spec.IngressClassName != nil {
 		class = *i.Spec.IngressClassName
@@ -97,7 +96,7 @@ func ingressRow(i *networkingv1.Ingress, now time.Time) []any {
 			addresses.Insert(point.Hostname)
 		}
 	}
-	return []any{i.Name, class, hostsText(i.Spec.Rules), column.Set(addresses), ports, column.Since(i.CreationTimestamp, now)}
+	return []any{i.Name, class, hostsText(i.Spec.Rules), column.Set(addresses), ports, column.Since(i.CreationTimestamp)}
 }
 
 func hostsText(rules []networkingv1.IngressRule) string {

@@ -2,7 +2,6 @@ package networking
 
 import (
 	"context"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -43,12 +42,12 @@ func IngressClass() *resource.Resource {
 			column.Text("Parameters", "A reference to a resource with additional parameters"),
 			column.Age(),
 		},
-		Row: func(c *networkingv1.IngressClass, now time.Time) []any {
+		Row: func(c *networkingv1.IngressClass) []any {
 			name := c.Name
 			if c.Annotations[networkingv1.AnnotationIsDefaultIngressClass] == "true" {
 				name += " (default)"
 			}
-			return []any{name, c.Spec.Controller, parametersText(c.Spec.Parameters), column.Since(c.CreationTimestamp, now)}
+			return []any{name, c.Spec.Controller, parametersText(c.Spec.Parameters), column.Since(c.CreationTimestamp)}
 		},
 	})
 }

@@ -4,7 +4,6 @@ package networking
 import (
 	"context"
 	"fmt"
-	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/validation/path"
@@ -37,8 +36,8 @@ func IPAddress() *resource.Resource {
 			column.Text("ParentRef", networkingv1.IPAddressSpec{}.SwaggerDoc()["parentRef"]),
 		},
 		// kube-apiserver gives rows an age and has no column for it.
-		Row: func(a *networkingv1.IPAddress, now time.Time) []any {
-			return []any{a.Name, parent(a.Spec.ParentRef), column.Since(a.CreationTimestamp, now)}
+		Row: func(a *networkingv1.IPAddress) []any {
+			return []any{a.Name, parent(a.Spec.ParentRef), column.Since(a.CreationTimestamp)}
 		},
 	})
 }

@@ -3,7 +3,6 @@ package networking
 import (
 	"context"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -53,8 +52,8 @@ func NetworkPolicy() *resource.Resource {
 			column.Text("Pod-Selector", networkingv1.NetworkPolicySpec{}.SwaggerDoc()["podSelector"]),
 			column.Age(),
 		},
-		Row: func(p *networkingv1.NetworkPolicy, now time.Time) []any {
-			return []any{p.Name, workload.SelectorText(&p.Spec.PodSelector), column.Since(p.CreationTimestamp, now)}
+		Row: func(p *networkingv1.NetworkPolicy) []any {
+			return []any{p.Name, workload.SelectorText(&p.Spec.PodSelector), column.Since(p.CreationTimestamp)}
 		},
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,8 +40,8 @@ func ServiceCIDR() *resource.Resource {
 			column.Text("CIDRs", networkingv1.ServiceCIDRSpec{}.SwaggerDoc()["cidrs"]),
 			column.Age(),
 		},
-		Row: func(c *networkingv1.ServiceCIDR, now time.Time) []any {
-			return []any{c.Name, strings.Join(c.Spec.CIDRs, ","), column.Since(c.CreationTimestamp, now)}
+		Row: func(c *networkingv1.ServiceCIDR) []any {
+			return []any{c.Name, strings.Join(c.Spec.CIDRs, ","), column.Since(c.CreationTimestamp)}
 		},
 		Subresources: []resource.Subresource[*networkingv1.ServiceCIDR]{{
 			Name: "status", Kind: networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"), Verbs: []string{"get", "patch", "update"},

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -47,8 +46,8 @@ func RuntimeClass() *resource.Resource {
 			column.Text("Handler", ""),
 			column.Age(),
 		},
-		Row: func(obj *nodev1.RuntimeClass, now time.Time) []any {
-			return []any{obj.Name, obj.Handler, column.Since(obj.CreationTimestamp, now)}
+		Row: func(obj *nodev1.RuntimeClass) []any {
+			return []any{obj.Name, obj.Handler, column.Since(obj.CreationTimestamp)}
 		},
 	})
 }

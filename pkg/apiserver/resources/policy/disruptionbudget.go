@@ -3,7 +3,6 @@ package policy
 
 import (
 	"context"
-	"time"
 
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/validation/path"
@@ -51,9 +50,9 @@ func PodDisruptionBudget() *resource.Resource {
 			column.Integer("Allowed Disruptions", "Calculated number of pods that may be disrupted at this time."),
 			column.Age(),
 		},
-		Row: func(obj *budget, now time.Time) []any {
+		Row: func(obj *budget) []any {
 			return []any{obj.Name, amount(obj.Spec.MinAvailable), amount(obj.Spec.MaxUnavailable),
-				int64(obj.Status.DisruptionsAllowed), column.Since(obj.CreationTimestamp, now)}
+				int64(obj.Status.DisruptionsAllowed), column.Since(obj.CreationTimestamp)}
 		},
 		Subresources: []resource.Subresource[*budget]{{
 			Name: "status", Kind: policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"), Verbs: []string{"get", "patch", "update"},

@@ -3,7 +3,6 @@ package rbac
 import (
 	"slices"
 	"strings"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -108,7 +107,7 @@ func bindingColumns(role, kind string) []metav1.TableColumnDefinition {
 	}
 }
 
-func (b bound) row(name string, created metav1.Time, now time.Time) []any {
+func (b bound) row(name string, created metav1.Time) []any {
 	names := map[string]string{}
 	for _, s := range b.subjects {
 		name := s.Name
@@ -120,6 +119,6 @@ func (b bound) row(name string, created metav1.Time, now time.Time) []any {
 		}
 		names[s.Kind] = name
 	}
-	return []any{name, b.ref.Kind + "/" + b.ref.Name, column.Since(created, now),
+	return []any{name, b.ref.Kind + "/" + b.ref.Name, column.Since(created),
 		names[rbacv1.UserKind], names[rbacv1.GroupKind], names[rbacv1.ServiceAccountKind]}
 }

@@ -9,6 +9,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/column"
 )
 
 func paths(faults field.ErrorList) string {
@@ -101,7 +103,7 @@ func TestSubjectsAreShownByKind(t *testing.T) {
 		{Kind: "User", Name: "u"}, {Kind: "ServiceAccount", Name: "a", Namespace: "n"}, {Kind: "User", Name: "v"}, {Kind: "Group", Name: "g"}}}
 	now := time.Unix(1000, 0)
 	want := []any{"b", "Role/r", "10s", "u, v", "g", "n/a"}
-	if diff := cmp.Diff(want, b.row("b", metav1.NewTime(now.Add(-10*time.Second)), now)); diff != "" {
+	if diff := cmp.Diff(want, column.At(b.row("b", metav1.NewTime(now.Add(-10*time.Second))), now)); diff != "" {
 		t.Errorf("want (-), got (+):\n%s", diff)
 	}
 }

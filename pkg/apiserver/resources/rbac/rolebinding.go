@@ -2,7 +2,6 @@ package rbac
 
 import (
 	"context"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -32,8 +31,8 @@ func RoleBinding() *resource.Resource {
 			return both(obj).validate(&old.RoleRef)
 		},
 		Columns: bindingColumns(rbacv1.RoleBinding{}.SwaggerDoc()["roleRef"], "roleBinding"),
-		Row: func(obj *rbacv1.RoleBinding, now time.Time) []any {
-			return both(obj).row(obj.Name, obj.CreationTimestamp, now)
+		Row: func(obj *rbacv1.RoleBinding) []any {
+			return both(obj).row(obj.Name, obj.CreationTimestamp)
 		},
 	})
 }
@@ -60,8 +59,8 @@ func ClusterRoleBinding() *resource.Resource {
 			return both(obj).validate(&old.RoleRef)
 		},
 		Columns: bindingColumns(rbacv1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"], "clusterRoleBinding"),
-		Row: func(obj *rbacv1.ClusterRoleBinding, now time.Time) []any {
-			return both(obj).row(obj.Name, obj.CreationTimestamp, now)
+		Row: func(obj *rbacv1.ClusterRoleBinding) []any {
+			return both(obj).row(obj.Name, obj.CreationTimestamp)
 		},
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
@@ -68,12 +67,12 @@ func PriorityClass() *resource.Resource {
 			column.Age(),
 			column.Text("PreemptionPolicy", doc["preemptionPolicy"]),
 		},
-		Row: func(obj *schedulingv1.PriorityClass, now time.Time) []any {
+		Row: func(obj *schedulingv1.PriorityClass) []any {
 			policy := ""
 			if obj.PreemptionPolicy != nil {
 				policy = string(*obj.PreemptionPolicy)
 			}
-			return []any{obj.Name, int64(obj.Value), obj.GlobalDefault, column.Since(obj.CreationTimestamp, now), policy}
+			return []any{obj.Name, int64(obj.Value), obj.GlobalDefault, column.Since(obj.CreationTimestamp), policy}
 		},
 	})
 }

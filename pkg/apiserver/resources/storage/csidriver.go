@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"strings"
-	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -137,7 +136,7 @@ func driverColumns() []metav1.TableColumnDefinition {
 	}
 }
 
-func driverRow(d *storagev1.CSIDriver, now time.Time) []any {
+func driverRow(d *storagev1.CSIDriver) []any {
 	tokens := unset
 	if d.Spec.TokenRequests != nil {
 		var audiences []string
@@ -152,6 +151,6 @@ func driverRow(d *storagev1.CSIDriver, now time.Time) []any {
 	}
 	return []any{
 		d.Name, *d.Spec.AttachRequired, *d.Spec.PodInfoOnMount, *d.Spec.StorageCapacity, tokens, *d.Spec.RequiresRepublish,
-		column.Joined(modes), column.Since(d.CreationTimestamp, now),
+		column.Joined(modes), column.Since(d.CreationTimestamp),
 	}
 }

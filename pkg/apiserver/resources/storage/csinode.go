@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"fmt"
-	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -48,8 +47,8 @@ func CSINode() *resource.Resource {
 			column.Integer("Drivers", "Drivers indicates the number of CSI drivers registered on the node"),
 			column.Age(),
 		},
-		Row: func(n *storagev1.CSINode, now time.Time) []any {
-			return []any{n.Name, int64(len(n.Spec.Drivers)), column.Since(n.CreationTimestamp, now)}
+		Row: func(n *storagev1.CSINode) []any {
+			return []any{n.Name, int64(len(n.Spec.Drivers)), column.Since(n.CreationTimestamp)}
 		},
 	})
 }

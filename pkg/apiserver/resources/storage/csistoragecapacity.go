@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -38,7 +37,7 @@ func CSIStorageCapacity() *apiresource.Resource {
 			column.Text("StorageClassName", doc["storageClassName"]),
 			column.Text("Capacity", doc["capacity"]),
 		},
-		Row: func(c *storagev1.CSIStorageCapacity, _ time.Time) []any {
+		Row: func(c *storagev1.CSIStorageCapacity) []any {
 			size := unset
 			if c.Capacity != nil {
 				size = c.Capacity.String()

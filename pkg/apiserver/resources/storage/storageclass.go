@@ -4,7 +4,6 @@ package storage
 import (
 	"context"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -71,7 +70,7 @@ func StorageClass() *resource.Resource {
 	})
 }
 
-func classRow(obj *storagev1.StorageClass, now time.Time) []any {
+func classRow(obj *storagev1.StorageClass) []any {
 	name, reclaim, binding, grows := obj.Name, string(corev1.PersistentVolumeReclaimDelete), unset, false
 	if obj.Annotations[defaultClass] == "true" || obj.Annotations[oldDefaultClass] == "true" {
 		name += " (default)"
@@ -85,7 +84,7 @@ func classRow(obj *storagev1.StorageClass, now time.Time) []any {
 	if obj.AllowVolumeExpansion != nil {
 		grows = *obj.AllowVolumeExpansion
 	}
-	return []any{name, obj.Provisioner, reclaim, binding, grows, column.Since(obj.CreationTimestamp, now)}
+	return []any{name, obj.Provisioner, reclaim, binding, grows, column.Since(obj.CreationTimestamp)}
 }
 
 func validateClass(obj *storagev1.StorageClass) field.ErrorList {

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -48,12 +47,12 @@ func VolumeAttachment() *resource.Resource {
 		Validate: validateAttachment,
 		Reset:    []string{"status"},
 		Columns:  attachmentColumns(),
-		Row: func(a *storagev1.VolumeAttachment, now time.Time) []any {
+		Row: func(a *storagev1.VolumeAttachment) []any {
 			volume := ""
 			if name := a.Spec.Source.PersistentVolumeName; name != nil {
 				volume = *name
 			}
-			return []any{a.Name, a.Spec.Attacher, volume, a.Spec.NodeName, a.Status.Attached, column.Since(a.CreationTimestamp, now)}
+			return []any{a.Name, a.Spec.Attacher, volume, a.Spec.NodeName, a.Status.Attached, column.Since(a.CreationTimestamp)}
 		},
 		Subresources: []resource.Subresource[*storagev1.VolumeAttachment]{{
 			Name: "status", Kind: storagev1.SchemeGroupVersion.WithKind("VolumeAttachment"), Verbs: []string{"get", "patch", "update"},

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"maps"
-	"time"
 
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,8 +51,8 @@ func VolumeAttributesClass() *resource.Resource {
 			column.Text("DriverName", storagev1.VolumeAttributesClass{}.SwaggerDoc()["driverName"]),
 			column.Age(),
 		},
-		Row: func(c *storagev1.VolumeAttributesClass, now time.Time) []any {
-			return []any{c.Name, c.DriverName, column.Since(c.CreationTimestamp, now)}
+		Row: func(c *storagev1.VolumeAttributesClass) []any {
+			return []any{c.Name, c.DriverName, column.Since(c.CreationTimestamp)}
 		},
 	})
 }

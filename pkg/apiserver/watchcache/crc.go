@@ -1,11 +1,11 @@
-package endpoint
+package watchcache
 
 import "math/bits"
 
-// combineCRC gives the CRC-32 (IEEE) of two texts one after the other from their own. Appending n zero
+// CombineCRC gives the CRC-32 (IEEE) of two texts one after the other from their own. Appending n zero
 // bytes is a linear map over GF(2) on the register; maps for powers of two are squared as needed (the
 // method of zlib's crc32_combine, after M. Adler).
-func combineCRC(first, second uint32, secondSize int64) uint32 {
+func CombineCRC(first, second uint32, secondSize int64) uint32 {
 	if secondSize == 0 {
 		return first
 	}
