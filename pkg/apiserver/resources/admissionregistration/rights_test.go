@@ -2,6 +2,7 @@ package admissionregistration
 
 import (
 	"context"
+	"reflect"
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -18,7 +19,7 @@ import (
 type only request.Info
 
 func (o only) Authorize(_ context.Context, _ *request.User, i *request.Info) (authz.Decision, string, error) {
-	if request.Info(o) == *i {
+	if reflect.DeepEqual(request.Info(o), *i) {
 		return authz.Allow, "", nil
 	}
 	return authz.NoOpinion, "", nil
