@@ -124,6 +124,7 @@ func FuzzPatch(f *testing.F) {
 	f.Add(uint8(0), []byte(`[{"op":"test","path":"/metadata/finalizers","value":[null]}]`))
 	f.Add(uint8(1), []byte(`{"metadata":{"labels":{"a":null}},"spec":{"containers":[{"name":"d"}]}}`))
 	f.Add(uint8(2), []byte(`{"spec":{"$setElementOrder/containers":[{"name":"c"}],"containers":[{"name":"c","env":[{"$patch":"delete","name":"E"}]}],"volumes":[{"$patch":"replace"}],"$retainKeys":["containers"]}}`))
+	f.Add(uint8(2), []byte(`{"spec":{"containers":[{"name":[]}]}}`))
 	f.Add(uint8(3), []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","ports":[{"containerPort":80}]}]}}`))
 	f.Fuzz(func(t *testing.T, form uint8, body []byte) {
 		r := httptest.NewRequest(http.MethodPatch, "/", nil)

@@ -282,21 +282,23 @@ func (p *patcher) jsonPatch(before []byte) (after []byte, faults []string, err e
 		return nil, nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(patch)))
 	}
 	limitCopies()
-	if after, err = operate(patch, before); err != nil {
+	if after, err = survive(errNull, func() ([]byte, error) { return patch.Apply(before) }); err != nil {
 		return nil, nil, unprocessable(err)
 	}
 	return after, faults, nil
 }
 
-// operate carries out the operations of a JSON patch. The library takes nulls inside of values for values, and so
-// does not survive to compare them: a test of those does not hold.
-func operate(patch jsonpatch.Patch, before []byte) (after []byte, err error) {
+var errNull = fmt.Errorf("testing a value that is or holds null: %w", jsonpatch.ErrTestFailed)
+
+// survive answers a fault where a library that applies patches does not survive what a client sent: they look into
+// nulls, and compare lists where they know only text.
+func survive[T any](fault error, apply func() (T, error)) (out T, err error) {
 	defer func() {
 		if recover() != nil {
-			after, err = nil, fmt.Errorf("testing a value that is or holds null: %w", jsonpatch.ErrTestFailed)
+			err = fault
 		}
 	}()
-	return patch.Apply(before)
+	return apply()
 }
 
 func unprocessable(err error) error {
@@ -329,7 +331,9 @@ func (p *patcher) strategic(before []byte, of, into runtime.Object) error {
 	if err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
-	after, err := strategicpatch.StrategicMergeMapPatchUsingLookupPatchMeta(original, patch, meta)
+	after, err := survive(mergepatch.ErrBadJSONDoc, func() (strategicpatch.JSONMap, error) {
+		return strategicpatch.StrategicMergeMapPatchUsingLookupPatchMeta(original, patch, meta)
+	})
 	switch {
 	case errors.Is(err, mergepatch.ErrBadJSONDoc), errors.Is(err, mergepatch.ErrBadPatchFormatForPrimitiveList),
 		errors.Is(err, mergepatch.ErrBadPatchFormatForRetainKeys), errors.Is(err, mergepatch.ErrBadPatchFormatForSetElementOrderList),
