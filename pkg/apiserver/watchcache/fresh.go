@@ -21,7 +21,15 @@ type answer struct {
 	done     chan struct{}
 	revision int64
 	err      error
+	askers   int // guarded by the question's mu until it is put
 }
+
+// A question that many waited for is followed by a pause, so that the next one serves many too: putting one costs more
+// than all else that a read costs. Where few ask nobody waits for others.
+const (
+	many  = 4
+	pause = time.Millisecond
+)
 
 // askFor bounds one question. Each who waits has an end of its own.
 const askFor = 10 * time.Second
@@ -32,6 +40,7 @@ func (q *question) revision(ctx context.Context) (int64, error) {
 		q.next = &answer{done: make(chan struct{})}
 	}
 	a := q.next
+	a.askers++
 	if !q.asking {
 		q.asking = true
 		go q.run(context.WithoutCancel(ctx))
@@ -60,6 +69,9 @@ func (q *question) run(ctx context.Context) {
 		a.revision, a.err = q.ask(asked)
 		cancel()
 		close(a.done)
+		if a.askers >= many && a.err == nil {
+			time.Sleep(pause)
+		}
 	}
 }
 

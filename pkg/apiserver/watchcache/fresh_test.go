@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestAnAnswerIsNotOlderThanItsQuestion holds the first question open, lets many ask meanwhile, and sees them
@@ -60,5 +62,39 @@ func TestWhoWaitsForAnAnswerMayGo(t *testing.T) {
 	cancel()
 	if _, err := q.revision(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want that the asker has gone", err)
+	}
+}
+
+func TestManyWhoAskAreAnsweredByFewQuestionsAndFewWithoutDelay(t *testing.T) {
+	const each, takes = 100, 300 * time.Microsecond
+	for clients, want := range map[int]struct {
+		questions int
+		within    time.Duration
+	}{1: {each, each * takes}, 3: {2 * each, 2 * each * takes}, 16: {each + 10, (each + 10) * (takes + pause)}} {
+		synctest.Test(t, func(t *testing.T) {
+			questions := 0
+			q := question{ask: func(context.Context) (int64, error) {
+				questions++
+				time.Sleep(takes)
+				return int64(questions), nil
+			}}
+			begun := time.Now()
+			var all sync.WaitGroup
+			for i := range clients {
+				all.Go(func() {
+					for range each {
+						time.Sleep(time.Duration(i) * takes / 16) // they do not ask at once
+						if _, err := q.revision(t.Context()); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			if took := time.Since(begun); questions > want.questions || took > want.within {
+				t.Errorf("%d clients: %d questions in %v", clients, questions, took)
+			}
+			time.Sleep(pause) // the last question's
+		})
 	}
 }
