@@ -96,8 +96,9 @@ func bridgeConfig(cidr string) ([]byte, error) {
 		"cniVersion": "0.4.0", "name": "cbr0",
 		"plugins": []map[string]any{
 			{
+				// A default gateway brings its route: named once more among ipam's, plugins since 1.0 fail to add it twice.
 				"type": "bridge", "bridge": "cni0", "isDefaultGateway": true, "ipMasq": true, "hairpinMode": true,
-				"ipam": map[string]any{"type": "host-local", "ranges": [][]map[string]string{{{"subnet": cidr}}}, "routes": []map[string]string{{"dst": "0.0.0.0/0"}}},
+				"ipam": map[string]any{"type": "host-local", "ranges": [][]map[string]string{{{"subnet": cidr}}}},
 			},
 			{"type": "portmap", "capabilities": map[string]bool{"portMappings": true}},
 		},
