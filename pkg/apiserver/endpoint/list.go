@@ -66,7 +66,7 @@ func (s *Served) selection(opts *internalversion.ListOptions, info *request.Info
 		return w, err
 	}
 	if s.Converts() && len(s.FieldNames) > 0 {
-		w.Values = func(e *watchcache.Entry) fields.Set { return s.FieldsOf(e) }
+		w.Values = s.FieldsOf
 	}
 	namespace := info.Namespace
 	if n, ok := w.Fields.RequiresExactMatch("metadata.namespace"); ok && namespace == "" && !s.ClusterScoped {
@@ -274,17 +274,8 @@ func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions,
 		return nil, err
 	}
 	p := &page{meta: metav1.ListMeta{ResourceVersion: strconv.FormatInt(revision, 10)}}
-	part := n
-	if w.IndexField != "" {
-		if indexed, ok := n.ByIndex(w.IndexField, w.IndexValue); ok {
-			part = indexed
-		}
-	}
 	more := false
-	part.Ascend(w.Prefix, from, func(e *watchcache.Entry) bool {
-		if !w.Matches(e) {
-			return true
-		}
+	n.Select(w, from, func(e *watchcache.Entry) bool {
 		if limit > 0 && int64(len(p.entries)) == limit {
 			more = true
 			return false

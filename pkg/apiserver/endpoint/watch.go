@@ -149,14 +149,8 @@ func (s *Served) open(ctx context.Context, opts *internalversion.ListOptions, se
 			return nil, nil, err
 		}
 		var entries []*watchcache.Entry
-		part := n
-		if indexed, ok := n.ByIndex(sel.IndexField, sel.IndexValue); ok && sel.IndexField != "" {
-			part = indexed
-		}
-		part.Ascend(sel.Prefix, "", func(e *watchcache.Entry) bool {
-			if sel.Matches(e) {
-				entries = append(entries, e)
-			}
+		n.Select(sel, "", func(e *watchcache.Entry) bool {
+			entries = append(entries, e)
 			return true
 		})
 		return entries, w, nil

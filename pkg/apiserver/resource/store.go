@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -91,21 +92,21 @@ type fieldsKey string
 
 // FieldsOf gives the values by which an entry is selected in the store's version. What cannot be converted is
 // selected by what it was stored with.
-func (s *Store) FieldsOf(e *watchcache.Entry) map[string]string {
+func (s *Store) FieldsOf(e *watchcache.Entry) fields.Fields {
 	if !s.second && s.IsKeptOwn(e) {
-		return e.Fields()
+		return e
 	}
 	f, err := e.Derived(fieldsKey(s.Kind.Version), func() (any, error) {
 		o, err := s.Object(e)
 		if err != nil {
 			return nil, err
 		}
-		return FieldsOf(s.Resource, o), nil
+		return fields.Set(FieldsOf(s.Resource, o)), nil
 	})
 	if err != nil {
-		return e.Fields()
+		return e
 	}
-	return f.(map[string]string)
+	return f.(fields.Set)
 }
 
 func (s *Store) own(o Object) (Object, error) {

@@ -53,6 +53,11 @@ func boat(name, color, node string) []byte {
 	return b
 }
 
+func boatOf(o *metav1.PartialObjectMetadata) []byte {
+	b, _ := json.Marshal(o)
+	return b
+}
+
 type rig struct {
 	*Store
 	cache   *Cache

@@ -2,6 +2,7 @@ package watchcache
 
 import (
 	"fmt"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,8 +34,8 @@ type Entry struct {
 	value    []byte // as stored
 	broken   bool   // the value cannot be decoded
 	version  string // of the object, where those of the kind have several
-	labels   map[string]string
-	fields   map[string]string
+	labels   Pairs
+	fields   Pairs // beside those that the key tells
 }
 
 // form names what the cache keeps of an entry beside its encodings.
@@ -54,11 +55,34 @@ func (e *Entry) Revision() int64 { return e.revision }
 // Version is the one in which the object stands here, where its kind is Versioned.
 func (e *Entry) Version() string { return e.version }
 
-// Labels are the object's; do not change them.
-func (e *Entry) Labels() map[string]string { return e.labels }
+// Labels are the object's.
+func (e *Entry) Labels() Pairs { return e.labels }
 
-// Fields are the values that field selectors see; do not change them.
-func (e *Entry) Fields() map[string]string { return e.fields }
+// The fields of every object. Its key tells them.
+const (
+	nameField      = "metadata.name"
+	namespaceField = "metadata.namespace"
+)
+
+// Get gives the value of a field that field selectors see, "" where there is none.
+func (e *Entry) Get(field string) string {
+	if field != nameField && field != namespaceField {
+		return e.fields.Get(field)
+	}
+	namespace, name, namespaced := strings.Cut(e.key[len(e.kind.Prefix):], "/")
+	if !namespaced {
+		namespace, name = "", namespace
+	}
+	if field == nameField {
+		return name
+	}
+	return namespace
+}
+
+// Has says whether there is such a field.
+func (e *Entry) Has(field string) bool {
+	return field == nameField || field == namespaceField || e.fields.Has(field)
+}
 
 // Value is the object as stored.
 func (e *Entry) Value() []byte { return e.value }

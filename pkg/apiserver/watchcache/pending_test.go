@@ -58,7 +58,7 @@ func TestAnotherWriteIsNotTakenForOurs(t *testing.T) {
 	r.Store.apply(storage.Event{KeyValue: storage.KeyValue{Key: key, Value: same, ModRevision: 6}})
 	one.Done(6)
 	two.Drop()
-	if e, _ := r.Store.Get(key); e.Labels()["color"] != "green" || r.decoded != 2 {
+	if e, _ := r.Store.Get(key); e.Labels().Get("color") != "green" || r.decoded != 2 {
 		t.Errorf("%v after %d were decoded, want what etcd said, decoded each time", e.Labels(), r.decoded)
 	}
 	r.cache.pending.sweep(6)

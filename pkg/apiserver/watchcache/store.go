@@ -18,6 +18,7 @@ type Store struct {
 	mu       sync.Mutex
 	tree     *btree.BTreeG[*Entry]
 	indexes  map[string]map[string]*btree.BTreeG[*Entry] // field, value
+	labels   *btree.BTreeG[*Entry]                       // the same entries in the order of their labels
 	revision int64                                       // of the last event here
 	snapshot *Snapshot                                   // of the present tree; nil after a change
 	main     *log
@@ -32,7 +33,7 @@ func newTree() *btree.BTreeG[*Entry] { return btree.NewG(32, byKey) }
 
 func newStore(c *Cache, k Kind) *Store {
 	k.made = c.forms
-	s := &Store{cache: c, kind: &k, tree: newTree(), indexes: map[string]map[string]*btree.BTreeG[*Entry]{}, main: newLog(c.cfg.Window), sub: map[string]*log{}}
+	s := &Store{cache: c, kind: &k, tree: newTree(), labels: newLabelTree(), indexes: map[string]map[string]*btree.BTreeG[*Entry]{}, main: newLog(c.cfg.Window), sub: map[string]*log{}}
 	for _, f := range k.Indexed {
 		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
 	}
@@ -61,18 +62,21 @@ func (s *Store) entryOfObject(kind *Kind, key string, revision int64, value []by
 	if !kind.Large {
 		kind.made.put(decoded, e, o, decodedSize(value))
 	}
-	e.labels = o.GetLabels()
+	e.labels = pairsOf(o.GetLabels())
 	if kind.Versioned {
 		e.version = o.GetObjectKind().GroupVersionKind().Version
 	}
 	if kind.Fields != nil {
-		e.fields = kind.Fields(o)
+		f := kind.Fields(o)
+		delete(f, nameField)
+		delete(f, namespaceField)
+		e.fields = pairsOf(f)
 	}
 	return e
 }
 
 func (s *Store) newEntry(kind *Kind, key string, revision int64, value []byte) *Entry {
-	return &Entry{kind: kind, id: s.cache.ids.Add(1), key: key, revision: revision, value: value}
+	return &Entry{kind: kind, id: s.cache.ids.Add(1), key: key, revision: revision, value: value, labels: noPairs, fields: noPairs}
 }
 
 // written is the entry of a change: the writer's own where it was written here.
@@ -100,7 +104,7 @@ func (s *Store) remake(k Kind) {
 	known := s.tree
 	s.leave()
 	k.made = s.cache.forms
-	s.kind, s.tree, s.snapshot, s.floor = &k, newTree(), nil, s.revision
+	s.kind, s.tree, s.labels, s.snapshot, s.floor = &k, newTree(), newLabelTree(), nil, s.revision
 	s.indexes = map[string]map[string]*btree.BTreeG[*Entry]{}
 	for _, f := range k.Indexed {
 		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
@@ -122,7 +126,7 @@ func (s *Store) replace(all []storage.KeyValue, revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leave()
-	s.tree, s.snapshot, s.revision, s.floor = newTree(), nil, revision, revision
+	s.tree, s.labels, s.snapshot, s.revision, s.floor = newTree(), newLabelTree(), nil, revision, revision
 	for f := range s.indexes {
 		s.indexes[f] = map[string]*btree.BTreeG[*Entry]{}
 	}
@@ -203,15 +207,19 @@ func (s *Store) put(e *Entry) {
 	s.cache.stored.Add(int64(len(e.value)))
 	if had {
 		s.cache.stored.Add(-int64(len(old.value)))
+		if old.labels != e.labels {
+			s.labels.Delete(old)
+		}
 	}
+	s.labels.ReplaceOrInsert(e)
 	for f, index := range s.indexes {
-		if had && old.fields[f] != e.fields[f] {
+		if had && old.Get(f) != e.Get(f) {
 			unindex(index, f, old)
 		}
-		t := index[e.fields[f]]
+		t := index[e.Get(f)]
 		if t == nil {
 			t = newTree()
-			index[e.fields[f]] = t
+			index[e.Get(f)] = t
 		}
 		t.ReplaceOrInsert(e)
 	}
@@ -220,6 +228,7 @@ func (s *Store) put(e *Entry) {
 func (s *Store) remove(e *Entry) {
 	s.snapshot = nil
 	s.tree.Delete(e)
+	s.labels.Delete(e)
 	s.cache.stored.Add(-int64(len(e.value)))
 	for f, index := range s.indexes {
 		unindex(index, f, e)
@@ -227,10 +236,10 @@ func (s *Store) remove(e *Entry) {
 }
 
 func unindex(index map[string]*btree.BTreeG[*Entry], field string, e *Entry) {
-	if t := index[e.fields[field]]; t != nil {
+	if t := index[e.Get(field)]; t != nil {
 		t.Delete(e)
 		if t.Len() == 0 {
-			delete(index, e.fields[field])
+			delete(index, e.Get(field))
 		}
 	}
 }
@@ -275,7 +284,7 @@ func (s *Store) reached() int64 { return max(s.revision, s.cache.revision.Load()
 
 func (s *Store) snap() *Snapshot {
 	if s.snapshot == nil {
-		s.snapshot = &Snapshot{tree: s.tree.Clone(), store: s, revision: s.revision}
+		s.snapshot = &Snapshot{tree: s.tree.Clone(), labels: s.labels.Clone(), store: s, revision: s.revision}
 	}
 	return s.snapshot
 }
@@ -311,7 +320,8 @@ func (s *Store) SnapshotAt(ctx context.Context, revision int64) (*Snapshot, erro
 // Snapshot is a resource at one moment. It never changes.
 type Snapshot struct {
 	tree     *btree.BTreeG[*Entry]
-	store    *Store // nil for an old moment
+	labels   *btree.BTreeG[*Entry] // nil for an old moment
+	store    *Store                // nil for an old moment
 	revision int64
 }
 

@@ -27,7 +27,7 @@ type Selection struct {
 	Labels labels.Selector
 	Fields fields.Selector
 	// Values gives the fields of an entry, where they are not those that it was stored with.
-	Values func(e *Entry) fields.Set
+	Values func(e *Entry) fields.Fields
 	// IndexField and IndexValue name an indexed field that Fields demands to have a value: the part of the
 	// store, or of its log, that needs to be looked at.
 	IndexField, IndexValue string
@@ -38,15 +38,15 @@ func (w *Selection) Matches(e *Entry) bool {
 	if e == nil || w.Exact && e.key != w.Prefix || !w.Exact && !strings.HasPrefix(e.key, w.Prefix) {
 		return false
 	}
-	return (w.Labels == nil || w.Labels.Empty() || w.Labels.Matches(labels.Set(e.labels))) &&
+	return (w.Labels == nil || w.Labels.Empty() || w.Labels.Matches(e.labels)) &&
 		(w.Fields == nil || w.Fields.Empty() || w.Fields.Matches(w.values(e)))
 }
 
-func (w *Selection) values(e *Entry) fields.Set {
+func (w *Selection) values(e *Entry) fields.Fields {
 	if w.Values != nil {
 		return w.Values(e)
 	}
-	return e.fields
+	return e
 }
 
 // subKey names the narrowest log that holds everything that is wanted, "" for the resource's own.
@@ -73,9 +73,9 @@ func (s *Store) subKeys(r *record) []string {
 	}
 	keys := []string{"key " + e.key, "prefix " + e.key[:strings.LastIndexByte(e.key, '/')+1]}
 	for f := range s.indexes {
-		keys = append(keys, "field "+f+"="+e.fields[f])
-		if r.previous != nil && r.previous.fields[f] != e.fields[f] {
-			keys = append(keys, "field "+f+"="+r.previous.fields[f])
+		keys = append(keys, "field "+f+"="+e.Get(f))
+		if r.previous != nil && r.previous.Get(f) != e.Get(f) {
+			keys = append(keys, "field "+f+"="+r.previous.Get(f))
 		}
 	}
 	return keys
