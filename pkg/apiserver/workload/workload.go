@@ -3,7 +3,6 @@
 package workload
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -11,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -142,19 +140,6 @@ func Scale[T resource.Object](replicas func(T) **int32, status func(T) int32, se
 			SpecPath:       "spec.replicas",
 		},
 	}
-}
-
-// Status declares the status subresource of a kind whose status alone it may change.
-func Status[T resource.Object](kind schema.GroupVersionKind, part resource.UpdatePart[T]) resource.Subresource[T] {
-	if part.Reset == nil {
-		part.Reset = []string{"spec"}
-	}
-	return resource.Subresource[T]{Name: "status", Kind: kind, Verbs: []string{"get", "patch", "update"}, Update: &part}
-}
-
-// Keep adapts a function that sets back what a status write may not change.
-func Keep[T resource.Object](f func(obj, old T)) func(context.Context, T, T) {
-	return func(_ context.Context, obj, old T) { f(obj, old) }
 }
 
 // SelectorText is the cell of a selector.

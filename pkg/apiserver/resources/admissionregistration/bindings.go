@@ -29,6 +29,10 @@ func bindingColumns() []metav1.TableColumnDefinition {
 	}
 }
 
+func bindingRow(meta *metav1.ObjectMeta, policy string, ref *admissionv1.ParamRef) []any {
+	return []any{meta.Name, policy, paramRefCell(ref), column.Since(meta.CreationTimestamp)}
+}
+
 // paramRefCell shows a param; which namespace it is in the reference alone may not tell.
 func paramRefCell(ref *admissionv1.ParamRef) string {
 	switch {
@@ -73,7 +77,7 @@ func ValidatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 		},
 		Columns: bindingColumns(),
 		Row: func(obj *validatingBinding) []any {
-			return []any{obj.Name, obj.Spec.PolicyName, paramRefCell(obj.Spec.ParamRef), column.Since(obj.CreationTimestamp)}
+			return bindingRow(&obj.ObjectMeta, obj.Spec.PolicyName, obj.Spec.ParamRef)
 		},
 	})
 }
@@ -106,7 +110,7 @@ func MutatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 		},
 		Columns: bindingColumns(),
 		Row: func(obj *mutatingBinding) []any {
-			return []any{obj.Name, obj.Spec.PolicyName, paramRefCell(obj.Spec.ParamRef), column.Since(obj.CreationTimestamp)}
+			return bindingRow(&obj.ObjectMeta, obj.Spec.PolicyName, obj.Spec.ParamRef)
 		},
 	})
 }

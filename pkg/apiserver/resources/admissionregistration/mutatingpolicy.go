@@ -2,13 +2,10 @@ package admissionregistration
 
 import (
 	"context"
-	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/google/cel-go/cel"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -42,26 +39,24 @@ func MutatingAdmissionPolicy(rights Rights) *resource.Resource {
 		},
 		Spec: func(obj *mutatingPolicy) any { return &obj.Spec },
 		Validate: func(ctx context.Context, obj, old *mutatingPolicy) field.ErrorList {
-			faults := validateMutatingPolicy(obj, old)
-			if len(faults) > 0 {
+			if faults := validateMutatingPolicy(obj, old); len(faults) > 0 {
 				return faults
 			}
-			var was *admissionv1.ParamKind
-			if old != nil {
-				was = old.Spec.ParamKind
-			}
-			return rights.paramKind(ctx, obj.Spec.ParamKind, was)
+			return rights.paramKind(ctx, mutatingSpec(obj), mutatingSpec(old))
 		},
-		Columns: []metav1.TableColumnDefinition{
-			column.Name(),
-			column.Integer("Mutations", "Mutation indicates the number of mutations rules defined in this configuration"),
-			column.Text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
-			column.Age(),
-		},
+		Columns: policyColumns(column.Integer("Mutations", "Mutation indicates the number of mutations rules defined in this configuration")),
 		Row: func(obj *mutatingPolicy) []any {
-			return []any{obj.Name, int64(len(obj.Spec.Mutations)), paramKindCell(obj.Spec.ParamKind), column.Since(obj.CreationTimestamp)}
+			return policyRow(&obj.ObjectMeta, len(obj.Spec.Mutations), obj.Spec.ParamKind)
 		},
 	})
+}
+
+func mutatingSpec(obj *mutatingPolicy) *policySpec {
+	if obj == nil {
+		return nil
+	}
+	s := &obj.Spec
+	return &policySpec{s.FailurePolicy, s.ParamKind, s.MatchConstraints, s.MatchConditions, s.Variables}
 }
 
 func validateMutatingPolicy(obj, old *mutatingPolicy) field.ErrorList {
@@ -74,33 +69,16 @@ func validateMutatingPolicy(obj, old *mutatingPolicy) field.ErrorList {
 			k[mutationText(&m)] = true
 		}
 	}
-	faults := oneOfRequired(at.Child("failurePolicy"), spec.FailurePolicy, failurePolicies...)
-	faults = append(faults, validateWhat(at, spec.ParamKind, spec.MatchConstraints)...)
-	if spec.MatchConstraints != nil {
-		for _, r := range spec.MatchConstraints.ResourceRules {
-			for _, op := range r.Operations {
-				if slices.Contains(operations, op) {
-					faults = append(faults, oneOf(at.Child("matchConstraints", "resourceRules", "operations"), &op, mutable...)...)
-				}
-			}
-		}
-	}
-	if old == nil || !reflect.DeepEqual(spec.ParamKind, old.Spec.ParamKind) || !reflect.DeepEqual(spec.MatchConditions, old.Spec.MatchConditions) {
-		faults = append(faults, validateConditions(at.Child("matchConditions"), spec.MatchConditions, spec.ParamKind != nil, k)...)
-	}
-	compiler, err := newCompiler(spec.Variables)
-	if err != nil {
-		return append(faults, field.InternalError(at, err))
-	}
-	vars := expression.Vars{Params: spec.ParamKind != nil, Authorizer: true}
-	for i := range spec.Variables {
-		faults = append(faults, validateVariable(at.Child("variables").Index(i), compiler, &spec.Variables[i], vars, k)...)
+	alike := mutatingSpec(obj)
+	compiler, faults := alike.validate(at, mutatingSpec(old), k, mutable)
+	if compiler == nil {
+		return faults
 	}
 	if len(spec.Mutations) == 0 {
 		faults = append(faults, field.Required(at.Child("mutations"), "mutations must contain at least one item"))
 	}
 	for i := range spec.Mutations {
-		faults = append(faults, validateMutation(at.Child("mutations").Index(i), compiler, &spec.Mutations[i], vars, k)...)
+		faults = append(faults, validateMutation(at.Child("mutations").Index(i), compiler, &spec.Mutations[i], alike.vars(), k)...)
 	}
 	if spec.ReinvocationPolicy == "" {
 		return append(faults, field.Required(at.Child("reinvocationPolicy"), ""))

@@ -48,9 +48,9 @@ func (r Rights) about(kind *admissionv1.ParamKind) *request.Info {
 }
 
 // paramKind refuses a policy with a new kind of parameters that its writer may not read all of.
-func (r Rights) paramKind(ctx context.Context, kind, old *admissionv1.ParamKind) field.ErrorList {
-	user := asker(ctx)
-	if kind == nil || user == nil || old != nil && *old == *kind {
+func (r Rights) paramKind(ctx context.Context, policy, old *policySpec) field.ErrorList {
+	user, kind := asker(ctx), policy.paramKind
+	if kind == nil || user == nil || old != nil && old.paramKind != nil && *old.paramKind == *kind {
 		return nil
 	}
 	at := field.NewPath("spec", "paramKind")

@@ -41,16 +41,16 @@ func TestWritersOfPoliciesMayReadTheirParameters(t *testing.T) {
 	alice := request.WithUser(context.Background(), &request.User{Name: "alice", Groups: []string{"g"}})
 	all := request.Info{Version: "v1", Resource: "configmaps", Verb: "get", Name: "*", Namespace: "*"}
 	one := request.Info{Version: "v1", Resource: "configmaps", Verb: "get", Name: "c", Namespace: "n"}
-	kind, ref := policy.Spec.ParamKind, &admissionv1.ParamRef{Name: "c", Namespace: "n"}
+	spec, ref := validatingSpec(policy), &admissionv1.ParamRef{Name: "c", Namespace: "n"}
 	for name, c := range map[string]struct {
 		got  func() []string
 		want string
 	}{
-		"may read all": {func() []string { return texts(rights(all).paramKind(alice, kind, nil)) }, ""},
-		"may read one": {func() []string { return texts(rights(one).paramKind(alice, kind, nil)) },
+		"may read all": {func() []string { return texts(rights(all).paramKind(alice, spec, nil)) }, ""},
+		"may read one": {func() []string { return texts(rights(one).paramKind(alice, spec, nil)) },
 			`spec.paramKind: Forbidden: user &{alice  [g] map[]} must have "get" permission on all objects of the referenced paramKind (kind=ConfigMap, apiVersion=v1)`},
-		"the kind stays": {func() []string { return texts(rights(one).paramKind(alice, kind, kind)) }, ""},
-		"the server":     {func() []string { return texts(rights(one).paramKind(context.Background(), kind, nil)) }, ""},
+		"the kind stays": {func() []string { return texts(rights(one).paramKind(alice, spec, spec)) }, ""},
+		"the server":     {func() []string { return texts(rights(one).paramKind(context.Background(), spec, nil)) }, ""},
 		"a binding's param": {func() []string {
 			r := rights(one)
 			return texts(r.paramRef(alice, "p", ref, "", nil, r.validatingKind))

@@ -3,7 +3,6 @@ package admissionregistration
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/google/cel-go/cel"
@@ -31,15 +30,6 @@ var reasons = []metav1.StatusReason{metav1.StatusReasonForbidden, metav1.StatusR
 
 func everything() *metav1.LabelSelector { return &metav1.LabelSelector{} }
 
-func paramKindCell(k *admissionv1.ParamKind) string {
-	if k == nil {
-		return unset
-	}
-	return k.APIVersion + "/" + k.Kind
-}
-
-const unset = "<unset>"
-
 // ValidatingAdmissionPolicy declares validatingadmissionpolicies.
 func ValidatingAdmissionPolicy(rights Rights) *resource.Resource {
 	kind := admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicy")
@@ -58,47 +48,29 @@ func ValidatingAdmissionPolicy(rights Rights) *resource.Resource {
 			orElse(&obj.Spec.FailurePolicy, admissionv1.Fail)
 			defaultMatch(obj.Spec.MatchConstraints)
 		},
-		Prepare: func(_ context.Context, obj, old *validatingPolicy) {
-			obj.Status = admissionv1.ValidatingAdmissionPolicyStatus{}
-			if old != nil {
-				obj.Status = *old.Status.DeepCopy()
-			}
-		},
-		Spec:  func(obj *validatingPolicy) any { return &obj.Spec },
-		Reset: []string{"status"},
+		Prepare: resource.KeepStatus(func(obj *validatingPolicy) *admissionv1.ValidatingAdmissionPolicyStatus { return &obj.Status }),
+		Spec:    func(obj *validatingPolicy) any { return &obj.Spec },
+		Reset:   []string{"status"},
 		Validate: func(ctx context.Context, obj, old *validatingPolicy) field.ErrorList {
-			faults := validateValidatingPolicy(obj, old)
-			if len(faults) > 0 {
+			if faults := validateValidatingPolicy(obj, old); len(faults) > 0 {
 				return faults
 			}
-			var was *admissionv1.ParamKind
-			if old != nil {
-				was = old.Spec.ParamKind
-			}
-			return rights.paramKind(ctx, obj.Spec.ParamKind, was)
+			return rights.paramKind(ctx, validatingSpec(obj), validatingSpec(old))
 		},
-		Columns: []metav1.TableColumnDefinition{
-			column.Name(),
-			column.Integer("Validations", "Validations indicates the number of validation rules defined in this configuration"),
-			column.Text("ParamKind", "ParamKind specifies the kind of resources used to parameterize this policy"),
-			column.Age(),
-		},
+		Columns: policyColumns(column.Integer("Validations", "Validations indicates the number of validation rules defined in this configuration")),
 		Row: func(obj *validatingPolicy) []any {
-			return []any{obj.Name, int64(len(obj.Spec.Validations)), paramKindCell(obj.Spec.ParamKind), column.Since(obj.CreationTimestamp)}
+			return policyRow(&obj.ObjectMeta, len(obj.Spec.Validations), obj.Spec.ParamKind)
 		},
-		Subresources: []resource.Subresource[*validatingPolicy]{{
-			Name: "status", Kind: kind, Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*validatingPolicy]{
-				Prepare: func(_ context.Context, obj, old *validatingPolicy) {
-					obj.Spec = *old.Spec.DeepCopy()
-					metav1.ResetObjectMetaForStatus(&obj.ObjectMeta, &old.ObjectMeta)
-				},
-				Validate: func(_ context.Context, obj, _ *validatingPolicy) field.ErrorList {
-					return validatePolicyStatus(&obj.Status)
-				},
-				Reset: []string{"spec", "metadata"},
+		Subresources: []resource.Subresource[*validatingPolicy]{resource.Status(kind, resource.UpdatePart[*validatingPolicy]{
+			Prepare: func(_ context.Context, obj, old *validatingPolicy) {
+				obj.Spec = *old.Spec.DeepCopy()
+				metav1.ResetObjectMetaForStatus(&obj.ObjectMeta, &old.ObjectMeta)
 			},
-		}},
+			Validate: func(_ context.Context, obj, _ *validatingPolicy) field.ErrorList {
+				return validatePolicyStatus(&obj.Status)
+			},
+			Reset: []string{"spec", "metadata"},
+		})},
 	})
 }
 
@@ -119,21 +91,22 @@ func knownOf(old *validatingPolicy) known {
 	return k
 }
 
+func validatingSpec(obj *validatingPolicy) *policySpec {
+	if obj == nil {
+		return nil
+	}
+	s := &obj.Spec
+	return &policySpec{s.FailurePolicy, s.ParamKind, s.MatchConstraints, s.MatchConditions, s.Variables}
+}
+
 func validateValidatingPolicy(obj, old *validatingPolicy) field.ErrorList {
 	spec, at, k := &obj.Spec, field.NewPath("spec"), knownOf(old)
-	faults := oneOfRequired(at.Child("failurePolicy"), spec.FailurePolicy, failurePolicies...)
-	faults = append(faults, validateWhat(at, spec.ParamKind, spec.MatchConstraints)...)
-	if old == nil || !reflect.DeepEqual(spec.ParamKind, old.Spec.ParamKind) || !reflect.DeepEqual(spec.MatchConditions, old.Spec.MatchConditions) {
-		faults = append(faults, validateConditions(at.Child("matchConditions"), spec.MatchConditions, spec.ParamKind != nil, k)...)
+	alike := validatingSpec(obj)
+	compiler, faults := alike.validate(at, validatingSpec(old), k, nil)
+	if compiler == nil {
+		return faults
 	}
-	compiler, err := newCompiler(spec.Variables)
-	if err != nil {
-		return append(faults, field.InternalError(at, err))
-	}
-	vars := expression.Vars{Params: spec.ParamKind != nil, Authorizer: true}
-	for i := range spec.Variables {
-		faults = append(faults, validateVariable(at.Child("variables").Index(i), compiler, &spec.Variables[i], vars, k)...)
-	}
+	vars := alike.vars()
 	if len(spec.Validations) == 0 && len(spec.AuditAnnotations) == 0 {
 		const text = "validations or auditAnnotations must contain at least one item"
 		return append(faults, field.Required(at.Child("validations"), text), field.Required(at.Child("auditAnnotations"), text))
@@ -142,22 +115,6 @@ func validateValidatingPolicy(obj, old *validatingPolicy) field.ErrorList {
 		faults = append(faults, validateValidation(at.Child("validations").Index(i), compiler, &spec.Validations[i], vars, k)...)
 	}
 	return append(faults, validateAudit(at.Child("auditAnnotations"), compiler, obj, vars, k)...)
-}
-
-// validateWhat judges what a policy concerns.
-func validateWhat(at *field.Path, kind *admissionv1.ParamKind, match *admissionv1.MatchResources) field.ErrorList {
-	var faults field.ErrorList
-	if kind != nil {
-		faults = append(faults, validateParamKind(at.Child("paramKind"), kind)...)
-	}
-	if match == nil {
-		return append(faults, field.Required(at.Child("matchConstraints"), ""))
-	}
-	faults = append(faults, validateMatch(at.Child("matchConstraints"), match)...)
-	if len(match.ResourceRules) == 0 {
-		faults = append(faults, field.Required(at.Child("matchConstraints", "resourceRules"), ""))
-	}
-	return faults
 }
 
 func validateValidation(at *field.Path, c *expression.Compiler, v *admissionv1.Validation, vars expression.Vars, k known) field.ErrorList {

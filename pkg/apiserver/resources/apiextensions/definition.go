@@ -49,18 +49,14 @@ func CustomResourceDefinition(c clock.PassiveClock) *resource.Resource {
 		Spec:         func(obj *apiextensionsv1.CustomResourceDefinition) any { return obj.Spec },
 		Reset:        []string{"status"},
 		BeforeDelete: beginDeletion(c),
-		Subresources: []resource.Subresource[*apiextensionsv1.CustomResourceDefinition]{{
-			Name: "status", Kind: kind, Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*apiextensionsv1.CustomResourceDefinition]{
-				Prepare: func(_ context.Context, obj, old *apiextensionsv1.CustomResourceDefinition) {
-					old.Spec.DeepCopyInto(&obj.Spec)
-				},
-				Validate: validateStatus,
-				Reset:    []string{"spec"},
-				// Who cleans up takes the finalizer away beside the condition.
-				Deletes: func(*apiextensionsv1.CustomResourceDefinition) bool { return true },
+		Subresources: []resource.Subresource[*apiextensionsv1.CustomResourceDefinition]{resource.Status(kind, resource.UpdatePart[*apiextensionsv1.CustomResourceDefinition]{
+			Prepare: func(_ context.Context, obj, old *apiextensionsv1.CustomResourceDefinition) {
+				old.Spec.DeepCopyInto(&obj.Spec)
 			},
-		}},
+			Validate: validateStatus,
+			// Who cleans up takes the finalizer away beside the condition.
+			Deletes: func(*apiextensionsv1.CustomResourceDefinition) bool { return true },
+		})},
 	})
 }
 

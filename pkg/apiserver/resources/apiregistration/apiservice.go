@@ -59,18 +59,15 @@ func APIService() *resource.Resource {
 			column.Age(),
 		},
 		Row: row,
-		Subresources: []resource.Subresource[*apiService]{{
-			Name: "status", Kind: kind, Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*apiService]{
-				Prepare: func(_ context.Context, obj, old *apiService) {
-					managed := obj.ManagedFields
-					obj.Spec, obj.ObjectMeta = *old.Spec.DeepCopy(), *old.ObjectMeta.DeepCopy()
-					obj.ManagedFields = managed
-				},
-				Validate: func(_ context.Context, obj, _ *apiService) field.ErrorList { return validateStatus(&obj.Status) },
-				Reset:    []string{"spec", "metadata"},
+		Subresources: []resource.Subresource[*apiService]{resource.Status(kind, resource.UpdatePart[*apiService]{
+			Prepare: func(_ context.Context, obj, old *apiService) {
+				managed := obj.ManagedFields
+				obj.Spec, obj.ObjectMeta = *old.Spec.DeepCopy(), *old.ObjectMeta.DeepCopy()
+				obj.ManagedFields = managed
 			},
-		}},
+			Validate: func(_ context.Context, obj, _ *apiService) field.ErrorList { return validateStatus(&obj.Status) },
+			Reset:    []string{"spec", "metadata"},
+		})},
 	})
 }
 

@@ -58,8 +58,8 @@ func DaemonSet() *resource.Resource {
 				column.Since(d.CreationTimestamp), names, images, workload.SelectorText(d.Spec.Selector)}
 		},
 		Subresources: []resource.Subresource[*appsv1.DaemonSet]{
-			workload.Status(appsv1.SchemeGroupVersion.WithKind("DaemonSet"), resource.UpdatePart[*appsv1.DaemonSet]{
-				Prepare:  workload.Keep(keepDaemonSet),
+			resource.Status(appsv1.SchemeGroupVersion.WithKind("DaemonSet"), resource.UpdatePart[*appsv1.DaemonSet]{
+				Prepare:  resource.Keep(keepDaemonSet),
 				Validate: validateDaemonSetStatus,
 			}),
 		},

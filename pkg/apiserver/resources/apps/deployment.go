@@ -67,8 +67,8 @@ func Deployment() *resource.Resource {
 				int64(d.Status.AvailableReplicas), column.Since(d.CreationTimestamp), names, images, workload.SelectorText(d.Spec.Selector)}
 		},
 		Subresources: []resource.Subresource[*appsv1.Deployment]{
-			workload.Status(appsv1.SchemeGroupVersion.WithKind("Deployment"), resource.UpdatePart[*appsv1.Deployment]{
-				Prepare: workload.Keep(func(d, old *appsv1.Deployment) {
+			resource.Status(appsv1.SchemeGroupVersion.WithKind("Deployment"), resource.UpdatePart[*appsv1.Deployment]{
+				Prepare: resource.Keep(func(d, old *appsv1.Deployment) {
 					d.Spec, d.Labels = old.Spec, old.Labels
 				}),
 				Validate: validateDeploymentStatus,

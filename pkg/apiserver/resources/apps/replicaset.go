@@ -61,8 +61,8 @@ func ReplicaSet() *resource.Resource {
 				column.Since(r.CreationTimestamp), names, images, workload.SelectorText(r.Spec.Selector)}
 		},
 		Subresources: []resource.Subresource[*appsv1.ReplicaSet]{
-			workload.Status(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), resource.UpdatePart[*appsv1.ReplicaSet]{
-				Prepare:  workload.Keep(func(r, old *appsv1.ReplicaSet) { r.Spec = old.Spec }),
+			resource.Status(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), resource.UpdatePart[*appsv1.ReplicaSet]{
+				Prepare:  resource.Keep(func(r, old *appsv1.ReplicaSet) { r.Spec = old.Spec }),
 				Validate: validateReplicaSetStatus,
 			}),
 			workload.Scale(

@@ -62,8 +62,8 @@ func StatefulSet() *resource.Resource {
 			return []any{s.Name, fmt.Sprintf("%d/%d", s.Status.ReadyReplicas, desired(s.Spec.Replicas)), column.Since(s.CreationTimestamp), names, images}
 		},
 		Subresources: []resource.Subresource[*appsv1.StatefulSet]{
-			workload.Status(appsv1.SchemeGroupVersion.WithKind("StatefulSet"), resource.UpdatePart[*appsv1.StatefulSet]{
-				Prepare:  workload.Keep(func(s, old *appsv1.StatefulSet) { s.Spec = old.Spec }),
+			resource.Status(appsv1.SchemeGroupVersion.WithKind("StatefulSet"), resource.UpdatePart[*appsv1.StatefulSet]{
+				Prepare:  resource.Keep(func(s, old *appsv1.StatefulSet) { s.Spec = old.Spec }),
 				Validate: validateStatefulSetStatus,
 			}),
 			workload.Scale(

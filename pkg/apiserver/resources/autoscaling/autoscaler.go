@@ -37,14 +37,9 @@ func HorizontalPodAutoscaler() *resource.Resource {
 		NewList:    func() runtime.Object { return &autoscalingv2.HorizontalPodAutoscalerList{} },
 		Prefix:     "horizontalpodautoscalers",
 		Default:    defaultAutoscaler,
-		Prepare: func(_ context.Context, a, old *autoscaler) {
-			a.Status = autoscalingv2.HorizontalPodAutoscalerStatus{}
-			if old != nil {
-				a.Status = *old.Status.DeepCopy()
-			}
-		},
-		Validate: validateAutoscaler,
-		Reset:    []string{"status"},
+		Prepare:    resource.KeepStatus(func(a *autoscaler) *autoscalingv2.HorizontalPodAutoscalerStatus { return &a.Status }),
+		Validate:   validateAutoscaler,
+		Reset:      []string{"status"},
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Reference", doc["scaleTargetRef"]),
@@ -64,8 +59,8 @@ func HorizontalPodAutoscaler() *resource.Resource {
 		},
 		Views: []resource.View[*autoscaler]{oldView()},
 		Subresources: []resource.Subresource[*autoscaler]{
-			workload.Status(kind, resource.UpdatePart[*autoscaler]{
-				Prepare: workload.Keep(func(a, old *autoscaler) { a.Spec = old.Spec }),
+			resource.Status(kind, resource.UpdatePart[*autoscaler]{
+				Prepare: resource.Keep(func(a, old *autoscaler) { a.Spec = old.Spec }),
 				Validate: func(_ context.Context, a, _ *autoscaler) field.ErrorList {
 					return workload.NotNegative(field.NewPath("status"),
 						workload.Count{Name: "currentReplicas", Value: int64(a.Status.CurrentReplicas)},

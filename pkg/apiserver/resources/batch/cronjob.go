@@ -62,8 +62,8 @@ func CronJob() *resource.Resource {
 		}, append(workload.ContainerColumns(1), column.Wide("Selector", batchv1.JobSpec{}.SwaggerDoc()["selector"]))...),
 		Row: cronJobRow,
 		Subresources: []resource.Subresource[*batchv1.CronJob]{
-			workload.Status(kind, resource.UpdatePart[*batchv1.CronJob]{
-				Prepare: workload.Keep(func(c, old *batchv1.CronJob) { c.Spec = old.Spec }),
+			resource.Status(kind, resource.UpdatePart[*batchv1.CronJob]{
+				Prepare: resource.Keep(func(c, old *batchv1.CronJob) { c.Spec = old.Spec }),
 			}),
 		},
 	})

@@ -78,8 +78,8 @@ func Job() *resource.Resource {
 		FieldNames:   []string{"status.successful"},
 		UnknownField: func(label string) string { return fmt.Sprintf("field label %q not supported for Job", label) },
 		Subresources: []resource.Subresource[*batchv1.Job]{
-			workload.Status(kind, resource.UpdatePart[*batchv1.Job]{
-				Prepare:  workload.Keep(func(j, old *batchv1.Job) { j.Spec = old.Spec }),
+			resource.Status(kind, resource.UpdatePart[*batchv1.Job]{
+				Prepare:  resource.Keep(func(j, old *batchv1.Job) { j.Spec = old.Spec }),
 				Validate: validateJobStatus,
 			}),
 		},

@@ -73,14 +73,10 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 					},
 				},
 			},
-			{
-				Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("Namespace"), Verbs: []string{"get", "patch", "update"},
-				Update: &resource.UpdatePart[*corev1.Namespace]{
-					Prepare:  func(_ context.Context, obj, old *corev1.Namespace) { obj.Spec = old.Spec },
-					Validate: validateNamespaceStatus,
-					Reset:    []string{"spec"},
-				},
-			},
+			resource.Status(corev1.SchemeGroupVersion.WithKind("Namespace"), resource.UpdatePart[*corev1.Namespace]{
+				Prepare:  func(_ context.Context, obj, old *corev1.Namespace) { obj.Spec = old.Spec },
+				Validate: validateNamespaceStatus,
+			}),
 		},
 	})
 }

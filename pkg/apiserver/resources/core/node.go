@@ -52,17 +52,13 @@ func Node(streams ...resource.Subresource[*corev1.Node]) *resource.Resource {
 			return map[string]string{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
 		},
 		FieldNames: []string{"spec.unschedulable"},
-		Subresources: append([]resource.Subresource[*corev1.Node]{{
-			Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("Node"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*corev1.Node]{
-				Prepare: func(_ context.Context, n, old *corev1.Node) {
-					n.Spec = *old.Spec.DeepCopy()
-					dropNodeConfig(n, old)
-				},
-				Validate: func(_ context.Context, n, old *corev1.Node) field.ErrorList { return validateChangedNode(n, old) },
-				Reset:    []string{"spec"},
+		Subresources: append([]resource.Subresource[*corev1.Node]{resource.Status(corev1.SchemeGroupVersion.WithKind("Node"), resource.UpdatePart[*corev1.Node]{
+			Prepare: func(_ context.Context, n, old *corev1.Node) {
+				n.Spec = *old.Spec.DeepCopy()
+				dropNodeConfig(n, old)
 			},
-		}}, streams...),
+			Validate: func(_ context.Context, n, old *corev1.Node) field.ErrorList { return validateChangedNode(n, old) },
+		})}, streams...),
 	})
 }
 

@@ -55,16 +55,12 @@ func PersistentVolume(c clock.PassiveClock) *resource.Resource {
 		Reset:   []string{"status"},
 		Columns: volumeColumns(),
 		Row:     volumeRow,
-		Subresources: []resource.Subresource[*corev1.PersistentVolume]{{
-			Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("PersistentVolume"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*corev1.PersistentVolume]{
-				Prepare: func(_ context.Context, v, old *corev1.PersistentVolume) {
-					v.Spec = *old.Spec.DeepCopy()
-					timePhase(&v.Status, &old.Status, c)
-				},
-				Reset: []string{"spec"},
+		Subresources: []resource.Subresource[*corev1.PersistentVolume]{resource.Status(corev1.SchemeGroupVersion.WithKind("PersistentVolume"), resource.UpdatePart[*corev1.PersistentVolume]{
+			Prepare: func(_ context.Context, v, old *corev1.PersistentVolume) {
+				v.Spec = *old.Spec.DeepCopy()
+				timePhase(&v.Status, &old.Status, c)
 			},
-		}},
+		})},
 	})
 }
 

@@ -57,16 +57,12 @@ func PersistentVolumeClaim() *resource.Resource {
 		Reset:   []string{"status"},
 		Columns: claimColumns(),
 		Row:     claimRow,
-		Subresources: []resource.Subresource[*corev1.PersistentVolumeClaim]{{
-			Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*corev1.PersistentVolumeClaim]{
-				Prepare: func(_ context.Context, c, old *corev1.PersistentVolumeClaim) { c.Spec = *old.Spec.DeepCopy() },
-				Validate: func(_ context.Context, c, _ *corev1.PersistentVolumeClaim) field.ErrorList {
-					return validateClaimStatus(c)
-				},
-				Reset: []string{"spec"},
+		Subresources: []resource.Subresource[*corev1.PersistentVolumeClaim]{resource.Status(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), resource.UpdatePart[*corev1.PersistentVolumeClaim]{
+			Prepare: func(_ context.Context, c, old *corev1.PersistentVolumeClaim) { c.Spec = *old.Spec.DeepCopy() },
+			Validate: func(_ context.Context, c, _ *corev1.PersistentVolumeClaim) field.ErrorList {
+				return validateClaimStatus(c)
 			},
-		}},
+		})},
 	})
 }
 

@@ -75,8 +75,8 @@ func ReplicationController() *resource.Resource {
 		},
 		FieldNames: []string{"status.replicas"},
 		Subresources: []resource.Subresource[*corev1.ReplicationController]{
-			workload.Status(corev1.SchemeGroupVersion.WithKind("ReplicationController"), resource.UpdatePart[*corev1.ReplicationController]{
-				Prepare: workload.Keep(func(rc, old *corev1.ReplicationController) { rc.Spec = old.Spec }),
+			resource.Status(corev1.SchemeGroupVersion.WithKind("ReplicationController"), resource.UpdatePart[*corev1.ReplicationController]{
+				Prepare: resource.Keep(func(rc, old *corev1.ReplicationController) { rc.Spec = old.Spec }),
 				Validate: func(_ context.Context, rc, _ *corev1.ReplicationController) field.ErrorList {
 					s := &rc.Status
 					return workload.ReplicaStatus(field.NewPath("status"), workload.Replicas{Replicas: s.Replicas, FullyLabeled: s.FullyLabeledReplicas,

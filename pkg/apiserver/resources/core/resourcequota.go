@@ -35,13 +35,8 @@ func ResourceQuota() *resource.Resource {
 			defaults.Resources(obj.Status.Hard)
 			defaults.Resources(obj.Status.Used)
 		},
-		Prepare: func(_ context.Context, obj, old *corev1.ResourceQuota) {
-			obj.Status = corev1.ResourceQuotaStatus{}
-			if old != nil {
-				obj.Status = old.Status
-			}
-		},
-		Reset: []string{"status"},
+		Prepare: resource.KeepStatus(func(obj *corev1.ResourceQuota) *corev1.ResourceQuotaStatus { return &obj.Status }),
+		Reset:   []string{"status"},
 		Validate: func(_ context.Context, obj, old *corev1.ResourceQuota) field.ErrorList {
 			faults := validateQuota(&obj.Spec)
 			if old != nil && !sets.New(obj.Spec.Scopes...).Equal(sets.New(old.Spec.Scopes...)) {
@@ -59,17 +54,13 @@ func ResourceQuota() *resource.Resource {
 			requests, limits := quotaUse(obj)
 			return []any{obj.Name, requests, limits, column.Since(obj.CreationTimestamp)}
 		},
-		Subresources: []resource.Subresource[*corev1.ResourceQuota]{{
-			Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("ResourceQuota"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*corev1.ResourceQuota]{
-				Prepare: func(_ context.Context, obj, old *corev1.ResourceQuota) { obj.Spec = old.Spec },
-				Validate: func(_ context.Context, obj, _ *corev1.ResourceQuota) field.ErrorList {
-					at := field.NewPath("status")
-					return append(validateQuotaList(at.Child("hard"), obj.Status.Hard), validateQuotaList(at.Child("used"), obj.Status.Used)...)
-				},
-				Reset: []string{"spec"},
+		Subresources: []resource.Subresource[*corev1.ResourceQuota]{resource.Status(corev1.SchemeGroupVersion.WithKind("ResourceQuota"), resource.UpdatePart[*corev1.ResourceQuota]{
+			Prepare: func(_ context.Context, obj, old *corev1.ResourceQuota) { obj.Spec = old.Spec },
+			Validate: func(_ context.Context, obj, _ *corev1.ResourceQuota) field.ErrorList {
+				at := field.NewPath("status")
+				return append(validateQuotaList(at.Child("hard"), obj.Status.Hard), validateQuotaList(at.Child("used"), obj.Status.Used)...)
 			},
-		}},
+		})},
 	})
 }
 

@@ -59,17 +59,13 @@ func Service(d ServiceDeps) *resource.Resource {
 			return map[string]string{"spec.clusterIP": s.Spec.ClusterIP, "spec.type": string(s.Spec.Type)}
 		},
 		FieldNames: []string{"spec.clusterIP", "spec.type"},
-		Subresources: append([]resource.Subresource[*corev1.Service]{{
-			Name: "status", Kind: corev1.SchemeGroupVersion.WithKind("Service"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*corev1.Service]{
-				Prepare:  func(_ context.Context, s, old *corev1.Service) { s.Spec = *old.Spec.DeepCopy() },
-				Validate: validateServiceStatus,
-				Warn: func(_ context.Context, s, _ *corev1.Service) []string {
-					return warnIngress(s.Status.LoadBalancer.Ingress)
-				},
-				Reset: []string{"spec"},
+		Subresources: append([]resource.Subresource[*corev1.Service]{resource.Status(corev1.SchemeGroupVersion.WithKind("Service"), resource.UpdatePart[*corev1.Service]{
+			Prepare:  func(_ context.Context, s, old *corev1.Service) { s.Spec = *old.Spec.DeepCopy() },
+			Validate: validateServiceStatus,
+			Warn: func(_ context.Context, s, _ *corev1.Service) []string {
+				return warnIngress(s.Status.LoadBalancer.Ingress)
 			},
-		}}, d.Streams...),
+		})}, d.Streams...),
 	})
 }
 

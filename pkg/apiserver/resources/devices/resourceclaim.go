@@ -58,22 +58,19 @@ func ResourceClaim(access resource.Reader, a authz.Authorizer) *resource.Resourc
 		Row: func(c *resourcev1.ResourceClaim) []any {
 			return []any{c.Name, claimState(c), column.Since(c.CreationTimestamp)}
 		},
-		Subresources: []resource.Subresource[*resourcev1.ResourceClaim]{{
-			Name: "status", Kind: resourcev1.SchemeGroupVersion.WithKind("ResourceClaim"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*resourcev1.ResourceClaim]{
-				Prepare: func(_ context.Context, c, old *resourcev1.ResourceClaim) {
-					c.Spec = *old.Spec.DeepCopy()
-					metav1.ResetObjectMetaForStatus(c, old)
-					forgetGivenBack(&c.Status, &old.Status)
-				},
-				Validate: func(ctx context.Context, c, old *resourcev1.ResourceClaim) field.ErrorList {
-					faults := adminMayBeGiven(ctx, access, c, old)
-					faults = append(faults, mayWriteStatus(ctx, a, c, old)...)
-					return append(faults, validateClaimStatus(c, old)...)
-				},
-				Reset: []string{"metadata", "spec"},
+		Subresources: []resource.Subresource[*resourcev1.ResourceClaim]{resource.Status(resourcev1.SchemeGroupVersion.WithKind("ResourceClaim"), resource.UpdatePart[*resourcev1.ResourceClaim]{
+			Prepare: func(_ context.Context, c, old *resourcev1.ResourceClaim) {
+				c.Spec = *old.Spec.DeepCopy()
+				metav1.ResetObjectMetaForStatus(c, old)
+				forgetGivenBack(&c.Status, &old.Status)
 			},
-		}},
+			Validate: func(ctx context.Context, c, old *resourcev1.ResourceClaim) field.ErrorList {
+				faults := adminMayBeGiven(ctx, access, c, old)
+				faults = append(faults, mayWriteStatus(ctx, a, c, old)...)
+				return append(faults, validateClaimStatus(c, old)...)
+			},
+			Reset: []string{"metadata", "spec"},
+		})},
 	})
 }
 

@@ -35,14 +35,9 @@ func FlowSchema() *resource.Resource {
 				obj.Spec.MatchingPrecedence = usualPrecedence
 			}
 		},
-		Prepare: func(_ context.Context, obj, old *flowSchema) {
-			obj.Status = flowcontrolv1.FlowSchemaStatus{}
-			if old != nil {
-				obj.Status = *old.Status.DeepCopy()
-			}
-		},
-		Spec:  func(obj *flowSchema) any { return &obj.Spec },
-		Reset: []string{"status"},
+		Prepare: resource.KeepStatus(func(obj *flowSchema) *flowcontrolv1.FlowSchemaStatus { return &obj.Status }),
+		Spec:    func(obj *flowSchema) any { return &obj.Spec },
+		Reset:   []string{"status"},
 		Validate: func(_ context.Context, obj, _ *flowSchema) field.ErrorList {
 			return validateFlowSchema(obj)
 		},
@@ -55,18 +50,15 @@ func FlowSchema() *resource.Resource {
 			column.Text("MissingPL", "references a broken or non-existent PriorityLevelConfiguration"),
 		},
 		Row: flowSchemaRow,
-		Subresources: []resource.Subresource[*flowSchema]{{
-			Name: "status", Kind: kind, Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*flowSchema]{
-				Prepare: func(_ context.Context, obj, old *flowSchema) {
-					obj.Spec, obj.ObjectMeta = *old.Spec.DeepCopy(), ownedMeta(&obj.ObjectMeta, &old.ObjectMeta)
-				},
-				Validate: func(_ context.Context, obj, _ *flowSchema) field.ErrorList {
-					return validateConditions(conditionTypes(obj.Status.Conditions, func(c flowcontrolv1.FlowSchemaCondition) string { return string(c.Type) }))
-				},
-				Reset: []string{"spec", "metadata"},
+		Subresources: []resource.Subresource[*flowSchema]{resource.Status(kind, resource.UpdatePart[*flowSchema]{
+			Prepare: func(_ context.Context, obj, old *flowSchema) {
+				obj.Spec, obj.ObjectMeta = *old.Spec.DeepCopy(), ownedMeta(&obj.ObjectMeta, &old.ObjectMeta)
 			},
-		}},
+			Validate: func(_ context.Context, obj, _ *flowSchema) field.ErrorList {
+				return validateConditions(conditionTypes(obj.Status.Conditions, func(c flowcontrolv1.FlowSchemaCondition) string { return string(c.Type) }))
+			},
+			Reset: []string{"spec", "metadata"},
+		})},
 	})
 }
 

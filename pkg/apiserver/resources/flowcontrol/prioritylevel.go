@@ -45,15 +45,10 @@ func PriorityLevelConfiguration() *resource.Resource {
 		NewList:       func() runtime.Object { return &flowcontrolv1.PriorityLevelConfigurationList{} },
 		Prefix:        "prioritylevelconfigurations",
 		Default:       defaultLevel,
-		Prepare: func(_ context.Context, obj, old *priorityLevel) {
-			obj.Status = flowcontrolv1.PriorityLevelConfigurationStatus{}
-			if old != nil {
-				obj.Status = *old.Status.DeepCopy()
-			}
-		},
-		Spec:     func(obj *priorityLevel) any { return &obj.Spec },
-		Reset:    []string{"status"},
-		Validate: func(_ context.Context, obj, _ *priorityLevel) field.ErrorList { return validateLevel(obj) },
+		Prepare:       resource.KeepStatus(func(obj *priorityLevel) *flowcontrolv1.PriorityLevelConfigurationStatus { return &obj.Status }),
+		Spec:          func(obj *priorityLevel) any { return &obj.Spec },
+		Reset:         []string{"status"},
+		Validate:      func(_ context.Context, obj, _ *priorityLevel) field.ErrorList { return validateLevel(obj) },
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Type", flowcontrolv1.PriorityLevelConfigurationSpec{}.SwaggerDoc()["type"]),
@@ -64,16 +59,13 @@ func PriorityLevelConfiguration() *resource.Resource {
 			column.Age(),
 		},
 		Row: levelRow,
-		Subresources: []resource.Subresource[*priorityLevel]{{
-			Name: "status", Kind: kind, Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*priorityLevel]{
-				Prepare: func(_ context.Context, obj, old *priorityLevel) {
-					obj.Spec, obj.ObjectMeta = *old.Spec.DeepCopy(), ownedMeta(&obj.ObjectMeta, &old.ObjectMeta)
-				},
-				Validate: func(_ context.Context, obj, _ *priorityLevel) field.ErrorList { return validateLevelConditions(obj) },
-				Reset:    []string{"spec", "metadata"},
+		Subresources: []resource.Subresource[*priorityLevel]{resource.Status(kind, resource.UpdatePart[*priorityLevel]{
+			Prepare: func(_ context.Context, obj, old *priorityLevel) {
+				obj.Spec, obj.ObjectMeta = *old.Spec.DeepCopy(), ownedMeta(&obj.ObjectMeta, &old.ObjectMeta)
 			},
-		}},
+			Validate: func(_ context.Context, obj, _ *priorityLevel) field.ErrorList { return validateLevelConditions(obj) },
+			Reset:    []string{"spec", "metadata"},
+		})},
 	})
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/validation"
-	"github.com/sampan-project/sampan/pkg/apiserver/workload"
 )
 
 const (
@@ -30,19 +29,14 @@ const (
 func Ingress() *resource.Resource {
 	kind := networkingv1.SchemeGroupVersion.WithKind("Ingress")
 	return resource.Define(resource.Definition[*networkingv1.Ingress]{
-		Kind:       kind,
-		Plural:     "ingresses",
-		Singular:   "ingress",
-		ShortNames: []string{"ing"},
-		New:        func() *networkingv1.Ingress { return &networkingv1.Ingress{} },
-		NewList:    func() runtime.Object { return &networkingv1.IngressList{} },
-		Prefix:     "ingress",
-		Prepare: func(_ context.Context, i, old *networkingv1.Ingress) {
-			i.Status = networkingv1.IngressStatus{}
-			if old != nil {
-				i.Status = *old.Status.DeepCopy()
-			}
-		},
+		Kind:        kind,
+		Plural:      "ingresses",
+		Singular:    "ingress",
+		ShortNames:  []string{"ing"},
+		New:         func() *networkingv1.Ingress { return &networkingv1.Ingress{} },
+		NewList:     func() runtime.Object { return &networkingv1.IngressList{} },
+		Prefix:      "ingress",
+		Prepare:     resource.KeepStatus(func(i *networkingv1.Ingress) *networkingv1.IngressStatus { return &i.Status }),
 		Validate:    validateIngress,
 		WholeUpdate: true,
 		Warn: func(_ context.Context, i, old *networkingv1.Ingress) []string {
@@ -63,8 +57,8 @@ func Ingress() *resource.Resource {
 		},
 		Row: ingressRow,
 		Subresources: []resource.Subresource[*networkingv1.Ingress]{
-			workload.Status(kind, resource.UpdatePart[*networkingv1.Ingress]{
-				Prepare:  workload.Keep(func(i, old *networkingv1.Ingress) { i.Spec = old.Spec }),
+			resource.Status(kind, resource.UpdatePart[*networkingv1.Ingress]{
+				Prepare:  resource.Keep(func(i, old *networkingv1.Ingress) { i.Spec = old.Spec }),
 				Validate: validateIngressStatus,
 				Warn: func(_ context.Context, i, _ *networkingv1.Ingress) []string {
 					var said []string

@@ -27,14 +27,9 @@ func ServiceCIDR() *resource.Resource {
 		New:           func() *networkingv1.ServiceCIDR { return &networkingv1.ServiceCIDR{} },
 		NewList:       func() runtime.Object { return &networkingv1.ServiceCIDRList{} },
 		Prefix:        "servicecidrs",
-		Prepare: func(_ context.Context, c, old *networkingv1.ServiceCIDR) {
-			c.Status = networkingv1.ServiceCIDRStatus{}
-			if old != nil {
-				c.Status = *old.Status.DeepCopy()
-			}
-		},
-		Validate: validateServiceCIDR,
-		Reset:    []string{"status"},
+		Prepare:       resource.KeepStatus(func(c *networkingv1.ServiceCIDR) *networkingv1.ServiceCIDRStatus { return &c.Status }),
+		Validate:      validateServiceCIDR,
+		Reset:         []string{"status"},
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("CIDRs", networkingv1.ServiceCIDRSpec{}.SwaggerDoc()["cidrs"]),
@@ -43,13 +38,9 @@ func ServiceCIDR() *resource.Resource {
 		Row: func(c *networkingv1.ServiceCIDR) []any {
 			return []any{c.Name, strings.Join(c.Spec.CIDRs, ","), column.Since(c.CreationTimestamp)}
 		},
-		Subresources: []resource.Subresource[*networkingv1.ServiceCIDR]{{
-			Name: "status", Kind: networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*networkingv1.ServiceCIDR]{
-				Prepare: func(_ context.Context, c, old *networkingv1.ServiceCIDR) { c.Spec = *old.Spec.DeepCopy() },
-				Reset:   []string{"spec"},
-			},
-		}},
+		Subresources: []resource.Subresource[*networkingv1.ServiceCIDR]{resource.Status(networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"), resource.UpdatePart[*networkingv1.ServiceCIDR]{
+			Prepare: func(_ context.Context, c, old *networkingv1.ServiceCIDR) { c.Spec = *old.Spec.DeepCopy() },
+		})},
 	})
 }
 

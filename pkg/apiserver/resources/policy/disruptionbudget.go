@@ -32,14 +32,9 @@ func PodDisruptionBudget() *resource.Resource {
 		StrictUpdate: true,
 		MetadataLast: true,
 		ValidateName: func(name string, _ bool) []string { return path.IsValidPathSegmentName(name) },
-		Prepare: func(_ context.Context, obj, old *budget) {
-			obj.Status = policyv1.PodDisruptionBudgetStatus{}
-			if old != nil {
-				obj.Status = old.Status
-			}
-		},
-		Spec:  func(obj *budget) any { return &obj.Spec },
-		Reset: []string{"status"},
+		Prepare:      resource.KeepStatus(func(obj *budget) *policyv1.PodDisruptionBudgetStatus { return &obj.Status }),
+		Spec:         func(obj *budget) any { return &obj.Spec },
+		Reset:        []string{"status"},
 		Validate: func(_ context.Context, obj, old *budget) field.ErrorList {
 			return validateBudget(&obj.Spec, old != nil && len(validateSelector(&old.Spec, false)) > 0)
 		},
@@ -54,14 +49,10 @@ func PodDisruptionBudget() *resource.Resource {
 			return []any{obj.Name, amount(obj.Spec.MinAvailable), amount(obj.Spec.MaxUnavailable),
 				int64(obj.Status.DisruptionsAllowed), column.Since(obj.CreationTimestamp)}
 		},
-		Subresources: []resource.Subresource[*budget]{{
-			Name: "status", Kind: policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*budget]{
-				Prepare:  func(_ context.Context, obj, old *budget) { obj.Spec = old.Spec },
-				Validate: func(_ context.Context, obj, _ *budget) field.ErrorList { return validateStatus(&obj.Status) },
-				Reset:    []string{"spec"},
-			},
-		}},
+		Subresources: []resource.Subresource[*budget]{resource.Status(policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"), resource.UpdatePart[*budget]{
+			Prepare:  func(_ context.Context, obj, old *budget) { obj.Spec = old.Spec },
+			Validate: func(_ context.Context, obj, _ *budget) field.ErrorList { return validateStatus(&obj.Status) },
+		})},
 	})
 }
 

@@ -38,12 +38,7 @@ func VolumeAttachment() *resource.Resource {
 				defaults.InlineVolume(a.Spec.Source.InlineVolumeSpec)
 			}
 		},
-		Prepare: func(_ context.Context, a, old *storagev1.VolumeAttachment) {
-			a.Status = storagev1.VolumeAttachmentStatus{}
-			if old != nil {
-				a.Status = *old.Status.DeepCopy()
-			}
-		},
+		Prepare:  resource.KeepStatus(func(a *storagev1.VolumeAttachment) *storagev1.VolumeAttachmentStatus { return &a.Status }),
 		Validate: validateAttachment,
 		Reset:    []string{"status"},
 		Columns:  attachmentColumns(),
@@ -54,17 +49,14 @@ func VolumeAttachment() *resource.Resource {
 			}
 			return []any{a.Name, a.Spec.Attacher, volume, a.Spec.NodeName, a.Status.Attached, column.Since(a.CreationTimestamp)}
 		},
-		Subresources: []resource.Subresource[*storagev1.VolumeAttachment]{{
-			Name: "status", Kind: storagev1.SchemeGroupVersion.WithKind("VolumeAttachment"), Verbs: []string{"get", "patch", "update"},
-			Update: &resource.UpdatePart[*storagev1.VolumeAttachment]{
-				Prepare: func(_ context.Context, a, old *storagev1.VolumeAttachment) {
-					a.Spec = *old.Spec.DeepCopy()
-					metav1.ResetObjectMetaForStatus(a, old)
-				},
-				Validate: validateAttachment,
-				Reset:    []string{"metadata", "spec"},
+		Subresources: []resource.Subresource[*storagev1.VolumeAttachment]{resource.Status(storagev1.SchemeGroupVersion.WithKind("VolumeAttachment"), resource.UpdatePart[*storagev1.VolumeAttachment]{
+			Prepare: func(_ context.Context, a, old *storagev1.VolumeAttachment) {
+				a.Spec = *old.Spec.DeepCopy()
+				metav1.ResetObjectMetaForStatus(a, old)
 			},
-		}},
+			Validate: validateAttachment,
+			Reset:    []string{"metadata", "spec"},
+		})},
 	})
 }
 
