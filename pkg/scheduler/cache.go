@@ -19,6 +19,7 @@ type cache struct {
 	where   map[types.UID]*placed // every pod that is counted on a node
 	changed map[string]bool       // nodes that differ from the last snapshot
 	last    *framework.Snapshot
+	place   map[string]int // of each node in the last snapshot
 }
 
 type placed struct {
@@ -30,7 +31,7 @@ type placed struct {
 func newCache() *cache {
 	return &cache{
 		nodes: map[string]*framework.NodeInfo{}, where: map[types.UID]*placed{}, changed: map[string]bool{},
-		last: &framework.Snapshot{ByName: map[string]*framework.NodeInfo{}},
+		last: &framework.Snapshot{},
 	}
 }
 
@@ -126,25 +127,28 @@ func (c *cache) snapshot() *framework.Snapshot {
 	same := true // no node came or went: the order stands
 	for name := range c.changed {
 		n := c.nodes[name]
-		known := c.last.ByName[name] != nil
-		if known != (n != nil && n.Node != nil) || known && zone(n.Node) != zone(c.last.ByName[name].Node) {
+		at, known := c.place[name]
+		if known != (n != nil && n.Node != nil) || known && zone(n.Node) != zone(c.last.Nodes[at].Node) {
 			same = false
 		}
 	}
-	next := &framework.Snapshot{ByName: make(map[string]*framework.NodeInfo, len(c.nodes))}
+	next := &framework.Snapshot{}
 	if same {
-		next.Nodes = make([]*framework.NodeInfo, len(c.last.Nodes))
-		for i, old := range c.last.Nodes {
-			next.Nodes[i] = c.nodes[old.Node.Name]
-			next.ByName[old.Node.Name] = next.Nodes[i]
+		next.Nodes = slices.Clone(c.last.Nodes)
+		for name := range c.changed {
+			if at, known := c.place[name]; known {
+				next.Nodes[at] = c.nodes[name]
+			}
 		}
 	} else {
 		next.Nodes = spreadOverZones(c.nodes)
-		for _, n := range next.Nodes {
-			next.ByName[n.Node.Name] = n
+		c.place = make(map[string]int, len(next.Nodes))
+		for at, n := range next.Nodes {
+			c.place[n.Node.Name] = at
 		}
 	}
-	c.last, c.changed = next, map[string]bool{}
+	clear(c.changed)
+	c.last = next
 	return next
 }
 

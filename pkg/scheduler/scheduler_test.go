@@ -168,20 +168,37 @@ func TestSnapshotSharesWhatDidNotChange(t *testing.T) {
 	c := newCache()
 	c.setNode(machine("a", "1"))
 	c.setNode(machine("b", "1"))
-	before := c.snapshot()
+	byName := func() map[string]*framework.NodeInfo {
+		out := map[string]*framework.NodeInfo{}
+		for _, n := range c.snapshot().Nodes {
+			out[n.Node.Name] = n
+		}
+		return out
+	}
+	before := byName()
 	p := demand("p", "100m")
 	p.Spec.NodeName = "a"
 	c.setPod(p)
-	after := c.snapshot()
-	if before.ByName["a"] == after.ByName["a"] || len(before.ByName["a"].Pods) != 0 || len(after.ByName["a"].Pods) != 1 {
+	after := byName()
+	if before["a"] == after["a"] || len(before["a"].Pods) != 0 || len(after["a"].Pods) != 1 {
 		t.Error("the changed node must be a copy")
 	}
-	if before.ByName["b"] != after.ByName["b"] {
+	if before["b"] != after["b"] {
 		t.Error("the other node must be the same value")
 	}
 	c.removePod(p)
-	if got := c.snapshot().ByName["a"].Requested; got.MilliCPU != 0 || got.Pods != 0 {
+	if got := byName()["a"].Requested; got.MilliCPU != 0 || got.Pods != 0 {
 		t.Errorf("left behind: %+v", got)
+	}
+	p.Spec.NodeName = "c"
+	c.setPod(p) // on a node that is not there yet
+	c.removeNode("a")
+	if got := byName(); len(got) != 1 || got["b"] != after["b"] {
+		t.Errorf("once one has gone: %+v", got)
+	}
+	c.setNode(machine("c", "1"))
+	if got := byName(); len(got) != 2 || len(got["c"].Pods) != 1 {
+		t.Errorf("once another has come: %+v", got)
 	}
 }
 

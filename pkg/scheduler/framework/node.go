@@ -96,6 +96,5 @@ func (n *NodeInfo) Clone() *NodeInfo {
 
 // Snapshot is the cluster at one moment. Nodes stand in a fixed order, spread over zones.
 type Snapshot struct {
-	Nodes  []*NodeInfo
-	ByName map[string]*NodeInfo
+	Nodes []*NodeInfo
 }

@@ -49,11 +49,7 @@ func tainted(key string, effect corev1.TaintEffect) func(*corev1.Node) {
 }
 
 func snapshotOf(nodes ...*framework.NodeInfo) *framework.Snapshot {
-	s := &framework.Snapshot{Nodes: nodes, ByName: map[string]*framework.NodeInfo{}}
-	for _, n := range nodes {
-		s.ByName[n.Node.Name] = n
-	}
-	return s
+	return &framework.Snapshot{Nodes: nodes}
 }
 
 func with(n *framework.NodeInfo, pods ...*framework.PodInfo) *framework.NodeInfo {
