@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,6 +32,8 @@ type Served struct {
 	clock clock.PassiveClock
 	head  string // what stands before an object's own fields in JSON: its kind and version
 	typed bool   // the objects are of a Go type of their own
+
+	frameKinds sync.Map // frameKind -> *frameKind
 }
 
 // NewServed serves a store's own version, or a view of it.

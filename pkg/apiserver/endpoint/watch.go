@@ -93,7 +93,11 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 		}()
 	}
 	for _, e := range initial {
-		if st.event(&watchcache.Event{Type: watchcache.Added, Entry: e, Revision: e.Revision()}) != nil {
+		b, err := st.event(&watchcache.Event{Type: watchcache.Added, Entry: e, Revision: e.Revision()})
+		if err == nil {
+			_, err = st.w.Write(b)
+		}
+		if err != nil {
 			return
 		}
 	}
@@ -176,7 +180,9 @@ type stream struct {
 	s       *Served
 	f       format
 	include metav1.IncludeObjectPolicy
-	first   bool // no table row was sent yet
+	first   bool       // no table row was sent yet
+	kind    *frameKind // of the last event
+	single  bool       // each event is a message of its own
 	w       io.Writer
 	flush   func()
 }
@@ -189,7 +195,7 @@ func (st *stream) begin(w http.ResponseWriter, r *http.Request) (gone <-chan str
 		if err != nil {
 			return nil, nil, err
 		}
-		st.w, st.flush = messageWriter{m, st.f}, func() {}
+		st.w, st.flush, st.single = messageWriter{m, st.f}, func() {}, true
 		return m.Gone(), m.Close, nil
 	}
 	control := http.NewResponseController(w)
@@ -266,38 +272,83 @@ func (st *stream) follow(ctx context.Context, watcher *watchcache.Watcher, bookm
 				return
 			}
 		}
-		for i := range events {
-			if st.event(&events[i]) != nil {
-				return
-			}
+		if st.all(events) != nil {
+			return
 		}
 		st.flush()
 	}
 }
 
+// all sends events. Those that were ready together are written together: each write is a frame of HTTP/2, and goes
+// through several goroutines.
+func (st *stream) all(events []watchcache.Event) error {
+	if len(events) == 1 || st.single {
+		for i := range events {
+			b, err := st.event(&events[i])
+			if err == nil {
+				_, err = st.w.Write(b)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	buffer := answers.Get().(*[]byte)
+	together := (*buffer)[:0]
+	for i := range events {
+		b, err := st.event(&events[i])
+		if err != nil {
+			return err
+		}
+		if together = append(together, b...); len(together) >= mostReused/2 || i == len(events)-1 {
+			if _, err := st.w.Write(together); err != nil {
+				return err // HTTP/2 may still be reading
+			}
+			together = together[:0]
+		}
+	}
+	if cap(together) <= mostReused {
+		*buffer = together
+		answers.Put(buffer)
+	}
+	return nil
+}
+
 // errNoList ends, without a word as upstream does, the watch of a client that wants each event as a list.
 var errNoList = errors.New("an event is no list")
 
-// event sends one event. Its frame is made once for all clients that speak alike.
-func (st *stream) event(e *watchcache.Event) error {
+// frameKind is all that frames of one event differ by.
+type frameKind struct {
+	f       format
+	include metav1.IncludeObjectPolicy
+	first   bool
+}
+
+// kindOfFrame gives the one pointer that stands for a kind of frames: events find their frames by it.
+func (s *Served) kindOfFrame(k frameKind) *frameKind {
+	if one, ok := s.frameKinds.Load(k); ok {
+		return one.(*frameKind)
+	}
+	one, _ := s.frameKinds.LoadOrStore(k, &k)
+	return one.(*frameKind)
+}
+
+// event gives the frame of one event, made once for all clients that speak alike.
+func (st *stream) event(e *watchcache.Event) ([]byte, error) {
 	if st.f.as == asPartialList {
-		return errNoList
+		return nil, errNoList
 	}
-	type frameKey struct {
-		media, as, version string
-		kind               string
-		include            metav1.IncludeObjectPolicy
-		first              bool
+	if first := st.first && st.f.as == asTable; st.kind == nil || st.kind.first != first {
+		st.kind = st.s.kindOfFrame(frameKind{format{media: st.f.media, as: st.f.as, version: st.f.version}, st.include, first})
 	}
-	key := frameKey{st.f.media, st.f.as, st.f.version, st.s.Kind.String(), st.include, st.first && st.f.as == asTable}
-	b, err := e.Frame(key, func() ([]byte, error) { return st.frame(e) })
+	b, err := e.Frame(st.kind, func() ([]byte, error) { return st.frame(e) })
 	if err != nil {
 		st.status(apierrors.NewInternalError(err))
-		return err
+		return nil, err
 	}
 	st.first = false
-	_, err = st.w.Write(b)
-	return err
+	return b, nil
 }
 
 // frame encodes an event.

@@ -19,6 +19,7 @@ type record struct {
 type log struct {
 	records []*record
 	first   int64 // position of records[0]
+	since   int64 // the revision after which it holds everything
 	limit   int
 	bytes   int           // what superseded states take
 	changed chan struct{} // closed when records were added
@@ -43,6 +44,7 @@ func (l *log) add(r *record) (dropped int64) {
 
 // dropThrough lets go of the records up to a revision.
 func (l *log) dropThrough(revision int64) {
+	l.since = max(l.since, revision)
 	cut := int(l.after(revision) - l.first)
 	if cut == 0 {
 		return
@@ -90,8 +92,6 @@ func (l *log) expire() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
-
-func (l *log) idle() bool { return l.readers == 0 }
 
 // after is the position of the first record after a revision.
 func (l *log) after(revision int64) int64 {

@@ -23,6 +23,7 @@ type Store struct {
 	snapshot *Snapshot                                   // of the present tree; nil after a change
 	main     *log
 	sub      map[string]*log // by what a watcher selects: see subKeys
+	touched  []*log          // of sub, since the last publish
 	floor    int64           // watchers from before this revision would miss events
 	closed   bool
 }
@@ -197,6 +198,7 @@ func (s *Store) change(key string, r *record) {
 	for _, key := range s.subKeys(r) {
 		if l := s.sub[key]; l != nil {
 			l.add(r)
+			s.touched = append(s.touched, l)
 		}
 	}
 }
@@ -249,12 +251,11 @@ func (s *Store) publish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.main.wake()
-	for key, l := range s.sub {
+	for _, l := range s.touched { // of many only these: nobody else has anything to see
 		l.wake()
-		if l.idle() {
-			delete(s.sub, key)
-		}
 	}
+	clear(s.touched)
+	s.touched = s.touched[:0]
 }
 
 // Get finds an entry by its key.

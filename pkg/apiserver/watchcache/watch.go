@@ -135,12 +135,17 @@ func (e *Event) Frame(format any, make func() ([]byte, error)) ([]byte, error) {
 type Watcher struct {
 	store     *Store
 	log       *log
+	key       string // of a log that is not the resource's own
+	events    []Event
 	selection Selection
 	position  int64
 	after     int64 // events up to this revision are not wanted
 	revision  int64
 	closed    bool
 }
+
+// mostReused is how many events a watcher keeps the room of.
+const mostReused = 16
 
 // batch is how many records a watcher takes at a time.
 const batch = 256
@@ -165,11 +170,11 @@ func (s *Store) watch(after int64, w Selection) (*Watcher, error) {
 	if after < s.floor || s.closed {
 		return nil, fmt.Errorf("%w: %d (%d)", ErrExpired, after, s.floor)
 	}
-	l := s.main
-	if key := w.subKey(); key != "" {
+	l, key := s.main, w.subKey()
+	if key != "" {
 		if l = s.sub[key]; l == nil {
 			l = newLog(s.cache.cfg.Window)
-			s.sub[key] = l
+			l.since, s.sub[key] = after, l
 			for _, r := range s.main.records {
 				if r.revision > after {
 					for _, k := range s.subKeys(r) {
@@ -180,17 +185,20 @@ func (s *Store) watch(after int64, w Selection) (*Watcher, error) {
 					}
 				}
 			}
-		} else if len(l.records) == 0 || l.records[0].revision > after {
-			l = s.main // the narrow log began later than this watcher wants
+		} else if after < l.since {
+			l, key = s.main, "" // the narrow log began later than this watcher wants
 		}
 	}
 	l.readers++
-	return &Watcher{store: s, log: l, selection: w, position: l.after(after), after: after, revision: after}, nil
+	return &Watcher{store: s, log: l, key: key, selection: w, position: l.after(after), after: after, revision: after}, nil
 }
 
-// Next waits for events, and answers those there are, in order. With wake closed or ctx ended it answers
+// Next waits for events, and answers those there are, in order, until it is called again. With wake closed or ctx ended it answers
 // none. ErrExpired ends the watch: the client was too slow, or must list anew.
 func (w *Watcher) Next(ctx context.Context, wake <-chan struct{}) ([]Event, error) {
+	if clear(w.events); cap(w.events) > mostReused { // who waits holds no objects
+		w.events = nil
+	}
 	for {
 		w.store.mu.Lock()
 		records, ok := w.log.from(w.position, batch)
@@ -223,7 +231,7 @@ func (w *Watcher) Revision() int64 { return w.revision }
 
 // selected gives the events among records that concern the selection.
 func (w *Watcher) selected(records []*record) []Event {
-	var out []Event
+	out := w.events[:0]
 	for _, r := range records {
 		if r.revision <= w.after {
 			continue // another server told the client of it, which is ahead of this one
@@ -242,6 +250,7 @@ func (w *Watcher) selected(records []*record) []Event {
 		}
 		out = append(out, e)
 	}
+	w.events = out
 	return out
 }
 
@@ -251,7 +260,9 @@ func (w *Watcher) Close() {
 	defer w.store.mu.Unlock()
 	if !w.closed {
 		w.closed = true
-		w.log.readers--
+		if w.log.readers--; w.log.readers == 0 && w.store.sub[w.key] == w.log {
+			delete(w.store.sub, w.key)
+		}
 	}
 }
 
