@@ -115,6 +115,7 @@ type patcher struct {
 	body   []byte
 	strict validation
 	wanted *unstructured.Unstructured // of an apply
+	once   bool                       // no field is given twice in it
 }
 
 // change makes a patched object of the old one.
@@ -350,6 +351,10 @@ func (p *patcher) strategic(before []byte, of, into runtime.Object) error {
 
 // parseApply reads what a manager wants.
 func (p *patcher) parseApply() (*unstructured.Unstructured, error) {
+	if wanted, plain := objectjson.PlainObject(p.body); plain { // most clients send JSON, which is YAML too
+		p.once = true
+		return &unstructured.Unstructured{Object: wanted}, nil
+	}
 	wanted := map[string]any{}
 	if err := checkYAML(p.body); err != nil {
 		return nil, badYAML(err)
@@ -363,7 +368,7 @@ func (p *patcher) parseApply() (*unstructured.Unstructured, error) {
 // duplicates refuses or warns of fields that are given twice. Fields that the kind does not have apply itself
 // refuses.
 func (p *patcher) duplicates() error {
-	if p.strict == validationIgnore {
+	if p.strict == validationIgnore || p.once {
 		return nil
 	}
 	err := yaml.UnmarshalStrict(p.body, &map[string]any{})
@@ -397,7 +402,7 @@ func (p *patcher) apply(ctx context.Context, old resource.Object, opts *metav1.P
 	if n := wanted.GetNamespace(); n != "" && n != p.info.Namespace {
 		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
-	obj, err := p.s.Apply(ctx, old, wanted, opts.FieldManager, p.info.Subresource, force)
+	obj, err := p.s.Apply(ctx, old.DeepCopyObject().(resource.Object), wanted, opts.FieldManager, p.info.Subresource, force)
 	if err != nil {
 		return nil, err
 	}

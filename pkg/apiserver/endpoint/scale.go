@@ -74,6 +74,7 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 	owners := scaleOwners{s: s, part: part, manager: wr.Manager, force: opts.Force != nil && *opts.Force}
 	up := &resource.UpdatePart[resource.Object]{Validate: s.Validate, Counts: true}
 	out, _, err := s.Update(r.Context(), wr, up, false, func(ctx context.Context, old resource.Object) (resource.Object, error) {
+		old = old.DeepCopyObject().(resource.Object)
 		before := scaleOf(part, old)
 		unset := part.Missing != nil && part.Missing(old) != nil
 		if unset {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/objectjson/objecttest"
 )
@@ -145,4 +146,58 @@ func BenchmarkReadPod(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestPlainObjectsAreTheSameInYAML reads random objects, and the same with a few bytes of the text changed.
+func TestPlainObjectsAreTheSameInYAML(t *testing.T) {
+	read := 0
+	for _, gvk := range objecttest.Kinds() {
+		seed := rand.Uint64()
+		g := objecttest.New(seed)
+		for range 10 {
+			text, err := json.Marshal(g.Object(gvk))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 10 {
+				if plainAlike(t, text) {
+					read++
+				}
+				text = disturbed(g, text)
+			}
+		}
+	}
+	if read < 100 {
+		t.Errorf("only %d texts were plain", read)
+	}
+}
+
+func plainAlike(t *testing.T, text []byte) bool {
+	t.Helper()
+	got, ok := PlainObject(text)
+	if !ok {
+		return false
+	}
+	want := map[string]any{}
+	if err := yaml.UnmarshalStrict(text, &want); err != nil {
+		t.Fatalf("plain though YAML finds: %v\n%s", err, text)
+	}
+	if !reflect.DeepEqual(want, got) {
+		t.Fatalf("YAML (-) and own (+):\n%s\n%s", cmp.Diff(want, got), text)
+	}
+	return true
+}
+
+func TestWhatYAMLReadsOtherwiseIsNotPlain(t *testing.T) {
+	for _, text := range []string{
+		`{"a":1,"a":2}`, `{"a":"\u0041"}`, `{"a":"é"}`, `{"a":1.5}`, `{"a":-0}`, `{"a":9007199254740993}`, `{"<<":{"b":1}}`, `{"a":01}`, `[]`, `a: 1`, ``, "{\"a\"\n:1}", "{\"a\":\t1}", "{\"a\":\"\x7f\"}",
+		`{"` + strings.Repeat("n", 2000) + `":1}`, `{"a":[1,{"b":1,"b":1}]}`, `{} {}`,
+	} {
+		if plainAlike(t, []byte(text)) {
+			t.Errorf("plain: %s", text)
+		}
+	}
+	if !plainAlike(t, []byte("{\"a\":  [1, -5 , {\"b\":\"#x: y\",\"c\":null}, true,false,\"\", {}, []]}\n")) {
+		t.Error("a plain text is not taken for one")
+	}
 }

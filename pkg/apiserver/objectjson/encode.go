@@ -4,6 +4,7 @@
 package objectjson
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -20,8 +21,23 @@ type step func(to []byte, v reflect.Value) ([]byte, error)
 // steps are those of the types that were met so far. What a type is never changes, so one table serves all.
 var steps sync.Map // reflect.Type -> step
 
-// Marshal gives o's JSON, as json.Marshal would.
-func Marshal(o any) ([]byte, error) { return Append(make([]byte, 0, 1024), o) }
+// buffers are grown by one object and serve the next.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// largestKept is how many bytes of a buffer are kept at most.
+const largestKept = 64 << 10
+
+// Marshal gives o's JSON, as json.Marshal would, in as many bytes as it has.
+func Marshal(o any) ([]byte, error) {
+	buffer := buffers.Get().(*[]byte)
+	b, err := Append((*buffer)[:0], o)
+	out := bytes.Clone(b)
+	if cap(b) <= largestKept {
+		*buffer = b[:0]
+		buffers.Put(buffer)
+	}
+	return out, err
+}
 
 // Append appends o's JSON.
 func Append(to []byte, o any) ([]byte, error) {

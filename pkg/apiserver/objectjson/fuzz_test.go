@@ -40,3 +40,10 @@ func FuzzUnmarshal(f *testing.F) {
 		readAlike(t, data, reflect.TypeFor[corev1.ConfigMap]())
 	})
 }
+
+// FuzzPlainObject reads any text, and compares with YAML what was read.
+func FuzzPlainObject(f *testing.F) {
+	f.Add([]byte(`{"apiVersion":"v1","metadata":{"name":"a","labels":{"b":"c"}},"spec":{"replicas":3,"list":[1,null,{"x":true}]}}`))
+	f.Add([]byte("{\"a\" : \"b: #c\",\n\t\"d\":-1}"))
+	f.Fuzz(func(t *testing.T, data []byte) { plainAlike(t, data) })
+}

@@ -120,6 +120,9 @@ func (d *decoder) members(value func(name string) bool) bool {
 	}
 }
 
+// lastASCII is a control character, which not everything takes for text.
+const lastASCII = utf8.RuneSelf - 1
+
 // literal is a string with its quotes. It is plain where nothing in it stands for something else.
 func (d *decoder) literal() (_ []byte, plain, ok bool) {
 	if d.peek() != '"' {
@@ -137,7 +140,7 @@ func (d *decoder) literal() (_ []byte, plain, ok bool) {
 			i++
 		case c < ' ':
 			return nil, false, false
-		case c >= utf8.RuneSelf:
+		case c >= lastASCII:
 			plain = false
 		}
 	}

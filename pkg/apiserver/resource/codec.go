@@ -127,12 +127,19 @@ func Wire(o runtime.Object, enc watchcache.Encoding) ([]byte, error) {
 	if _, custom := o.(*unstructured.Unstructured); custom {
 		return json.Marshal(o)
 	}
-	// A shallow copy, so that apiVersion and kind can be left out though the object is shared.
-	c := reflect.New(reflect.TypeOf(o).Elem())
-	c.Elem().Set(reflect.ValueOf(o).Elem())
-	plain := c.Interface().(runtime.Object)
+	plain := shallow(o) // so that apiVersion and kind can be left out though the object is shared
 	plain.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	return objectjson.Marshal(plain)
+}
+
+// shallow copies an object so far that what stands directly in it and in its metadata can be changed.
+func shallow[T runtime.Object](o T) T {
+	if _, custom := any(o).(*unstructured.Unstructured); custom {
+		return o.DeepCopyObject().(T)
+	}
+	c := reflect.New(reflect.TypeOf(o).Elem())
+	c.Elem().Set(reflect.ValueOf(o).Elem())
+	return c.Interface().(T)
 }
 
 // splice takes the message out of a stored envelope and appends its resourceVersion: fields of a message that

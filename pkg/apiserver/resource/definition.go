@@ -91,7 +91,8 @@ type Definition[T Object] struct {
 	// decoded, from clients and from etcd.
 	Default func(obj T)
 	// Prepare resets what this client may not set, as seen from the old object: status on create and
-	// update, deprecated fields, generation-like counters of the kind's own.
+	// update, deprecated fields, generation-like counters of the kind's own. What it takes over from old it may share
+	// with it, as long as nothing in that is changed.
 	Prepare func(ctx context.Context, obj, old T)
 	// Validate answers every fault, in upstream's order, words and paths. On update it includes what
 	// must not change. metadata is validated by the generic rules.

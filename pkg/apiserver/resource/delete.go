@@ -26,7 +26,7 @@ func (s *Store) Delete(ctx context.Context, w *Write, options *metav1.DeleteOpti
 	own := *options
 	options = &own
 	for live := false; ; live = true {
-		old, err := s.current(ctx, key, w.Name, live)
+		old, _, err := s.present(ctx, key, w.Name, live)
 		if err != nil {
 			return nil, false, err
 		}
@@ -82,7 +82,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		if revision, err = s.writeDeleted(ctx, key, revision, obj, w); err != nil {
 			return nil, false, s.writeError(err, w.Name)
 		}
-		obj, w.Stored = obj.DeepCopyObject().(Object), nil // the cache keeps what was announced
+		obj, w.Stored = shallow(obj), nil // the cache keeps what was announced; its version is all that changes now
 		// Should another write come between, it is still this object that goes, in whatever version.
 		uid := old.GetUID()
 		options.Preconditions = &metav1.Preconditions{UID: &uid}

@@ -232,7 +232,8 @@ func (g *Registry) Update(ctx context.Context, r schema.GroupResource, subresour
 	}
 	w := &Write{Namespace: namespace, Name: name, Subresource: subresource, Manager: s.ownManager(ctx), Options: &metav1.UpdateOptions{}}
 	out, _, err := s.Update(ctx, w, part, false, func(_ context.Context, old Object) (Object, error) {
-		return old, change(old)
+		obj := old.DeepCopyObject().(Object)
+		return obj, change(obj)
 	})
 	return out, err
 }
@@ -250,7 +251,7 @@ func (g *Registry) Apply(ctx context.Context, r schema.GroupResource, subresourc
 	}
 	w := &Write{Namespace: wanted.GetNamespace(), Name: wanted.GetName(), Subresource: subresource, Manager: manager, Applied: true, Options: &metav1.PatchOptions{}}
 	_, _, err = s.Update(ctx, w, part, false, func(ctx context.Context, old Object) (Object, error) {
-		return s.Apply(ctx, old, wanted.DeepCopy(), manager, subresource, true)
+		return s.Apply(ctx, old.DeepCopyObject().(Object), wanted.DeepCopy(), manager, subresource, true)
 	})
 	return err
 }

@@ -197,21 +197,37 @@ func (s *Store) decode(kv storage.KeyValue) (Object, error) {
 	return own, nil
 }
 
-// current is the object as a write's starting point: from the cache, or from etcd where live is asked for.
+// current is the object as a write's starting point: from the cache, or from etcd where live is asked for. Nobody
+// else has it.
 func (s *Store) current(ctx context.Context, key, name string, live bool) (Object, error) {
+	o, shared, err := s.present(ctx, key, name, live)
+	if err != nil || !shared {
+		return o, err
+	}
+	return o.DeepCopyObject().(Object), nil
+}
+
+// present is current for who does not change it; shared says that others have the object too.
+func (s *Store) present(ctx context.Context, key, name string, live bool) (o Object, shared bool, err error) {
 	if !live {
 		if e, ok := s.Cached.Get(key); ok {
-			o, err := s.Object(e)
+			if s.Converts() {
+				o, err = s.Object(e)
+				shared = true
+			} else {
+				o, shared, err = e.Past()
+			}
 			if err == nil {
-				return o.DeepCopyObject().(Object), nil
+				return o, shared, nil
 			}
 		}
 	}
 	kv, _, err := s.etcd.Get(ctx, key)
 	if err != nil {
-		return nil, s.apiError(err, name)
+		return nil, false, s.apiError(err, name)
 	}
-	return s.decode(kv)
+	o, err = s.decode(kv)
+	return o, false, err
 }
 
 // encoded gives the bytes to store, and leaves the object as it will be read.

@@ -16,8 +16,8 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/storage"
 )
 
-// Change makes a new state from the old one. old is a copy that may be changed and given back; it is the
-// zero object with no resourceVersion where the object does not exist and may be created.
+// Change makes a new state from the old one, which it must not change. old is the zero object with no
+// resourceVersion where the object does not exist and may be created.
 type Change func(ctx context.Context, old Object) (Object, error)
 
 // Update writes a changed object, or only the part that a subresource may change. create lets an object
@@ -89,7 +89,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	if err != nil {
 		return nil, apierrors.NewInternalError(fmt.Errorf("the version of %s: %w", key, err))
 	}
-	obj, err := change(ctx, old.DeepCopyObject().(Object))
+	obj, err := change(ctx, old)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,16 @@ type pendings struct {
 	byKey map[string][]*Pending
 }
 
+// Past is the object for a write that is about to supersede it: what has to be decoded for that is not kept. It may
+// be shared with others.
+func (e *Entry) Past() (o Object, shared bool, err error) {
+	if o, ok := e.kind.made.peek(decoded, []*Entry{e}).(Object); ok {
+		return o, true, nil
+	}
+	o, err = e.decode()
+	return o, false, err
+}
+
 // Begin announces that o, encoded as value, is about to be written. o must not be used until Done or Drop, and
 // after Done not be changed.
 func (s *Store) Begin(key string, value []byte, o Object) *Pending {

@@ -42,7 +42,7 @@ func Pod(d PodDeps) *resource.Resource {
 		Default:     defaults.Pod,
 		Prepare: func(ctx context.Context, pod, old *corev1.Pod) {
 			if old != nil {
-				pod.Status = *old.Status.DeepCopy()
+				pod.Status = old.Status
 				podvalidation.DropSwitchedOff(&pod.Spec, &old.Spec)
 				return
 			}
@@ -145,7 +145,7 @@ func podStatus() resource.Subresource[*corev1.Pod] {
 		Verbs: []string{"get", "patch", "update"},
 		Update: &resource.UpdatePart[*corev1.Pod]{
 			Prepare: func(_ context.Context, pod, old *corev1.Pod) {
-				pod.Spec = *old.Spec.DeepCopy()
+				pod.Spec = old.Spec
 				// Old kubelets send owners back wrong, and none may end a deletion by this way.
 				pod.OwnerReferences = old.OwnerReferences
 				pod.DeletionTimestamp = old.DeletionTimestamp
