@@ -55,14 +55,15 @@ func BenchmarkWrite(b *testing.B) {
 	nothing := func(int) {}
 	measured("create ConfigMap", nothing, func(int) { configMap() })
 	measured("create Pod", nothing, func(int) { pod() })
-	podOf := func(i int) string { return fmt.Sprintf("%spods/pod-%d", core, i%pods) }
-	measured("merge patch", nothing, func(i int) {
-		s.must(b, h, "PATCH", podOf(i), "application/merge-patch+json", fmt.Sprintf(`{"metadata":{"labels":{"step":"%d"}}}`, s.requests))
+	labelled := 0
+	measured("merge patch", func(int) { pod() }, func(int) {
+		s.must(b, h, "PATCH", fmt.Sprintf("%spods/pod-%d", core, labelled), "application/merge-patch+json", fmt.Sprintf(`{"metadata":{"labels":{"step":"%d"}}}`, labelled))
+		labelled++
 	})
-	first := pods
-	measured("status patch", func(int) { pod() }, func(i int) {
-		s.must(b, h, "PATCH", fmt.Sprintf("%spods/pod-%d/status", core, first), "application/strategic-merge-patch+json", benchStatus)
-		first++
+	started := pods
+	measured("status patch", func(int) { pod() }, func(int) {
+		s.must(b, h, "PATCH", fmt.Sprintf("%spods/pod-%d/status", core, started), "application/strategic-merge-patch+json", benchStatus)
+		started++
 	})
 	applied := 0
 	measured("apply", func(int) { configMap() }, func(i int) {
@@ -83,10 +84,7 @@ const (
 )
 
 // benched is a server whose handler is called without HTTP.
-type benched struct {
-	*Server
-	requests int
-}
+type benched struct{ *Server }
 
 // inMemory is a server without etcd.
 func inMemory(b *testing.B) *benched {
@@ -134,7 +132,6 @@ func (s *benched) must(b *testing.B, h http.Handler, method, path, media, body s
 	if media != "" {
 		r.Header.Set("Content-Type", media)
 	}
-	s.requests++
 	w := &answer{header: http.Header{}, served: make(chan struct{})}
 	go func() {
 		defer close(w.served)
