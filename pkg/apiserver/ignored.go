@@ -14,10 +14,16 @@ const (
 	noFairness   = "there is no priority and fairness yet: --max-requests-inflight holds"
 	noAggregates = "there are no other API servers behind this one yet"
 	ownCache     = "the cache follows etcd as a whole, and knows its sizes itself"
-	ownPace      = "it is done when it is needed"
+	ownPeers     = "API servers on one etcd know each other by leases of 15 seconds"
+	noIdentity   = "the server has no lease for its identity yet"
+	noPeers      = "API servers do not call each other"
+	ownWatches   = "watches that name no end get a random one between 30 and 60 minutes"
+	ownEnd       = "requests that run are finished, and watches end at once"
+	ownEndpoint  = "clients are told the address of --advertise-address"
 	ofLogging    = "the log is written as it comes, to standard error"
 	ofMetrics    = "metrics are served as they are"
-	ofPorts      = "the port is opened as it is asked for"
+	ofPorts      = "the port is opened for this server alone"
+	ofStreams    = "connections are served as they come, with upstream's bounds"
 	ofEtcd       = "etcd is asked when its answer is needed"
 )
 
@@ -35,13 +41,15 @@ var withoutEffect = map[string]string{
 	"watch-cache": ownCache, "watch-cache-sizes": ownCache, "default-watch-cache-size": ownCache, "enable-garbage-collector": ownCache,
 	"storage-backend": "it is etcd", "storage-media-type": "objects are kept as upstream keeps them", "cloud-provider": "clouds have controllers of their own",
 	"tls-cipher-suites": "suites are those that Go thinks safe", "tls-min-version": "TLS 1.2 is the oldest that is spoken",
-	"goaway-chance": ownPace, "endpoint-reconciler-type": ownPace, "apiserver-count": ownPace, "delete-collection-workers": ownPace,
-	"min-request-timeout": ownPace, "shutdown-delay-duration": ownPace, "shutdown-send-retry-after": ownPace,
-	"shutdown-watch-termination-grace-period": ownPace, "livez-grace-period": ownPace, "storage-initialization-timeout": ownPace,
-	"identity-lease-duration-seconds": ownPace, "identity-lease-renew-interval-seconds": ownPace,
-	"http2-max-streams-per-connection": ofPorts, "permit-address-sharing": ofPorts, "permit-port-sharing": ofPorts,
-	"max-connection-bytes-per-sec": ofPorts, "disable-http2-serving": ofPorts, "external-hostname": ofPorts,
-	"peer-advertise-ip": ofPorts, "peer-advertise-port": ofPorts, "peer-ca-file": ofPorts, "kubernetes-service-node-port": ofPorts,
+	"goaway-chance": "clients are not told to connect anew", "delete-collection-workers": "objects are deleted one after another",
+	"endpoint-reconciler-type": ownPeers, "apiserver-count": ownPeers, "identity-lease-duration-seconds": noIdentity,
+	"identity-lease-renew-interval-seconds": noIdentity, "min-request-timeout": ownWatches,
+	"shutdown-delay-duration": ownEnd, "shutdown-send-retry-after": ownEnd, "shutdown-watch-termination-grace-period": ownEnd,
+	"livez-grace-period": "the server is live as soon as it answers", "storage-initialization-timeout": ofEtcd,
+	"permit-address-sharing": ofPorts, "permit-port-sharing": ofPorts,
+	"http2-max-streams-per-connection": ofStreams, "max-connection-bytes-per-sec": ofStreams, "disable-http2-serving": ofStreams,
+	"external-hostname": ownEndpoint, "peer-advertise-ip": noPeers, "peer-advertise-port": noPeers, "peer-ca-file": noPeers,
+	"kubernetes-service-node-port":     "the Service kubernetes has no node port",
 	"authorization-always-allow-paths": "health is answered to everybody", "enable-logs-handler": "logs are where the process writes them",
 	"kubelet-port": "nodes say theirs", "kubelet-read-only-port": "nodes say theirs", "contention-profiling": ofMetrics,
 	"etcd-count-metric-poll-period": ofEtcd, "etcd-db-metric-poll-interval": ofEtcd, "etcd-healthcheck-timeout": ofEtcd,

@@ -232,7 +232,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	}
 	s.guard, err = guard.New(ctx, guard.Config{
 		Options: s.cfg.Guard, Access: s.registry, Kinds: s.registry, Tokens: tokens, CertDir: s.cfg.CertDir, ExternalURL: "https://" + s.externalAddress(),
-		Now: s.clock.Now, Log: s.log,
+		Metrics: s.metrics, Now: s.clock.Now, Log: s.log,
 	})
 	if err != nil {
 		return err

@@ -267,6 +267,18 @@ func TestWebhooksRefuseAndFailAsConfigured(t *testing.T) {
 	if want := `admission webhook "event.example.com" denied the request: events.k8s.io for : hello`; code != 400 || at(out, "message") != want {
 		t.Errorf("a write in another version: %d %q, want %q", code, at(out, "message"), want)
 	}
+	counts := admin.ask(t, "GET", "/metrics", "").text
+	for _, want := range []string{
+		`apiserver_admission_webhook_admission_duration_seconds_count{name="service.example.com",operation="CREATE",rejected="true",type="validating"} 1`,
+		`apiserver_admission_webhook_admission_duration_seconds_count{name="ignored.example.com",operation="CREATE",rejected="false",type="validating"} 1`,
+		`apiserver_admission_webhook_rejection_count{error_type="no_error",name="deny.example.com",operation="CREATE",rejection_code="418",type="validating"} 1`,
+		`apiserver_admission_webhook_rejection_count{error_type="calling_webhook_error",name="hang.example.com",operation="CREATE",rejection_code="0",type="validating"} 1`,
+		`apiserver_admission_webhook_fail_open_count{name="ignored.example.com",type="validating"} 1`,
+	} {
+		if !strings.Contains(counts, want+"\n") {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
 	// No webhook can keep configurations from being taken back.
 	admin.must(t, http.StatusOK, "DELETE", validatingPath+"/v", nil)
 }

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/plugins"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/policy"
+	"github.com/sampan-project/sampan/pkg/apiserver/admission/webhook"
 	"github.com/sampan-project/sampan/pkg/apiserver/authn"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz/chain"
 	"github.com/sampan-project/sampan/pkg/apiserver/bootstrapobjects"
@@ -40,6 +42,7 @@ type Config struct {
 	ExternalURL string
 	// Internal are tokens that the server made for itself.
 	Internal map[string]*request.User
+	Metrics  prometheus.Registerer
 	Now      func() time.Time
 	Log      logr.Logger
 }
@@ -81,7 +84,7 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	g.Admission, err = plugins.New(ctx, plugins.Config{
 		Enable: cfg.EnablePlugins, Disable: cfg.DisablePlugins, Access: cfg.Access, Kinds: cfg.Kinds, Authorizer: g.Authz, Roles: g.Authz.Roles,
 		NotReadySeconds: cfg.NotReadySeconds, UnreachableSeconds: cfg.UnreachableSeconds, Now: cfg.Now,
-		Log: cfg.Log.WithName("admission"),
+		Webhooks: webhook.NewMetrics(cfg.Metrics), Log: cfg.Log.WithName("admission"),
 	})
 	if err != nil {
 		return nil, err

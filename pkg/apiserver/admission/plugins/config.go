@@ -16,6 +16,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/policy"
+	"github.com/sampan-project/sampan/pkg/apiserver/admission/webhook"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz/rbac"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -30,6 +31,8 @@ type Config struct {
 	Roles           *rbac.Index // nil where RBAC is off: nothing can be escalated then
 	// How long pods stay on a node that is not ready, or not reachable, in seconds; 0 stands for 300.
 	NotReadySeconds, UnreachableSeconds int64
+
+	Webhooks *webhook.Metrics // nil: what webhooks are asked is not counted
 
 	Log logr.Logger
 	Now func() time.Time   // nil: time.Now

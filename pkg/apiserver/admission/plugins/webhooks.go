@@ -38,7 +38,7 @@ func broken(err error) admission.Plugin {
 }
 
 func (cfg *Config) webhooks() webhook.Config {
-	return webhook.Config{Reader: cfg.Access, Namespaces: cfg.namespace, Resolve: cfg.resolve, Authorizer: cfg.Authorizer, Log: cfg.Log}
+	return webhook.Config{Reader: cfg.Access, Namespaces: cfg.namespace, Resolve: cfg.resolve, Authorizer: cfg.Authorizer, Metrics: cfg.Webhooks, Log: cfg.Log}
 }
 
 func (cfg *Config) namespace(ctx context.Context, name string) (*corev1.Namespace, error) {

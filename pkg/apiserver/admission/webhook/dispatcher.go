@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	reviewv1 "k8s.io/api/admission/v1"
@@ -36,6 +37,7 @@ type Config struct {
 	Namespaces match.Namespaces
 	Resolve    Resolver
 	Authorizer authz.Authorizer
+	Metrics    *Metrics // may be nil
 	Log        logr.Logger
 }
 
@@ -44,6 +46,7 @@ type Dispatcher struct {
 	namespaces match.Namespaces
 	authorizer authz.Authorizer
 	clients    *Clients
+	metrics    *Metrics
 	log        logr.Logger
 	hooks      *configured.List[[]*hook]
 }
@@ -53,7 +56,7 @@ func newDispatcher(cfg Config) (*Dispatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dispatcher{namespaces: cfg.Namespaces, authorizer: cfg.Authorizer, clients: clients, log: cfg.Log}, nil
+	return &Dispatcher{metrics: cfg.Metrics, namespaces: cfg.Namespaces, authorizer: cfg.Authorizer, clients: clients, log: cfg.Log}, nil
 }
 
 // NewValidating follows the configurations of validating webhooks until ctx ends.
@@ -110,8 +113,16 @@ func (d *Dispatcher) all(ctx context.Context, a *admission.Attributes) ([]*hook,
 	return out, nil
 }
 
-// ask sends one question and reads the answer; it refuses where the webhook does.
+// ask asks one webhook; it refuses where that does.
 func (d *Dispatcher) ask(ctx context.Context, h *hook, a *admission.Attributes, t admission.Target, mutating bool) (*reviewv1.AdmissionResponse, error) {
+	begin := time.Now()
+	result, err := d.question(ctx, h, a, t, mutating)
+	d.metrics.asked(h, a, mutating, time.Since(begin), err)
+	return result, err
+}
+
+// question sends one question and reads the answer.
+func (d *Dispatcher) question(ctx context.Context, h *hook, a *admission.Attributes, t admission.Target, mutating bool) (*reviewv1.AdmissionResponse, error) {
 	if a.DryRun {
 		if h.sideEffects == nil {
 			return nil, callError(h.name, errors.New("Webhook SideEffects is nil")) //nolint:staticcheck // clients know these words
@@ -192,6 +203,7 @@ func (d *Dispatcher) Validate(ctx context.Context, a *admission.Attributes) erro
 			_, err := d.ask(ctx, c.h, a, *c.t, false)
 			if err != nil && ignorable(err) && c.h.ignore {
 				d.log.Info("A webhook could not be called and is passed over", "webhook", c.h.name, "error", err.Error())
+				d.metrics.passedOver(c.h, false)
 				request.Annotate(ctx, fmt.Sprintf("%sround_0_index_%d", failedOpenValidating, i), c.h.name)
 				return
 			}

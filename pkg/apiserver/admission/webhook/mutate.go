@@ -95,6 +95,7 @@ func (d *Dispatcher) mutate(ctx context.Context, h *hook, a *admission.Attribute
 	if err != nil {
 		if ignorable(err) && h.ignore {
 			d.log.Info("A webhook could not be called and is passed over", "webhook", h.name, "error", err.Error())
+			d.metrics.passedOver(h, true)
 			notes.failedOpen()
 		}
 		return false, err
