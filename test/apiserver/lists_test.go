@@ -6,14 +6,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net/http"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
@@ -101,7 +104,7 @@ func TestLargeListsInProtobuf(t *testing.T) {
 	path := configMaps + "?resourceVersionMatch=Exact&resourceVersion=" + revision
 	for _, c := range []struct {
 		as         string
-		want, list runtime.Object
+		want, list k8sruntime.Object
 	}{
 		{"", &corev1.ConfigMapList{}, &corev1.ConfigMapList{}},
 		{";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io", &metav1.PartialObjectMetadataList{}, &metav1.PartialObjectMetadataList{}},
@@ -129,5 +132,64 @@ func TestLargeListsInProtobuf(t *testing.T) {
 				t.Errorf("%s in %s:\n%.2000s", c.as, encoding, d)
 			}
 		}
+	}
+}
+
+// TestListsThatNobodyReadsHoldNoAnswers has ten clients ask for a list of 40 MB and stop reading it: what the server
+// holds then is less than one list. `apibench -run biglists -n 1000` does the same with 1 GB, 25 times as much.
+func TestListsThatNobodyReadsHoldNoAnswers(t *testing.T) {
+	admin := start(t, memory(t)).as(adminToken)
+	const n, size, readers = 80, 500_000, 10
+	random := rand.New(rand.NewPCG(1, 2))
+	text := make([]byte, size)
+	for i := range n {
+		for k := range text {
+			text[k] = ' ' + byte(random.IntN(90)) // which hardly compresses
+		}
+		admin.must(t, 201, "POST", configMaps, map[string]any{"apiVersion": "v1", "kind": "ConfigMap",
+			"metadata": map[string]any{"name": fmt.Sprint("large-", i)}, "data": map[string]any{"text": string(text)}})
+	}
+	admin.http.CloseIdleConnections()
+	held := func() int64 {
+		runtime.GC()
+		runtime.GC() // what pools held
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := held()
+	bodies := make([]io.ReadCloser, readers)
+	for i := range bodies {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", admin.url+configMaps, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+adminToken)
+		if i%2 == 0 {
+			r.Header.Set("Accept-Encoding", "gzip")
+		} else {
+			r.Header.Set("Accept", "application/vnd.kubernetes.protobuf")
+		}
+		answer, err := admin.http.Do(r) //nolint:bodyclose // below
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies[i] = answer.Body
+		if _, err := io.ReadFull(answer.Body, make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grown := held() - before; grown > n*size {
+		t.Errorf("ten lists of %d MB hold %d MB", n*size>>20, grown>>20)
+	}
+	whole := admin.send(t, "GET", configMaps, "", nil, "Accept-Encoding", "identity") // others go on
+	if whole.code != 200 || len(whole.body) < n*size {
+		t.Errorf("a list beside those that nobody reads: %d, %d bytes", whole.code, len(whole.body))
+	}
+	for i, b := range bodies {
+		if rest, err := io.Copy(io.Discard, b); err != nil || rest < n*size/2 {
+			t.Errorf("the rest of list %d: %d bytes, %v", i, rest, err)
+		}
+		_ = b.Close()
 	}
 }

@@ -61,8 +61,8 @@ const (
 // formsBudget bounds the forms of single entries. What lists share is much smaller than what is stored, and may
 // take a quarter of that, or listsLeast.
 const (
-	formsBudget = 32 << 20
-	listsLeast  = 32 << 20
+	formsBudget = 16 << 20
+	listsLeast  = 16 << 20
 )
 
 // ageEvery is how often forms grow older though there is room: what nobody used twice so long is dropped.
