@@ -150,6 +150,9 @@ func (c *Cache) Revision() int64 { return c.revision.Load() }
 
 // WaitFor waits until the log has reached a revision.
 func (c *Cache) WaitFor(ctx context.Context, revision int64) error {
+	if c.revision.Load() >= revision {
+		return nil
+	}
 	asked := time.Duration(0)
 	for {
 		c.waitMu.Lock()
