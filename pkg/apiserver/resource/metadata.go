@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -160,7 +161,7 @@ func nameOwnersOnce(ctx context.Context, o Object, when string) {
 // sameButTimes says whether two objects differ at most in the times of their managedFields.
 func sameButTimes(a, b Object) bool {
 	one, two := a.GetManagedFields(), b.GetManagedFields()
-	if len(one) != len(two) {
+	if len(one) != len(two) || !maps.Equal(a.GetLabels(), b.GetLabels()) { // which many writes change
 		return false
 	}
 	without := make([]metav1.ManagedFieldsEntry, len(one))

@@ -78,12 +78,12 @@ func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	}
 	faults = append(faults, onlyAddedTolerations(spec.Child("tolerations"), pod.Spec.Tolerations, old.Spec.Tolerations)...)
 	faults = append(faults, onlyRemovedGates(spec.Child("schedulingGates"), pod.Spec.SchedulingGates, old.Spec.SchedulingGates)...)
-	if equality.Semantic.DeepEqual(pod.Spec, old.Spec) {
+	if equality.Semantic.DeepEqual(&pod.Spec, &old.Spec) {
 		return faults
 	}
 	rest, more := withoutChangeable(spec, &pod.Spec, &old.Spec)
 	faults = append(faults, more...)
-	if !equality.Semantic.DeepEqual(*rest, old.Spec) {
+	if !equality.Semantic.DeepEqual(rest, &old.Spec) {
 		faults = append(faults, field.Forbidden(spec, fmt.Sprintf("pod updates may not change fields other than %s\n%v",
 			changeable, diff.Diff(GoNames(old.Spec), GoNames(*rest)))))
 	}
