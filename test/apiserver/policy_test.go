@@ -87,6 +87,26 @@ func TestPoliciesJudgeWithParameters(t *testing.T) {
 	}
 }
 
+// A parameter is read in the version that the policy names, whichever is stored.
+func TestParametersComeInTheVersionAskedFor(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "params.example.com"
+	admin.define(t, definition(group, nil, version("v1", true, "old"), version("v2", false, "new")))
+	admin.must(t, http.StatusCreated, "POST", widgets(group, "v1"), widget(group, "v1", "w", map[string]any{"old": "x"}))
+	admin.enforce(t, "versions", map[string]any{
+		"paramKind":   map[string]any{"apiVersion": group + "/v2", "kind": "Widget"},
+		"validations": []any{map[string]any{"expression": "false", "messageExpression": "params.apiVersion + (has(params.spec.old) ? ' with' : ' without') + ' what it does not know'"}},
+	}, map[string]any{"paramRef": map[string]any{"name": "w", "namespace": "default", "parameterNotFoundAction": "Deny"}})
+	until(t, "the policy is in force", func() bool {
+		code, _ := admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", "versions", nil))
+		return code != http.StatusCreated
+	})
+	_, out := admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", "versions", nil))
+	if want := group + "/v2 without what it does not know"; !strings.Contains(at(out, "message"), want) {
+		t.Errorf("the parameter is seen so: %q, want %q", at(out, "message"), want)
+	}
+}
+
 func TestPoliciesAreBounded(t *testing.T) {
 	admin := start(t, t.TempDir()).as(adminToken)
 	const costly = "[0,1,2,3,4,5,6,7,8,9].all(a, [0,1,2,3,4,5,6,7,8,9].all(b, [0,1,2,3,4,5,6,7,8,9].all(c, [0,1,2,3,4,5,6,7,8,9].all(d, [0,1,2,3,4,5,6,7,8,9].all(e, [0,1,2,3,4,5,6,7,8,9].all(f, a+b+c+d+e+f >= 0))))))"

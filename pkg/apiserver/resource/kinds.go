@@ -3,6 +3,7 @@ package resource
 import (
 	"slices"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 )
@@ -30,6 +31,18 @@ func (g *Registry) ResourceOf(kind schema.GroupVersionKind) (r schema.GroupResou
 		return schema.GroupResource{}, false, false
 	}
 	return s.GroupResource(), !s.ClusterScoped, true
+}
+
+// In gives an object of a resource in the version of one of the resource's kinds.
+func (g *Registry) In(kind schema.GroupVersionKind, o Object) (runtime.Object, error) {
+	if s := g.ofKind(kind); s != nil && kind != s.Kind {
+		for _, f := range s.forms {
+			if f.Kind == kind {
+				return f.To(o)
+			}
+		}
+	}
+	return o, nil
 }
 
 // TypesOf gives the schemas by which objects of a kind are merged; nil where the kind is not served. Bodies of

@@ -29,6 +29,8 @@ import (
 type Kinds interface {
 	// ResourceOf finds the resource of a kind, and whether it is in namespaces.
 	ResourceOf(kind schema.GroupVersionKind) (r schema.GroupResource, namespaced, found bool)
+	// In gives an object of a resource in the version of one of its kinds.
+	In(kind schema.GroupVersionKind, o resource.Object) (runtime.Object, error)
 	// TypesOf gives the schemas by which objects of a kind are merged, nil where there are none.
 	TypesOf(kind schema.GroupVersionKind) managedfields.TypeConverter
 }
@@ -137,9 +139,15 @@ func (cfg *Config) collect(ctx context.Context, r *rules, b *binding, namespace 
 	case namespace == "":
 		return nil, errors.New("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources")
 	}
-	out, err := cfg.read(ctx, res, b, namespace)
+	read, err := cfg.read(ctx, res, b, namespace)
 	if err != nil {
 		return nil, err
+	}
+	out := make([]runtime.Object, len(read))
+	for i, o := range read {
+		if out[i], err = cfg.Kinds.In(r.paramKind(), o); err != nil {
+			return nil, err
+		}
 	}
 	if a := b.ref.ParameterNotFoundAction; len(out) == 0 && a != nil && *a == admissionv1.DenyAction {
 		return nil, errors.New("no params found for policy binding with `Deny` parameterNotFoundAction")
@@ -147,7 +155,7 @@ func (cfg *Config) collect(ctx context.Context, r *rules, b *binding, namespace 
 	return out, nil
 }
 
-func (cfg *Config) read(ctx context.Context, r schema.GroupResource, b *binding, namespace string) ([]runtime.Object, error) {
+func (cfg *Config) read(ctx context.Context, r schema.GroupResource, b *binding, namespace string) ([]resource.Object, error) {
 	switch {
 	case b.ref.Name != "" && b.ref.Selector != nil:
 		return nil, errors.New("paramRef.name and paramRef.selector are mutually exclusive")
@@ -156,7 +164,7 @@ func (cfg *Config) read(ctx context.Context, r schema.GroupResource, b *binding,
 		if apierrors.IsNotFound(err) {
 			return nil, nil
 		}
-		return []runtime.Object{o}, err
+		return []resource.Object{o}, err
 	case b.ref.Selector == nil:
 		return nil, errors.New("one of name or selector must be provided")
 	case b.selectorErr != nil:
@@ -166,7 +174,7 @@ func (cfg *Config) read(ctx context.Context, r schema.GroupResource, b *binding,
 	if err != nil {
 		return nil, err
 	}
-	var out []runtime.Object
+	var out []resource.Object
 	for _, o := range all {
 		if b.selector.Matches(labels.Set(o.GetLabels())) {
 			out = append(out, o)
