@@ -102,7 +102,7 @@ func New(c Config) (*Manager, error) {
 			m.config.Systemctl = systemctl
 		}
 		m.names = sliceNames(c.Root)
-		m.tree = &sliceTree{tree: t, run: m.config.Systemctl}
+		m.tree = &sliceTree{tree: t, run: m.config.Systemctl, settings: c.RunDir + ".control"}
 	default:
 		return nil, fmt.Errorf("cgroupDriver is %q: use cgroupfs or systemd", c.Driver)
 	}

@@ -229,6 +229,16 @@ func TestSystemdDriver(t *testing.T) {
 	if diff := cmp.Diff(want, calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
+	settings := filepath.Join(m.config.RunDir+".control", slice+".d")
+	if err := os.MkdirAll(settings, 0o755); err != nil { // as systemctl set-property does
+		t.Fatal(err)
+	}
+	if err := m.Remove(p.UID); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(settings); !os.IsNotExist(err) {
+		t.Errorf("the pod is removed, and systemd's settings of its slice are left: %v", err)
+	}
 }
 
 func TestClassesOfService(t *testing.T) {

@@ -2,9 +2,12 @@ package cgroup
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +17,8 @@ import (
 type sliceTree struct {
 	tree
 	run func(ctx context.Context, args ...string) error
+	// settings is where systemd keeps what it was told of units until the next boot.
+	settings string
 }
 
 const systemctlTimeout = 30 * time.Second
@@ -76,5 +81,6 @@ func properties(l Limits) []string {
 func (s *sliceTree) remove(p string) error {
 	// Stopping a slice ends what runs in it; one that is not there is stopped already.
 	_ = s.call("stop", path.Base(p))
-	return s.tree.remove(p)
+	// No later slice has the name of a pod's, and its settings would pile up in memory.
+	return errors.Join(s.tree.remove(p), os.RemoveAll(filepath.Join(s.settings, path.Base(p)+".d")))
 }
