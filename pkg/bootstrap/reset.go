@@ -339,11 +339,25 @@ func (r *Reset) removeTables(ctx context.Context, say phase.Say) error {
 	return err
 }
 
-func (r *Reset) cgroups(_ context.Context, say phase.Say) error {
+// slices are systemd's units of pods' cgroups.
+func (r *Reset) slices(ctx context.Context) ([]string, error) {
+	if !r.systemd {
+		return nil, nil
+	}
+	return host.PodSlices(ctx, r.record.CgroupRoot)
+}
+
+func (r *Reset) cgroups(ctx context.Context, say phase.Say) error {
 	if r.Root != "" || !record.Exists(r.Layout) {
 		return nil
 	}
-	dirs, err := host.PodCgroups(r.record.CgroupRoot)
+	units, err := r.slices(ctx)
+	err = errors.Join(err, host.RemoveSlices(ctx, units))
+	if len(units) > 0 {
+		say("stopped the slices %s", strings.Join(units, ", "))
+	}
+	dirs, e := host.PodCgroups(r.record.CgroupRoot)
+	err = errors.Join(err, e)
 	for _, d := range dirs {
 		host.KillCgroup(d)
 		m := &machine{clock: r.clock}

@@ -132,6 +132,11 @@ func (r *Reset) left(ctx context.Context) (left []string, err error) {
 	for _, g := range groups {
 		left = append(left, "cgroup "+g)
 	}
+	units, e := r.slices(ctx)
+	err = errors.Join(err, e)
+	for _, u := range units {
+		left = append(left, "unit "+u)
+	}
 	return left, err
 }
 

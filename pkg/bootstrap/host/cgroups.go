@@ -1,11 +1,14 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +46,48 @@ func PodCgroups(below string) ([]string, error) {
 		}
 	}
 	return found, nil
+}
+
+// unitSettings is where systemd keeps what it was told of units until the next boot.
+const unitSettings = "/run/systemd/system.control"
+
+// PodSlices lists systemd's slices of pods below a cgroup ("" for the root): those that it holds, and those of
+// which it keeps settings. The first is the parent of all.
+func PodSlices(ctx context.Context, below string) ([]string, error) {
+	prefix := "kubepods"
+	if parent := strings.Trim(path.Base("/"+below), "/"); parent != "" {
+		prefix = strings.TrimSuffix(parent, ".slice") + "-" + prefix
+	}
+	out, err := Run(ctx, "systemctl", "list-units", "--all", "--plain", "--no-legend", "--full", prefix+".slice", prefix+"-*.slice")
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); len(f) > 2 && f[2] == "active" {
+			found = append(found, f[0])
+		}
+	}
+	for _, pattern := range []string{prefix + ".slice.d", prefix + "-*.slice.d"} {
+		dirs, _ := filepath.Glob(filepath.Join(unitSettings, pattern)) // the pattern is well formed
+		for _, d := range dirs {
+			found = append(found, strings.TrimSuffix(filepath.Base(d), ".d"))
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), nil
+}
+
+// RemoveSlices ends what runs in slices and makes systemd forget them.
+func RemoveSlices(ctx context.Context, units []string) error {
+	if len(units) == 0 {
+		return nil
+	}
+	_, err := Run(ctx, "systemctl", append([]string{"stop"}, units...)...)
+	for _, s := range units {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(unitSettings, s+".d")))
+	}
+	return err
 }
 
 // RemoveCgroup removes a cgroup with all below it; processes that are still in one are killed.
