@@ -74,7 +74,20 @@ func (r *Reset) files(ctx context.Context, say phase.Say) (err error) {
 		_, e := host.Run(ctx, "systemctl", "daemon-reload")
 		err = errors.Join(err, e)
 	}
-	return err
+	return errors.Join(err, r.rereadRuntime(ctx, restored, say))
+}
+
+// rereadRuntime starts a containerd that ran before the cluster anew when it has its own configuration again.
+func (r *Reset) rereadRuntime(ctx context.Context, restored []string, say phase.Say) error {
+	changed := slices.Contains(restored, layout.ContainerdConfig) || r.record.Ours(layout.ContainerdConfig)
+	if !r.systemd || !changed || slices.Contains(r.record.Enabled, "containerd.service") {
+		return nil
+	}
+	if _, err := host.Run(ctx, "systemctl", "try-restart", "containerd.service"); err != nil {
+		return err
+	}
+	say("containerd runs as it was configured before")
+	return nil
 }
 
 // settings puts the kernel's settings back.
