@@ -136,7 +136,7 @@ func TestLargeListsInProtobuf(t *testing.T) {
 }
 
 // TestListsThatNobodyReadsHoldNoAnswers has ten clients ask for a list of 40 MB and stop reading it: what the server
-// holds then is less than one list. `apibench -run biglists -n 1000` does the same with 1 GB, 25 times as much.
+// holds then is less than one list. `limits lists -n 1000` does the same with 1 GB, 25 times as much.
 func TestListsThatNobodyReadsHoldNoAnswers(t *testing.T) {
 	admin := start(t, memory(t)).as(adminToken)
 	const n, size, readers = 80, 500_000, 10
