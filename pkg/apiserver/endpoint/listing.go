@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -27,16 +28,18 @@ type listing struct {
 // streams says whether a list's answer can be put together while it is sent: a large one, that is not dressed as
 // a whole, and of whose objects none can turn out to be unreadable.
 func (s *Served) streams(f format, p *page) bool {
-	if f.pretty || f.media == mediaYAML {
+	if f.pretty || f.media == mediaYAML || p.stored() < streamFrom {
 		return false
 	}
-	size := 0
+	return !slices.ContainsFunc(p.entries, func(e *watchcache.Entry) bool { return !e.Decodable() || s.Converts() && !s.IsKeptOwn(e) })
+}
+
+// stored is how many bytes the objects of a page have as they are stored.
+func (p *page) stored() (n int) {
 	for _, e := range p.entries {
-		if size += len(e.Value()); !e.Decodable() || s.Converts() && !s.IsKeptOwn(e) {
-			return false
-		}
+		n += len(e.Value())
 	}
-	return size >= streamFrom
+	return n
 }
 
 // respond answers with what fill puts together.
@@ -50,7 +53,8 @@ func (s *Served) respond(w http.ResponseWriter, r *http.Request, f format, p *pa
 		})
 		return
 	}
-	out := &gathered{}
+	out := gatherers.Get().(*gathered)
+	defer out.release()
 	err := fill(out, false)
 	if err == nil && f.media != mediaProtobuf {
 		out.body, err = dressed(out.body, f)

@@ -28,6 +28,19 @@ type appender func(to []byte, e *watchcache.Entry) ([]byte, error)
 // gathered holds a whole answer: a small one, or one that is dressed as a whole.
 type gathered struct{ body, piece []byte }
 
+var gatherers = sync.Pool{New: func() any { return &gathered{} }}
+
+// mostGathered bounds what is kept for the next answer.
+const mostGathered = 256 << 10
+
+// release gives back what a small answer was put together in, once it has been sent.
+func (g *gathered) release() {
+	if cap(g.body) <= mostGathered && cap(g.piece) <= mostGathered {
+		g.body, g.piece = g.body[:0], g.piece[:0]
+		gatherers.Put(g)
+	}
+}
+
 func (g *gathered) text(p []byte) error {
 	g.body = append(g.body, p...)
 	return nil
