@@ -56,6 +56,8 @@ $(BIN)/etcd: $(wildcard build/etcd/*) ; @mkdir -p $(BIN)
 	$(call module,etcd,.)
 out/tools/kwok: $(wildcard test/others/go.*) ; @mkdir -p out/tools
 	cd test/others && $(GO) build -p 2 -ldflags '-s -w' -o $(abspath $@) sigs.k8s.io/kwok/cmd/kwok
+out/machine/debian.img: test/machine/image .ci/packages
+	test/machine/image $@
 out/tools/kubectl: $(wildcard build/kubectl/*) ; @mkdir -p out/tools
 	$(call module,kubectl,.,$(call client-version,v1.36.6))
 
@@ -63,7 +65,7 @@ out/tools/kubectl: $(wildcard build/kubectl/*) ; @mkdir -p out/tools
 images: $(IMAGES:%=out/images/%.tar) ## pack the container images into out/images/
 
 .PHONY: test-tools
-test-tools: $(BIN)/etcd out/tools/kubectl out/tools/kwok out/images/test.tar ## build etcd, an unmodified kubectl, kwok and the image for tests
+test-tools: $(BIN)/etcd out/tools/kubectl out/tools/kwok out/images/test.tar out/machine/debian.img ## build etcd, an unmodified kubectl, kwok, and the images of a pod and of a machine for tests
 
 # What each image holds; build/image/images.go says more.
 $(foreach i,pause apiserver scheduler controller-manager proxy coredns web,$(eval out/images/$(i).tar: $(BIN)/$(i)))
