@@ -120,7 +120,8 @@ func (e *Entry) Bytes(enc Encoding) ([]byte, error) {
 		return b, nil
 	}
 	b, err := e.kind.made.get(enc, []*Entry{e}, func() (any, int, error) {
-		o, err := e.Object()
+		// Who asks for bytes has no use for the object, which takes four times as much of what may be kept.
+		o, err := e.PassingObject()
 		if err != nil {
 			return nil, 0, err
 		}
