@@ -56,14 +56,22 @@ func (s *Served) respond(w http.ResponseWriter, r *http.Request, f format, p *pa
 	out := gatherers.Get().(*gathered)
 	defer out.release()
 	err := fill(out, false)
-	if err == nil && f.media != mediaProtobuf {
-		out.body, err = dressed(out.body, f)
+	var body []byte
+	switch {
+	case err != nil:
+	case f.media == mediaProtobuf:
+		body = out.body
+	case f.media == mediaJSON && !f.pretty:
+		err = out.text([]byte("\n"))
+		body = out.body
+	default:
+		body, err = dressed(out.body, f)
 	}
 	if err != nil {
 		fail(w, r, apierrors.NewInternalError(err))
 		return
 	}
-	_ = writeBytes(w, r, f, http.StatusOK, out.body)
+	_ = writeBytes(w, r, f, http.StatusOK, body)
 }
 
 // writeList answers a list of objects, or of their metadata.
