@@ -20,11 +20,6 @@ func pbField(to []byte, number int, body []byte) []byte {
 
 func text(to []byte, number int, s string) []byte { return pbField(to, number, []byte(s)) }
 
-// uvarintLen is the number of bytes that a length takes.
-func uvarintLen(n int) int {
-	return len(binary.AppendUvarint(nil, uint64(n)))
-}
-
 // envelopeHead is everything before the message, and tail what follows it.
 func envelopeHead(kind schema.GroupVersionKind, size int) []byte {
 	typeMeta := text(text(nil, 1, kind.GroupVersion().String()), 2, kind.Kind)

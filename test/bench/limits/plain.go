@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -22,6 +23,7 @@ type plain struct {
 	mu       sync.Mutex
 	answers  map[string]answer
 	watchers map[*watcher]bool
+	nodes    int // as many as are watched, from the first on
 }
 
 // answer is what the other server said.
@@ -31,9 +33,9 @@ type answer struct {
 	body  []byte
 }
 
-// watcher is a stream of events; node is the one that it wants the pods of, "" for those of all.
+// watcher is a stream of events; node is the one that it wants the pods of, -1 for those of all.
 type watcher struct {
-	node   string
+	node   int
 	events chan []byte
 }
 
@@ -114,10 +116,16 @@ func (p *plain) get(uri, accept string) (answer, error) {
 
 // watch streams until the client goes.
 func (p *plain) watch(w http.ResponseWriter, r *http.Request) {
-	self := &watcher{events: make(chan []byte, queue)}
-	self.node, _ = strings.CutPrefix(r.URL.Query().Get("fieldSelector"), "spec.nodeName=node-")
+	self := &watcher{node: -1, events: make(chan []byte, queue)}
+	if node, ok := strings.CutPrefix(r.URL.Query().Get("fieldSelector"), "spec.nodeName=node-"); ok {
+		var err error
+		if self.node, err = strconv.Atoi(node); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
 	p.mu.Lock()
-	p.watchers[self] = true
+	p.watchers[self], p.nodes = true, max(p.nodes, self.node+1)
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
@@ -161,16 +169,26 @@ func (p *plain) patch(w http.ResponseWriter, r *http.Request) {
 	}
 	stamped := stamp(pod.body, body)
 	event := append(append([]byte(`{"type":"MODIFIED","object":`), bytes.TrimSpace(stamped)...), "}\n"...)
-	number := podName.FindStringSubmatch(r.URL.Path)
+	p.send(r.URL.Path, event)
+	w.Header().Set("Content-Type", pod.media)
+	_, _ = w.Write(stamped) // a client that has gone is not missed
+}
+
+// send sends the event of the pod at a path. The client has spread pods over nodes in turn, and watches each of those.
+func (p *plain) send(path string, event []byte) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	node := -1
+	if number := podName.FindStringSubmatch(path); number != nil && p.nodes > 0 {
+		if n, err := strconv.Atoi(number[1]); err == nil {
+			node = n % p.nodes
+		}
+	}
 	for watcher := range p.watchers {
-		if watcher.node == "" || len(number) > 1 && watcher.node == number[1] {
+		if watcher.node < 0 || watcher.node == node {
 			watcher.events <- event
 		}
 	}
-	p.mu.Unlock()
-	w.Header().Set("Content-Type", pod.media)
-	_, _ = w.Write(stamped) // a client that has gone is not missed
 }
 
 var timeOf = regexp.MustCompile(`"bench/t":"[0-9]*"`)
