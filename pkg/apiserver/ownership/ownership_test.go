@@ -78,7 +78,7 @@ func differ(t *testing.T, types managedfields.TypeConverter, gvk schema.GroupVer
 			before := copyOf(old)
 			before.(metav1.Object).SetManagedFields(managed)
 			got := library.UpdateNoErrors(before, want, manager).(metav1.Object).GetManagedFields()
-			writer := &Writer{Manager: manager, Version: gvk.GroupVersion().String(), Now: time.Now(), Filter: status[fieldpath.APIVersion(gvk.GroupVersion().String())]}
+			writer := &Writer{Manager: manager, Version: gvk.GroupVersion().String(), Now: latest(got), Filter: status[fieldpath.APIVersion(gvk.GroupVersion().String())]}
 			if g.IntN(2) == 0 { // what the same came to before is remembered
 				_, _ = typ.Update(old.(metav1.Object), live.(metav1.Object), managed, writer, sets)
 			}
@@ -97,6 +97,17 @@ func differ(t *testing.T, types managedfields.TypeConverter, gvk schema.GroupVer
 			managed, old, live = mine, live, g.Changed(live)
 		}
 	}
+}
+
+// latest is when the library says that it has written: a second may end between it and ours, and entries are
+// in the order of their times.
+func latest(entries []metav1.ManagedFieldsEntry) (at time.Time) {
+	for _, e := range entries {
+		if e.Time != nil && e.Time.After(at) {
+			at = e.Time.Time
+		}
+	}
+	return at
 }
 
 func text(t *testing.T, entries []metav1.ManagedFieldsEntry) (out []string) {
