@@ -77,15 +77,16 @@ func differ(t *testing.T, types managedfields.TypeConverter, gvk schema.GroupVer
 			want.(metav1.Object).SetManagedFields(managed)
 			before := copyOf(old)
 			before.(metav1.Object).SetManagedFields(managed)
-			got := library.UpdateNoErrors(before, want, manager).(metav1.Object).GetManagedFields()
+			updated, refused := library.Update(before, want, manager)
+			if refused != nil {
+				break // a list's element without its key: who looks only at what changed may not meet it
+			}
+			got := updated.(metav1.Object).GetManagedFields()
 			writer := &Writer{Manager: manager, Version: gvk.GroupVersion().String(), Now: latest(got), Filter: status[fieldpath.APIVersion(gvk.GroupVersion().String())]}
 			if g.IntN(2) == 0 { // what the same came to before is remembered
 				_, _ = typ.Update(old.(metav1.Object), live.(metav1.Object), managed, writer, sets)
 			}
 			mine, err := typ.Update(old.(metav1.Object), live.(metav1.Object), managed, writer, sets)
-			if errors.Is(err, errKeys) {
-				break // the library refuses these too
-			}
 			if err != nil {
 				t.Fatalf("seed %d round %d step %d: %v", seed, round, step, err)
 			}
