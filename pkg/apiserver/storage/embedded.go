@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -47,10 +46,9 @@ func Embedded(ctx context.Context, dir, listenClient string, log logr.Logger) (*
 	}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	// The peer port differs at each start, which one member does not mind. ForceNewCluster is no way to say so: it
+	// lets go of what was logged and acknowledged, but not yet noted as committed, when the process was killed.
 	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	if member(dir) {
-		cfg.ForceNewCluster = true // the peer port differs at each start; one member needs no peers
-	}
 	server, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return nil, embeddedError(dir, err)
@@ -71,12 +69,6 @@ func Embedded(ctx context.Context, dir, listenClient string, log logr.Logger) (*
 	}
 	e.close = func() error { server.Close(); return nil }
 	return e, nil
-}
-
-// member says whether an etcd has lived in dir before.
-func member(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "member", "snap", "db"))
-	return err == nil
 }
 
 func writable(dir string) error {
