@@ -34,25 +34,11 @@ func UnmarshalStrict(data []byte, o any) bool {
 	return d.at == len(data)
 }
 
-// readerOf finds or compiles a type's reader. A type that holds itself meets its own reader by this function.
+// readerOf finds or compiles a type's reader.
 func readerOf(t reflect.Type) reader {
-	if r, ok := readers.Load(t); ok {
-		return r.(reader)
-	}
-	var made reader
-	var ready sync.WaitGroup
-	ready.Add(1)
-	r, loaded := readers.LoadOrStore(t, reader(func(d *decoder, v reflect.Value) bool {
-		ready.Wait()
-		return made(d, v)
-	}))
-	if loaded {
-		return r.(reader)
-	}
-	made = compileReader(t)
-	ready.Done()
-	readers.Store(t, made)
-	return made
+	return compiled(&readers, t, compileReader, func(made func() reader) reader {
+		return func(d *decoder, v reflect.Value) bool { return made()(d, v) }
+	})
 }
 
 var (

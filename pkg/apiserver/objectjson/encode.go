@@ -48,25 +48,11 @@ func Append(to []byte, o any) ([]byte, error) {
 	return stepOf(v.Type())(to, v)
 }
 
-// stepOf finds or compiles a type's step. A type that holds itself meets its own step by this function.
+// stepOf finds or compiles a type's step.
 func stepOf(t reflect.Type) step {
-	if s, ok := steps.Load(t); ok {
-		return s.(step)
-	}
-	var made step
-	var ready sync.WaitGroup
-	ready.Add(1)
-	s, loaded := steps.LoadOrStore(t, step(func(to []byte, v reflect.Value) ([]byte, error) {
-		ready.Wait()
-		return made(to, v)
-	}))
-	if loaded {
-		return s.(step)
-	}
-	made = compile(t)
-	ready.Done()
-	steps.Store(t, made)
-	return made
+	return compiled(&steps, t, compile, func(made func() step) step {
+		return func(to []byte, v reflect.Value) ([]byte, error) { return made()(to, v) }
+	})
 }
 
 func compile(t reflect.Type) step {

@@ -73,8 +73,8 @@ func (d *decoder) leave(c byte) bool {
 	return d.next(c)
 }
 
-// fields reads an object; value reads what belongs to a name, which stands in it as it is.
-func (d *decoder) fields(value func(name []byte) bool) bool {
+// object reads an object; member reads one of its names and what belongs to that.
+func (d *decoder) object(member func() bool) bool {
 	if !d.enter('{') {
 		return false
 	}
@@ -82,13 +82,7 @@ func (d *decoder) fields(value func(name []byte) bool) bool {
 		return d.leave('}')
 	}
 	for {
-		d.space()
-		literal, plain, ok := d.literal()
-		if !ok || !plain || !d.next(':') {
-			return false
-		}
-		d.space()
-		if !value(literal[1 : len(literal)-1]) {
+		if d.space(); !member() {
 			return false
 		}
 		if !d.next(',') {
@@ -97,27 +91,28 @@ func (d *decoder) fields(value func(name []byte) bool) bool {
 	}
 }
 
+// fields reads an object; value reads what belongs to a name, which stands in it as it is.
+func (d *decoder) fields(value func(name []byte) bool) bool {
+	return d.object(func() bool {
+		literal, plain, ok := d.literal()
+		if !ok || !plain || !d.next(':') {
+			return false
+		}
+		d.space()
+		return value(literal[1 : len(literal)-1])
+	})
+}
+
 // members reads an object of any names.
 func (d *decoder) members(value func(name string) bool) bool {
-	if !d.enter('{') {
-		return false
-	}
-	if d.space(); d.peek() == '}' {
-		return d.leave('}')
-	}
-	for {
-		d.space()
+	return d.object(func() bool {
 		name, ok := d.text()
 		if !ok || !d.next(':') {
 			return false
 		}
-		if d.space(); !value(name) {
-			return false
-		}
-		if !d.next(',') {
-			return d.leave('}')
-		}
-	}
+		d.space()
+		return value(name)
+	})
 }
 
 // lastASCII is a control character, which not everything takes for text.
