@@ -145,16 +145,16 @@ func (k *Keeper) Run(ctx context.Context) error {
 		default:
 		}
 	}
-	for r, f := range map[schema.GroupResource]func(obj, old resource.Object){
+	for r, f := range map[schema.GroupResource]func(obj, gone resource.Object){
 		services: wake, endpoints: wake,
-		definitions: func(obj, old resource.Object) {
-			if k.learn(obj, old) {
-				wake(obj, old)
+		definitions: func(obj, gone resource.Object) {
+			if k.learn(obj, gone) {
+				wake(obj, gone)
 			}
 		},
-		Objects: func(obj, old resource.Object) {
+		Objects: func(obj, gone resource.Object) {
 			k.Changed()
-			wake(obj, old)
+			wake(obj, gone)
 		},
 	} {
 		synced, err := k.Access.Follow(ctx, r, f)
@@ -208,12 +208,12 @@ func (k *Keeper) custom(ctx context.Context) error {
 }
 
 // learn takes note of what a definition serves, and says whether that is news.
-func (k *Keeper) learn(obj, old resource.Object) bool {
+func (k *Keeper) learn(obj, gone resource.Object) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if obj == nil {
-		_, had := k.defined[old.GetName()]
-		delete(k.defined, old.GetName())
+		_, had := k.defined[gone.GetName()]
+		delete(k.defined, gone.GetName())
 		return had
 	}
 	d, is := obj.(*apiextensionsv1.CustomResourceDefinition)

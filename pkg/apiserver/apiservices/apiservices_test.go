@@ -85,8 +85,8 @@ func TestCustomGroupVersionsComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	news := 0
-	if _, err := a.Follow(ctx, definitions, func(obj, old resource.Object) {
-		if k.learn(obj, old) {
+	if _, err := a.Follow(ctx, definitions, func(obj, gone resource.Object) {
+		if k.learn(obj, gone) {
 			news++
 		}
 	}); err != nil {

@@ -92,9 +92,9 @@ func (m *Manager) untilEmpty(ctx context.Context, objects schema.GroupResource, 
 	defer stop()
 	left := map[string]bool{}
 	changed := make(chan int, 1) // how many are left; only the last figure counts
-	synced, err := m.cfg.Access.Follow(following, objects, func(obj, old resource.Object) {
+	synced, err := m.cfg.Access.Follow(following, objects, func(obj, gone resource.Object) {
 		if obj == nil {
-			delete(left, old.GetNamespace()+"/"+old.GetName())
+			delete(left, gone.GetNamespace()+"/"+gone.GetName())
 		} else {
 			left[obj.GetNamespace()+"/"+obj.GetName()] = true
 			if obj.GetDeletionTimestamp() == nil {

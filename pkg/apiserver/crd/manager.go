@@ -53,9 +53,9 @@ type serving struct {
 // Start serves what is established, and then follows until ctx ends.
 func Start(ctx context.Context, cfg Config) error {
 	m := &Manager{cfg: cfg, known: map[string]*apiextensionsv1.CustomResourceDefinition{}, served: map[string]*serving{}}
-	synced, err := cfg.Access.Follow(ctx, apiextensions.Definitions, func(obj, old resource.Object) {
+	synced, err := cfg.Access.Follow(ctx, apiextensions.Definitions, func(obj, gone resource.Object) {
 		if obj == nil {
-			m.gone(ctx, old.GetName())
+			m.gone(ctx, gone.GetName())
 			return
 		}
 		if crd, ok := obj.(*apiextensionsv1.CustomResourceDefinition); ok {

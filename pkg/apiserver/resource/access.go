@@ -19,9 +19,9 @@ type Reader interface {
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (Object, error)
 	// List answers every object of a namespace, or of all where namespace is empty, in the order of keys.
 	List(ctx context.Context, r schema.GroupResource, namespace string) ([]Object, error)
-	// Follow calls f for every object there is (old nil) and every change afterwards (obj nil when it has
-	// gone), in order, until ctx ends. synced is closed after the first pass.
-	Follow(ctx context.Context, r schema.GroupResource, f func(obj, old Object)) (synced <-chan struct{}, err error)
+	// Follow calls f for every object there is and every change afterwards, in order, until ctx ends: with the
+	// object as it is now, or with the one that has gone. synced is closed after the first pass.
+	Follow(ctx context.Context, r schema.GroupResource, f func(obj, gone Object)) (synced <-chan struct{}, err error)
 }
 
 // Access also reads what is certainly current and writes, as the server itself: the rules of the kind

@@ -104,7 +104,7 @@ func (g *Registry) List(_ context.Context, r schema.GroupResource, namespace str
 }
 
 // Follow implements Reader.
-func (g *Registry) Follow(ctx context.Context, r schema.GroupResource, f func(obj, old Object)) (<-chan struct{}, error) {
+func (g *Registry) Follow(ctx context.Context, r schema.GroupResource, f func(obj, gone Object)) (<-chan struct{}, error) {
 	s, err := g.store(r)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (g *Registry) Follow(ctx context.Context, r schema.GroupResource, f func(ob
 }
 
 // follow calls f for what there is and what changes, and catches up where the log left it behind.
-func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan struct{}) {
+func (s *Store) follow(ctx context.Context, f func(obj, gone Object), synced chan struct{}) {
 	select {
 	case <-s.Cache.Synced():
 	case <-ctx.Done():
@@ -135,10 +135,7 @@ func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan
 		})
 		for key, old := range known {
 			if !there[key] {
-				delete(known, key)
-				if o, err := s.Object(old); err == nil {
-					f(nil, o)
-				}
+				s.tellGone(known, old, f)
 			}
 		}
 		if synced != nil {
@@ -158,22 +155,13 @@ func (s *Store) follow(ctx context.Context, f func(obj, old Object), synced chan
 	}
 }
 
-func (s *Store) tell(known map[string]*watchcache.Entry, e *watchcache.Entry, deleted bool, f func(obj, old Object)) {
+func (s *Store) tell(known map[string]*watchcache.Entry, e *watchcache.Entry, deleted bool, f func(obj, gone Object)) {
 	was := known[e.Key()]
-	var old Object
-	if was != nil {
-		if was.Revision() == e.Revision() && !deleted {
-			return
-		}
-		if o, err := s.Object(was); err == nil {
-			old = o
-		}
-	}
 	if deleted {
-		delete(known, e.Key())
-		if old != nil {
-			f(nil, old)
-		}
+		s.tellGone(known, was, f)
+		return
+	}
+	if was != nil && was.Revision() == e.Revision() {
 		return
 	}
 	o, err := s.Object(e)
@@ -181,7 +169,18 @@ func (s *Store) tell(known map[string]*watchcache.Entry, e *watchcache.Entry, de
 		return
 	}
 	known[e.Key()] = e
-	f(o, old)
+	f(o, nil)
+}
+
+// tellGone tells of an object that was told of before; nil is one that was not.
+func (s *Store) tellGone(known map[string]*watchcache.Entry, was *watchcache.Entry, f func(obj, gone Object)) {
+	if was == nil {
+		return
+	}
+	delete(known, was.Key())
+	if o, err := s.Object(was); err == nil {
+		f(nil, o)
+	}
 }
 
 // GetLive implements Access.

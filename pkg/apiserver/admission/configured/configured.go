@@ -27,9 +27,9 @@ type List[C any] struct {
 func Follow[T resource.Object, C any](ctx context.Context, reader resource.Reader, r schema.GroupResource, prepare func(T) C) (*List[C], error) {
 	l := &List[C]{made: map[string]C{}}
 	var err error
-	l.synced, err = reader.Follow(ctx, r, func(obj, old resource.Object) {
+	l.synced, err = reader.Follow(ctx, r, func(obj, gone resource.Object) {
 		if obj == nil {
-			l.set(old.GetName(), nil)
+			l.set(gone.GetName(), nil)
 			return
 		}
 		if t, is := obj.(T); is {

@@ -121,12 +121,12 @@ func (g *Graph) Related(node string, r schema.GroupResource, namespace, name str
 	return false
 }
 
-func (g *Graph) see(obj, old resource.Object) {
+func (g *Graph) see(obj, last resource.Object) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	gone := obj == nil
 	if gone {
-		obj = old
+		obj = last
 	}
 	switch o := obj.(type) {
 	case *corev1.Pod:

@@ -78,13 +78,13 @@ func NewIndex(ctx context.Context, reader resource.Reader) (ix *Index, synced <-
 	return ix, done, nil
 }
 
-func (ix *Index) see(obj, old resource.Object) {
+func (ix *Index) see(obj, gone resource.Object) {
 	ix.mu.Lock()
 	defer ix.mu.Unlock()
 	if obj == nil {
-		switch o := old.(type) {
+		switch o := gone.(type) {
 		case *rbacv1.ClusterRole, *rbacv1.Role:
-			delete(ix.roles, object{old.GetNamespace(), old.GetName()})
+			delete(ix.roles, object{gone.GetNamespace(), gone.GetName()})
 		case *rbacv1.ClusterRoleBinding, *rbacv1.RoleBinding:
 			ix.unbind(object{o.GetNamespace(), o.GetName()})
 		}

@@ -24,7 +24,7 @@ type Access struct {
 	mu        sync.Mutex
 	revision  int
 	objects   map[schema.GroupResource]map[string]resource.Object
-	followers map[schema.GroupResource][]func(obj, old resource.Object)
+	followers map[schema.GroupResource][]func(obj, gone resource.Object)
 }
 
 var _ resource.Access = (*Access)(nil)
@@ -33,7 +33,7 @@ var _ resource.Access = (*Access)(nil)
 func New() *Access {
 	return &Access{
 		objects:   map[schema.GroupResource]map[string]resource.Object{},
-		followers: map[schema.GroupResource][]func(obj, old resource.Object){},
+		followers: map[schema.GroupResource][]func(obj, gone resource.Object){},
 	}
 }
 
@@ -81,7 +81,7 @@ func (a *Access) list(r schema.GroupResource, namespace string) []resource.Objec
 }
 
 // Follow implements resource.Reader.
-func (a *Access) Follow(_ context.Context, r schema.GroupResource, f func(obj, old resource.Object)) (<-chan struct{}, error) {
+func (a *Access) Follow(_ context.Context, r schema.GroupResource, f func(obj, gone resource.Object)) (<-chan struct{}, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, obj := range a.list(r, "") {
@@ -104,11 +104,11 @@ func (a *Access) Create(_ context.Context, r schema.GroupResource, obj resource.
 	if obj.GetUID() == "" {
 		obj.SetUID(types.UID(fmt.Sprintf("uid-%d", a.revision+1)))
 	}
-	a.put(r, obj, nil)
+	a.put(r, obj)
 	return obj, nil
 }
 
-func (a *Access) put(r schema.GroupResource, obj, old resource.Object) {
+func (a *Access) put(r schema.GroupResource, obj resource.Object) {
 	a.revision++
 	obj.SetResourceVersion(strconv.Itoa(a.revision))
 	if a.objects[r] == nil {
@@ -116,7 +116,7 @@ func (a *Access) put(r schema.GroupResource, obj, old resource.Object) {
 	}
 	a.objects[r][key(obj.GetNamespace(), obj.GetName())] = obj
 	for _, f := range a.followers[r] {
-		f(obj, old)
+		f(obj, nil)
 	}
 }
 
@@ -132,7 +132,7 @@ func (a *Access) Update(_ context.Context, r schema.GroupResource, _, namespace,
 	if err := change(obj); err != nil {
 		return nil, err
 	}
-	a.put(r, obj, old)
+	a.put(r, obj)
 	return obj, nil
 }
 
