@@ -405,7 +405,7 @@ func (s *Served) answerWritten(w http.ResponseWriter, r *http.Request, f format,
 // answerEntry writes an entry in its own form.
 func (s *Served) answerEntry(w http.ResponseWriter, r *http.Request, f format, code int, e *watchcache.Entry) {
 	buffer := answers.Get().(*[]byte)
-	b, err := s.singleIn(*buffer, e, f)
+	b, err := s.single((*buffer)[:0], e, f)
 	if err != nil {
 		fail(w, r, apierrors.NewInternalError(err))
 		return

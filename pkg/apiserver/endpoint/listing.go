@@ -96,37 +96,37 @@ type itemForm struct {
 // listing says how a list's objects are written. Where what is made is shared by lists, nothing is kept that is
 // made on the way.
 func (s *Served) listing(f format, shared bool) listing {
-	plain := s.bytesOf
+	plain := s.appendOf
 	if shared {
-		plain = s.passing
+		plain = s.appendPassing
 	}
 	l := listing{kind: s.listKind(), form: itemForm{s.Kind, f.as, f.version, f.media}}
 	enc := f.encoding()
-	item := func(e *watchcache.Entry) ([]byte, error) { return plain(e, enc) }
+	item := func(to []byte, e *watchcache.Entry) ([]byte, error) { return plain(to, e, enc) }
 	if f.as == asPartialList {
 		l.kind = schema.FromAPIVersionAndKind(f.version, asPartialList)
-		item = func(e *watchcache.Entry) ([]byte, error) { return s.partialItem(e, f) }
+		item = func(to []byte, e *watchcache.Entry) ([]byte, error) {
+			b, err := s.partialItem(e, f)
+			return append(to, b...), err
+		}
 	}
 	l.item = func(to []byte, e *watchcache.Entry) ([]byte, error) {
-		b, err := item(e)
-		if err != nil {
-			return nil, err
-		}
 		if f.media == mediaProtobuf {
-			return pbField(to, itemsField, b), nil
+			b, err := item(nil, e)
+			return pbField(to, itemsField, b), err
 		}
 		if len(to) > 0 {
 			to = append(to, ',')
 		}
-		return append(to, b...), nil
+		return item(to, e)
 	}
 	return l
 }
 
-// passing is bytesOf for who needs the bytes but once.
-func (s *Served) passing(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
+// appendPassing is appendOf for who needs the bytes but once.
+func (s *Served) appendPassing(to []byte, e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
 	if s.View == nil && s.IsKeptOwn(e) {
-		return e.Passing(enc)
+		return e.AppendPassing(to, enc)
 	}
 	o, err := e.PassingObject()
 	if err != nil {
@@ -136,7 +136,8 @@ func (s *Served) passing(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	return resource.Wire(v, enc)
+	b, err := resource.Wire(v, enc)
+	return append(to, b...), err
 }
 
 // partialItem is an object's metadata as an item.

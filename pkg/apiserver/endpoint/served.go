@@ -116,10 +116,10 @@ func (s *Served) toStored(o runtime.Object) (resource.Object, error) {
 // protobuf says whether the objects have that encoding.
 func (s *Served) protobuf() bool { return s.typed }
 
-// bytesOf gives an entry's encoding in the version served: see watchcache.Encoding.
-func (s *Served) bytesOf(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
+// appendOf appends an entry's encoding in the version served: see watchcache.Encoding.
+func (s *Served) appendOf(to []byte, e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
 	if s.View == nil && s.IsKeptOwn(e) {
-		return e.Bytes(enc)
+		return e.Append(to, enc)
 	}
 	type viewKey struct {
 		kind schema.GroupVersionKind
@@ -139,29 +139,32 @@ func (s *Served) bytesOf(e *watchcache.Entry, enc watchcache.Encoding) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	return b.([]byte), nil
+	return append(to, b.([]byte)...), nil
 }
 
-// single gives an entry as an answer of its own.
-func (s *Served) single(e *watchcache.Entry, f format) ([]byte, error) { return s.singleIn(nil, e, f) }
-
-// singleIn is single in the place of what to holds, where that has room.
-func (s *Served) singleIn(to []byte, e *watchcache.Entry, f format) ([]byte, error) {
-	b, err := s.bytesOf(e, f.encoding())
+// single appends an entry as an answer of its own.
+func (s *Served) single(to []byte, e *watchcache.Entry, f format) ([]byte, error) {
+	if f.media == mediaProtobuf {
+		b, err := s.appendOf(nil, e, watchcache.Protobuf)
+		return append(to, inEnvelope(s.Kind, b)...), err
+	}
+	begin := len(to)
+	if s.protobuf() { // built-in: the type is not among the shared bytes, whose brace gives way to the comma behind it
+		to = append(to, s.head[:len(s.head)-1]...)
+	}
+	at := len(to)
+	to, err := s.appendOf(to, e, watchcache.JSON)
 	if err != nil {
 		return nil, err
 	}
-	if f.media == mediaProtobuf {
-		return inEnvelope(s.Kind, b), nil
+	if at > begin {
+		to[at] = ','
 	}
-	if s.protobuf() { // built-in: the type is not among the shared bytes
-		to = slices.Grow(to[:0], len(s.head)+len(b)+1)
-		b = append(append(to, s.head...), b[1:]...)
-		if f.media == mediaJSON && !f.pretty {
-			return append(b, '\n'), nil
-		}
+	if f.media == mediaJSON && !f.pretty {
+		return append(to, '\n'), nil
 	}
-	return dressed(b, f)
+	b, err := dressed(to[begin:], f)
+	return append(to[:begin], b...), err
 }
 
 // dressed gives compact JSON in the form that a client asked for.

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -354,11 +355,7 @@ func (st *stream) event(e *watchcache.Event) ([]byte, error) {
 // frame encodes an event.
 func (st *stream) frame(e *watchcache.Event) ([]byte, error) {
 	if st.f.as == "" && e.Entry.Revision() == e.Revision {
-		b, err := st.s.single(e.Entry, format{media: st.f.media})
-		if err != nil {
-			return nil, err
-		}
-		return frameOf(st.f, e.Type, b)
+		return st.entry(e)
 	}
 	o, err := st.s.Object(e.Entry)
 	if err != nil {
@@ -373,6 +370,29 @@ func (st *stream) frame(e *watchcache.Event) ([]byte, error) {
 		return nil, err
 	}
 	return st.object(e.Type, shown)
+}
+
+// entry is the frame of an event whose object is the entry's own.
+func (st *stream) entry(e *watchcache.Event) ([]byte, error) {
+	f := format{media: st.f.media}
+	if f.media == mediaProtobuf {
+		b, err := st.s.single(nil, e.Entry, f)
+		if err != nil {
+			return nil, err
+		}
+		return frameOf(f, e.Type, b)
+	}
+	buffer := answers.Get().(*[]byte)
+	defer answers.Put(buffer)
+	b, err := st.s.single(append((*buffer)[:0], jsonHead(e.Type)...), e.Entry, f)
+	if err != nil {
+		return nil, err
+	}
+	b = append(b[:len(b)-1], jsonTail...) // the line ends behind the event
+	if cap(b) <= mostReused {
+		*buffer = b
+	}
+	return bytes.Clone(b), nil
 }
 
 func (st *stream) object(eventType string, o runtime.Object) ([]byte, error) {
@@ -395,8 +415,13 @@ func frameOf(f format, eventType string, object []byte) ([]byte, error) {
 	if n := len(object); n > 0 && object[n-1] == '\n' {
 		object = object[:n-1]
 	}
-	return slices.Concat([]byte(`{"type":"`+eventType+`","object":`), object, []byte("}\n")), nil
+	return slices.Concat([]byte(jsonHead(eventType)), object, []byte(jsonTail)), nil
 }
+
+// jsonHead is what stands before the object of an event, and jsonTail what follows it.
+func jsonHead(eventType string) string { return `{"type":"` + eventType + `","object":` }
+
+const jsonTail = "}\n"
 
 // bookmark tells how far the client has seen everything: an object with nothing but that, in the form of all others.
 func (st *stream) bookmark(revision int64, initial bool) error {

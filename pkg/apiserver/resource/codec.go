@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -25,6 +26,8 @@ type Codec struct {
 	newObj   func() Object
 	defaults func(Object)
 	head     []byte // of every envelope
+
+	transcoder *objectjson.Transcoder // nil for a type that it does not know
 }
 
 // NewCodec makes the codec of a resource.
@@ -33,10 +36,14 @@ func NewCodec(r *Resource) *Codec {
 	if r.StoredVersion != "" {
 		inEtcd.Version = r.StoredVersion
 	}
-	return &Codec{
+	c := &Codec{
 		stored: r.Stored, kind: r.Kind, inEtcd: inEtcd, views: r.Views, newObj: r.New, defaults: r.Default,
 		head: envelopeHead(inEtcd),
 	}
+	if t := reflect.TypeOf(r.New()); r.Stored == nil && t.Elem().Kind() == reflect.Struct {
+		c.transcoder, _ = objectjson.NewTranscoder(t.Elem())
+	}
+	return c
 }
 
 // Encode gives the bytes to store. resourceVersion is never among them: etcd knows it.
@@ -142,19 +149,39 @@ func shallow[T runtime.Object](o T) T {
 	return c.Interface().(T)
 }
 
-// splice takes the message out of a stored envelope and appends its resourceVersion: fields of a message that
-// stands twice are merged, so metadata may be continued at the end. What is stored in another version cannot be
-// answered as it is.
-func (c *Codec) splice(value []byte, revision int64) ([]byte, bool) {
+// splice takes the message out of a stored envelope. For protobuf its resourceVersion is appended: fields of a
+// message that stands twice are merged, so metadata may be continued at the end. What is stored in another version
+// cannot be answered as it is.
+func (c *Codec) splice(to, value []byte, revision int64, enc watchcache.Encoding) ([]byte, bool) {
 	kind, raw, err := opened(value)
 	if err != nil || kind != c.inEtcd {
 		return nil, false
 	}
 	version := strconv.AppendInt(make([]byte, 0, 20), revision, 10)
-	out := make([]byte, 0, len(raw)+len(version)+4)
-	out = append(out, raw...)
-	out = append(out, 1<<3|2, byte(len(version)+2), 6<<3|2, byte(len(version)))
-	return append(out, version...), true
+	if enc == watchcache.JSON {
+		if c.transcoder == nil {
+			return nil, false
+		}
+		return c.transcoder.Append(to, raw, version)
+	}
+	to = slices.Grow(to, len(raw)+len(version)+4)
+	to = append(to, raw...)
+	to = append(to, 1<<3|2, byte(len(version)+2), 6<<3|2, byte(len(version)))
+	return append(to, version...), true
+}
+
+// whole says whether a stored value lacks nothing that o has, which was decoded from it: what is filled in makes a
+// message larger.
+func (c *Codec) whole(value []byte, o watchcache.Object) bool {
+	m, ok := o.(message)
+	kind, raw, err := opened(value)
+	if !ok || err != nil || kind != c.inEtcd {
+		return false
+	}
+	version := o.GetResourceVersion()
+	o.SetResourceVersion("")
+	defer o.SetResourceVersion(version)
+	return m.Size() == len(raw)
 }
 
 // cacheKind says how the watch cache reads a resource.
@@ -166,7 +193,7 @@ func cacheKind(r *Resource, c *Codec, prefix string) watchcache.Kind {
 		Fields: func(o watchcache.Object) map[string]string { return FieldsOf(r, o) },
 	}
 	if r.Stored == nil && !r.DefaultedLate {
-		k.Splice = c.splice
+		k.Splice, k.Whole = c.splice, c.whole
 	}
 	return k
 }

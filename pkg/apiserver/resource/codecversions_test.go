@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
 // secrets are of a kind that is stored in the version that is said, and served in v0 too where there are views.
@@ -67,17 +69,42 @@ func TestOnlyWhatIsStoredInItsOwnVersionIsAnsweredAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, ok := secrets("Secret", "v0", false).splice(value, 7)
+	raw, ok := secrets("Secret", "v0", false).splice([]byte("x"), value, 7, watchcache.Protobuf)
 	var got corev1.Secret
-	if !ok || got.Unmarshal(raw) != nil || got.Name != "s" || got.ResourceVersion != "7" {
+	if !ok || raw[0] != 'x' || got.Unmarshal(raw[1:]) != nil || got.Name != "s" || got.ResourceVersion != "7" {
 		t.Errorf("spliced %v: %v", ok, got)
 	}
-	if _, ok := secrets("Secret", "", true).splice(value, 7); ok {
-		t.Error("an object of another version was answered as it is stored")
+	text, ok := secrets("Secret", "v0", false).splice([]byte("x"), value, 7, watchcache.JSON)
+	if want := `x{"metadata":{"name":"s","resourceVersion":"7"}}`; !ok || string(text) != want {
+		t.Errorf("spliced %v: %s", ok, text)
+	}
+	for _, enc := range []watchcache.Encoding{watchcache.JSON, watchcache.Protobuf} {
+		if _, ok := secrets("Secret", "", true).splice(nil, value, 7, enc); ok {
+			t.Error("an object of another version was answered as it is stored")
+		}
 	}
 	for _, bad := range []string{"", "{}", "k8s\x00", "k8s\x00\x12", "k8s\x00\x12\x7f", "k8s\x00\x08\x01"} {
-		if _, ok := secrets("Secret", "v0", false).splice([]byte(bad), 7); ok {
+		if _, ok := secrets("Secret", "v0", false).splice(nil, []byte(bad), 7, watchcache.Protobuf); ok {
 			t.Errorf("%q was taken for an object", bad)
+		}
+	}
+}
+
+// TestWhatLacksDefaultsIsNotWhole: such a value is decoded, for clients are told of the defaults.
+func TestWhatLacksDefaultsIsNotWhole(t *testing.T) {
+	c := secrets("Secret", "v0", false)
+	c.defaults = func(o Object) { o.(*corev1.Secret).Type = corev1.SecretTypeOpaque }
+	for kind, want := range map[corev1.SecretType]bool{"": false, corev1.SecretTypeOpaque: true} {
+		value, err := c.Encode(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s", Labels: map[string]string{"a": string(make([]byte, 100))}}, Type: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := c.Decode(value, 1<<60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.whole(value, o); got != want || o.GetResourceVersion() != "1152921504606846976" {
+			t.Errorf("stored with type %q: whole %v, version %s", kind, got, o.GetResourceVersion())
 		}
 	}
 }

@@ -28,8 +28,10 @@ type Kind struct {
 	// Decode reads a stored value; it sets resourceVersion and fills in defaults.
 	Decode func(value []byte, revision int64) (Object, error)
 	Encode func(o Object, enc Encoding) ([]byte, error)
-	// Splice gives the Protobuf encoding without decoding, where the stored value allows it; may be nil.
-	Splice func(value []byte, revision int64) ([]byte, bool)
+	// Splice appends an encoding without decoding, where the stored value allows it; may be nil. Only values are spliced
+	// that are written here, or of which Whole says that they lack nothing that Decode filled in.
+	Splice func(to, value []byte, revision int64, enc Encoding) ([]byte, bool)
+	Whole  func(value []byte, o Object) bool
 	// Fields gives the values that field selectors see. Indexed names those with an index.
 	Fields  func(o Object) map[string]string
 	Indexed []string

@@ -177,15 +177,14 @@ func TestFormsAreMadeOnce(t *testing.T) {
 	r.put(t, "ns/a", boat("a", "red", "n"))
 	_, _ = r.cache.Fresh(r.ctx)
 	e, _ := r.Get("/registry/boats/ns/a")
-	one, _ := e.Bytes(JSON)
-	two, _ := e.Bytes(JSON)
-	if &one[0] != &two[0] || r.decoded != 1 {
-		t.Errorf("made anew; decoded %d times", r.decoded)
+	one, _ := e.Append(nil, JSON)
+	kept, _ := r.cache.forms.peek(JSON, []*Entry{e}).([]byte)
+	two, _ := e.Append([]byte("x"), JSON)
+	again, _ := r.cache.forms.peek(JSON, []*Entry{e}).([]byte)
+	if "x"+string(one) != string(two) || len(kept) == 0 || &kept[0] != &again[0] || r.decoded != 1 {
+		t.Errorf("%q and %q, kept %q and %q; decoded %d times", one, two, kept, again, r.decoded)
 	}
-	asJSON := func(to []byte, e *Entry) ([]byte, error) {
-		b, err := e.Passing(JSON)
-		return append(to, b...), err
-	}
+	asJSON := func(to []byte, e *Entry) ([]byte, error) { return e.AppendPassing(to, JSON) }
 	block, err := r.cache.Block(JSON, []*Entry{e}, asJSON)
 	if err != nil {
 		t.Fatal(err)
@@ -199,8 +198,38 @@ func TestFormsAreMadeOnce(t *testing.T) {
 		t.Errorf("%v: %q", err, plain)
 	}
 	e.slim()
-	if again, err := e.Bytes(JSON); err != nil || !bytes.Equal(one, again) || r.decoded != 2 {
+	if again, err := e.Append(nil, JSON); err != nil || !bytes.Equal(one, again) || r.decoded != 2 {
 		t.Errorf("%v; decoded %d times", err, r.decoded)
+	}
+}
+
+// TestOnlyWhatLacksNothingIsSpliced: a value that was stored by another server may lack what Decode fills in.
+func TestOnlyWhatLacksNothingIsSpliced(t *testing.T) {
+	r := newRig(t, 0)
+	k := boats(&r.decoded)
+	k.Prefix = "/registry/ships/"
+	k.Splice = func(to, _ []byte, revision int64, _ Encoding) ([]byte, bool) {
+		return fmt.Appendf(to, "spliced at %d", revision), true
+	}
+	k.Whole = func(_ []byte, o Object) bool { return o.GetLabels()["color"] == "red" }
+	ships := r.cache.Add(k)
+	for name, want := range map[string]bool{"red": true, "blue": false} {
+		key := k.Prefix + "ns/" + name
+		revision, err := r.etcd.Create(r.ctx, key, boat(name, name, "n"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.cache.Fresh(r.ctx); err != nil {
+			t.Fatal(err)
+		}
+		e, _ := ships.Get(key)
+		for _, enc := range []Encoding{JSON, Protobuf} {
+			b, err := e.Append([]byte("x"), enc)
+			passing, perr := e.AppendPassing([]byte("x"), enc)
+			if spliced := string(b) == fmt.Sprintf("xspliced at %d", revision); spliced != want || err != nil || perr != nil || !bytes.Equal(b, passing) {
+				t.Errorf("%s: %q and %q, %v, %v", name, b, passing, err, perr)
+			}
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ type Entry struct {
 	revision int64
 	value    []byte // as stored
 	broken   bool   // the value cannot be decoded
+	whole    bool   // the value lacks nothing that Decode fills in
 	version  string // of the object, where those of the kind have several
 	labels   Pairs
 	fields   Pairs // beside those that the key tells
@@ -114,9 +115,9 @@ func (e *Entry) decode() (Object, error) {
 // three to five times as much.
 func decodedSize(value []byte) int { return 4 * len(value) }
 
-// Bytes are the object in an encoding; do not change them.
-func (e *Entry) Bytes(enc Encoding) ([]byte, error) {
-	if b, ok := e.spliced(enc); ok {
+// Append appends the object in an encoding.
+func (e *Entry) Append(to []byte, enc Encoding) ([]byte, error) {
+	if b, ok := e.spliced(to, enc); ok {
 		return b, nil
 	}
 	b, err := e.kind.made.get(enc, []*Entry{e}, func() (any, int, error) {
@@ -131,23 +132,24 @@ func (e *Entry) Bytes(enc Encoding) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.([]byte), nil
+	return append(to, b.([]byte)...), nil
 }
 
-// Passing is Bytes for who needs them but once: nothing that is made on the way is kept.
-func (e *Entry) Passing(enc Encoding) ([]byte, error) {
-	if b, ok := e.spliced(enc); ok {
+// AppendPassing is Append for who needs the bytes but once: nothing that is made on the way is kept.
+func (e *Entry) AppendPassing(to []byte, enc Encoding) ([]byte, error) {
+	if b, ok := e.spliced(to, enc); ok {
 		return b, nil
 	}
 	run := []*Entry{e}
 	if b, ok := e.kind.made.peek(enc, run).([]byte); ok {
-		return b, nil
+		return append(to, b...), nil
 	}
 	o, err := e.PassingObject()
 	if err != nil {
 		return nil, err
 	}
-	return e.encode(o, enc)
+	b, err := e.encode(o, enc)
+	return append(to, b...), err
 }
 
 // PassingObject is Object for who needs it but once.
@@ -158,12 +160,12 @@ func (e *Entry) PassingObject() (Object, error) {
 	return e.decode()
 }
 
-// spliced is the encoding where it costs next to nothing: it is not kept.
-func (e *Entry) spliced(enc Encoding) ([]byte, bool) {
-	if enc != Protobuf || e.kind.Splice == nil {
+// spliced appends the encoding where it costs less than keeping it: nothing is decoded.
+func (e *Entry) spliced(to []byte, enc Encoding) ([]byte, bool) {
+	if !e.whole || e.kind.Splice == nil {
 		return nil, false
 	}
-	return e.kind.Splice(e.value, e.revision)
+	return e.kind.Splice(to, e.value, e.revision, enc)
 }
 
 func (e *Entry) encode(o Object, enc Encoding) ([]byte, error) {

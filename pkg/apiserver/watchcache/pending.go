@@ -65,6 +65,7 @@ func (p *Pending) settle(revision int64) *Entry {
 	if p.entry == nil {
 		p.object.SetResourceVersion(strconv.FormatInt(revision, 10))
 		p.entry = p.store.entryOfObject(p.store.kind, p.key, revision, p.value, p.object)
+		p.entry.whole = true
 	}
 	return p.entry
 }

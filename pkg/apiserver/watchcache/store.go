@@ -55,7 +55,9 @@ func (s *Store) entryOf(kind *Kind, kv storage.KeyValue) *Entry {
 		e.broken = true
 		return e
 	}
-	return s.entryOfObject(kind, kv.Key, kv.ModRevision, kv.Value, o)
+	e := s.entryOfObject(kind, kv.Key, kv.ModRevision, kv.Value, o)
+	e.whole = kind.Whole != nil && kind.Whole(kv.Value, o)
+	return e
 }
 
 func (s *Store) entryOfObject(kind *Kind, key string, revision int64, value []byte, o Object) *Entry {
