@@ -395,14 +395,14 @@ func badYAML(err error) error {
 // apply merges what is wanted into the live object.
 func (p *patcher) apply(ctx context.Context, old resource.Object, opts *metav1.PatchOptions) (resource.Object, error) {
 	force := opts.Force != nil && *opts.Force
-	wanted := p.wanted.DeepCopy()
+	wanted := p.wanted
 	if name := wanted.GetName(); name != "" && name != p.info.Name {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, p.info.Name))
 	}
 	if n := wanted.GetNamespace(); n != "" && n != p.info.Namespace {
 		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
-	obj, err := p.s.Apply(ctx, old.DeepCopyObject().(resource.Object), wanted, opts.FieldManager, p.info.Subresource, force)
+	obj, err := p.s.Apply(ctx, old, wanted, opts.FieldManager, p.info.Subresource, force)
 	if err != nil {
 		return nil, err
 	}

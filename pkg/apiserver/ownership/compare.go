@@ -18,6 +18,7 @@ const (
 	added change = iota
 	modified
 	removed
+	owned // by who applies it, changed or not
 	changes
 )
 

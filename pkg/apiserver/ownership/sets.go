@@ -34,8 +34,10 @@ type deed struct {
 // outcome is what owners have after a change: each of those that were there, and the writer, nil for nothing of
 // its own.
 type outcome struct {
-	owners []*known
-	own    *known
+	owners   []*known
+	own      *known
+	conflict bool // an apply takes what others own
+	library  bool // and does more than Apply knows
 }
 
 // generation is how much is remembered before the older half goes, and longestDeed what is too long for that.

@@ -1,6 +1,7 @@
-// Package ownership says who owns which fields of a built-in object after a plain write: the same as
-// structured-merge-diff, which apply goes by, computed without turning objects into anything else. A Type is
-// compiled once for a Go type and its schema; from then on two objects are compared field by field.
+// Package ownership says who owns which fields of a built-in object after a plain write or an ordinary apply, and
+// merges what is applied: the same as structured-merge-diff makes of it, computed without turning objects into
+// anything else. A Type is compiled once for a Go type and its schema; from then on two objects are compared, or one
+// is merged into another, field by field.
 package ownership
 
 import (
@@ -14,6 +15,7 @@ import (
 	k8sschema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"sigs.k8s.io/structured-merge-diff/v6/schema"
+	"sigs.k8s.io/structured-merge-diff/v6/typed"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
@@ -37,11 +39,13 @@ const (
 type node struct {
 	form   form
 	atomic bool
+	goType reflect.Type
 	fields []member // of a record, in the order of their names
 	elem   *node    // of a table or list
 	keys   []key    // of an associative list; none: a set
 	same   func(a, b reflect.Value) bool
 	plain  func(reflect.Value) any // a scalar as a path element holds it
+	itself bool                    // a scalar that reads its own JSON
 	text   bool                    // that is the string itself
 }
 
@@ -91,7 +95,7 @@ func (c *compiler) node(t reflect.Type, ref schema.TypeRef) (*node, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: no schema for %s", ErrShape, t)
 	}
-	n := &node{}
+	n := &node{goType: t}
 	if id.typeName != "" {
 		c.made[id] = n // types may hold themselves
 	}
@@ -100,6 +104,7 @@ func (c *compiler) node(t reflect.Type, ref schema.TypeRef) (*node, error) {
 			return nil, fmt.Errorf("%w: %s", ErrShape, t)
 		}
 		n.text = t.Kind() == reflect.String && !t.Implements(converts)
+		n.itself = marshals(t)
 		return n, nil
 	}
 	if atom.Scalar != nil || (atom.Map != nil) == (atom.List != nil) || marshals(t) {
@@ -211,8 +216,11 @@ func (m *member) of(v reflect.Value) (reflect.Value, bool) {
 	return v, true
 }
 
-// Type compares the objects of one kind.
-type Type struct{ root *node }
+// Type compares and merges the objects of one kind.
+type Type struct {
+	root   *node
+	schema *typed.TypedValue // of no value: what the libraries ask of the type
+}
 
 // Compile makes the Type of the Go type of an object, of which ref says what belongs together and what is
 // named by which keys. ErrShape where that cannot be known ahead.
@@ -222,16 +230,16 @@ func Compile(of any, s *schema.Schema, ref schema.TypeRef) (*Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Type{root: root}, nil
+	return &Type{root: root, schema: typed.AsTypedUnvalidated(nil, s, ref)}, nil
 }
 
 // Of compiles the type of a built-in kind, of which empty is an object.
 func Of(types managedfields.TypeConverter, kind k8sschema.GroupVersionKind, empty runtime.Object) (*Type, error) {
 	o := empty.DeepCopyObject()
 	o.GetObjectKind().SetGroupVersionKind(kind)
-	typed, err := types.ObjectToTyped(o)
+	known, err := types.ObjectToTyped(o)
 	if err != nil {
 		return nil, fmt.Errorf("finding the schema of %s: %w", kind.Kind, err)
 	}
-	return Compile(empty, typed.Schema(), typed.TypeRef())
+	return Compile(empty, known.Schema(), known.TypeRef())
 }

@@ -21,12 +21,13 @@ type comparison struct {
 	err   error
 }
 
-// The marks of a trail. After enter follows an element of a path, and after the three changes nothing. end is none
+// The marks of a trail. After enter follows an element of a path, and after the changes nothing. The ends are none
 // of a trail's own.
 const (
 	enter = byte(changes) + iota
 	leave
-	end
+	endOfUpdate
+	endOfApply
 )
 
 // The kinds of an element, and those of values.
@@ -141,8 +142,8 @@ func appendPlain(to []byte, v any) ([]byte, error) {
 	return nil, fmt.Errorf("%w: a %T names an item", ErrShape, v)
 }
 
-// Changes are the fields in which one object differs from another.
-type Changes struct{ Added, Modified, Removed *fieldpath.Set }
+// Changes are the fields in which one object differs from another, and those that who applies it names.
+type Changes struct{ Added, Modified, Removed, Owned *fieldpath.Set }
 
 // reader goes along a trail. sets holds, for each kind of change, the sets of the path from the root to where it
 // is; nil where nothing was inserted yet.
@@ -179,7 +180,7 @@ func changesOf(trail []byte) (_ *Changes, err error) {
 			err = errTrail
 		}
 	}
-	return &Changes{Added: r.sets[added][0], Modified: r.sets[modified][0], Removed: r.sets[removed][0]}, err
+	return &Changes{Added: r.sets[added][0], Modified: r.sets[modified][0], Removed: r.sets[removed][0], Owned: r.sets[owned][0]}, err
 }
 
 func (r *reader) enter() error {

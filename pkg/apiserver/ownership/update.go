@@ -82,7 +82,7 @@ func (c *comparison) free() {
 // which the same happens.
 func (c *comparison) outcome(t *Type, owners []*owner, w *Writer, sets *Sets) (*outcome, error) {
 	trail := c.trail
-	deed := appendText(appendText(append(trail, end), w.Version), w.Subresource)
+	deed := appendText(appendText(append(trail, endOfUpdate), w.Version), w.Subresource)
 	deed = binary.AppendVarint(deed, int64(slices.IndexFunc(owners, func(o *owner) bool { return o.is(w) })))
 	for _, o := range owners {
 		deed = binary.BigEndian.AppendUint64(deed, o.fields.id)

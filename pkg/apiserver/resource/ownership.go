@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -231,16 +232,44 @@ func (s *Store) ownedAnew(obj Object, w *Write) (Object, error) {
 
 func (s *Store) prepareForOwnership(obj Object) { obj.GetObjectKind().SetGroupVersionKind(s.Kind) }
 
-// Apply merges what a manager wants into the live object.
+// Apply merges what a manager wants into a copy of the live object.
 func (s *Store) Apply(_ context.Context, live Object, wanted *unstructured.Unstructured, manager, subresource string, force bool) (Object, error) {
+	if obj := s.appliedHere(live, wanted, manager, subresource, force); obj != nil {
+		return obj, nil
+	}
 	f, err := s.manager(wanted.GroupVersionKind(), subresource)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
+	live = live.DeepCopyObject().(Object)
 	s.prepareForOwnership(live)
-	out, err := f.Apply(live, wanted, manager, force)
+	out, err := f.Apply(live, wanted.DeepCopy(), manager, force)
 	if err != nil {
 		return nil, err
 	}
 	return ownConvertor{s: s}.stored(out)
+}
+
+// kubectl also keeps, as the manager of this name, what it applies in an annotation, where that is there already.
+const kubectl = "kubectl"
+
+// appliedHere makes the same of an ordinary apply as the library; nil for another, and for what ownedHere leaves
+// to it.
+func (s *Store) appliedHere(live Object, wanted *unstructured.Unstructured, manager, subresource string, force bool) Object {
+	if wanted.GroupVersionKind() != s.Kind || s.managers.own == nil || s.Converts() {
+		return nil
+	}
+	t := s.managers.own()
+	if t == nil {
+		return nil
+	}
+	obj := live.DeepCopyObject().(Object)
+	s.prepareForOwnership(obj)
+	err := t.Apply(obj, wanted.Object, &ownership.Writer{
+		Manager: manager, Subresource: subresource, Version: s.Kind.GroupVersion().String(), Now: s.clock.Now(), Filter: s.resetBy(subresource),
+	}, force, s.managers.sets)
+	if err != nil || manager == kubectl && obj.GetAnnotations()[corev1.LastAppliedConfigAnnotation] != "" {
+		return nil
+	}
+	return obj
 }

@@ -250,7 +250,7 @@ func (g *Registry) Apply(ctx context.Context, r schema.GroupResource, subresourc
 	}
 	w := &Write{Namespace: wanted.GetNamespace(), Name: wanted.GetName(), Subresource: subresource, Manager: manager, Applied: true, Options: &metav1.PatchOptions{}}
 	_, _, err = s.Update(ctx, w, part, false, func(ctx context.Context, old Object) (Object, error) {
-		return s.Apply(ctx, old.DeepCopyObject().(Object), wanted.DeepCopy(), manager, subresource, true)
+		return s.Apply(ctx, old, wanted, manager, subresource, true)
 	})
 	return err
 }
