@@ -86,13 +86,14 @@ const (
 // benched is a server whose handler is called without HTTP.
 type benched struct{ *Server }
 
-// inMemory is a server without etcd.
-func inMemory(b *testing.B) *benched {
+// inMemory is a server without etcd, with admission plugins beside those that are on by default.
+func inMemory(b testing.TB, plugins ...string) *benched {
 	b.Helper()
 	dir := b.TempDir()
 	cfg := DefaultConfig()
 	cfg.BindAddress, cfg.Advertise, cfg.Port, cfg.CertDir = "127.0.0.1", "192.0.2.1", freePort(b), dir
 	cfg.Guard.TokenFile, cfg.Guard.Modes = filepath.Join(dir, "tokens.csv"), []string{"Node", "RBAC"}
+	cfg.Guard.EnablePlugins = plugins
 	if err := os.WriteFile(cfg.Guard.TokenFile, []byte("admin,admin,1,system:masters\n"), 0o600); err != nil {
 		b.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func inMemory(b *testing.B) *benched {
 }
 
 // must serves a request as HTTP/2 does, in a goroutine of its own.
-func (s *benched) must(b *testing.B, h http.Handler, method, path, media, body string) {
+func (s *benched) must(b testing.TB, h http.Handler, method, path, media, body string) {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), method, "https://bench"+path, strings.NewReader(body))
 	if err != nil {
@@ -139,7 +140,7 @@ func (s *benched) must(b *testing.B, h http.Handler, method, path, media, body s
 	}()
 	<-w.served
 	if w.code >= 300 {
-		b.Fatalf("%s %s: HTTP %d: %s", method, path, w.code, w.body.String())
+		b.Fatalf("%s %s %s: HTTP %d: %s", method, path, body, w.code, w.body.String())
 	}
 }
 
@@ -154,7 +155,7 @@ func (a *answer) Header() http.Header         { return a.header }
 func (a *answer) WriteHeader(code int)        { a.code = code }
 func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
 
-func freePort(b *testing.B) int {
+func freePort(b testing.TB) int {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

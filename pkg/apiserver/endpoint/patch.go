@@ -131,7 +131,9 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	served.GetObjectKind().SetGroupVersionKind(p.s.Kind)
+	if kind := served.GetObjectKind(); kind.GroupVersionKind() != p.s.Kind { // others may be reading what was stored
+		kind.SetGroupVersionKind(p.s.Kind)
+	}
 	before, err := objectjson.Marshal(served)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
@@ -150,16 +152,22 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 // ordinary patches a copy of the object in place where the patch allows that; nil where it does not, or has
 // faults that must be told.
 func (p *patcher) ordinary(old resource.Object) resource.Object {
-	kinds := map[types.PatchType]objectpatch.Kind{types.MergePatchType: objectpatch.Merge, types.StrategicMergePatchType: objectpatch.Strategic}
-	kind, is := kinds[p.kind]
-	if !is || p.s.View != nil || !p.s.protobuf() {
+	var kind objectpatch.Kind
+	switch {
+	case p.s.View != nil || !p.s.protobuf():
+		return nil
+	case p.kind == types.MergePatchType:
+		kind = objectpatch.Merge
+	case p.kind == types.StrategicMergePatchType:
+		kind = objectpatch.Strategic
+	default:
 		return nil
 	}
 	patch := map[string]any{}
 	if faults, err := p.strictly(&patch); err != nil || len(faults) > 0 || patch == nil {
 		return nil
 	}
-	obj := old.DeepCopyObject().(resource.Object)
+	obj := p.s.CopyFor(old, func(member string) bool { _, named := patch[member]; return named })
 	obj.GetObjectKind().SetGroupVersionKind(p.s.Kind)
 	if objectpatch.Apply(obj, patch, kind) != nil || obj.GetObjectKind().GroupVersionKind() != p.s.Kind || obj.GetName() == "" {
 		return nil

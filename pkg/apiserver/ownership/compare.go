@@ -38,6 +38,22 @@ func there(v reflect.Value) operand {
 	return operand{v: v, here: true}
 }
 
+// is says that two values are one in memory, as what a patch leaves alone.
+func (o operand) is(other operand) bool {
+	if !o.v.IsValid() || !other.v.IsValid() {
+		return false
+	}
+	switch o.v.Kind() {
+	case reflect.Slice:
+		return o.v.Len() == other.v.Len() && o.v.UnsafePointer() == other.v.UnsafePointer()
+	case reflect.Map:
+		return o.v.UnsafePointer() == other.v.UnsafePointer()
+	case reflect.Struct:
+		return o.v.CanAddr() && other.v.CanAddr() && o.v.UnsafeAddr() == other.v.UnsafeAddr()
+	}
+	return false
+}
+
 // bare says that there is nothing below: absent, null or empty.
 func (o operand) bare(n *node) bool {
 	if !o.v.IsValid() {
@@ -55,6 +71,9 @@ func (o operand) bare(n *node) bool {
 }
 
 func (c *comparison) node(n *node, l, r operand) {
+	if l.is(r) {
+		return
+	}
 	if n.form == scalar || n.atomic || l.bare(n) && r.bare(n) {
 		c.leaf(n, l, r)
 		return

@@ -15,7 +15,7 @@ func Define[T Object](d Definition[T]) *Resource {
 		Kind: d.Kind, Plural: d.Plural, Singular: d.Singular, ShortNames: d.ShortNames, Categories: d.Categories,
 		ClusterScoped: d.ClusterScoped, NewList: d.NewList, Internal: d.Internal, Deprecated: d.Deprecated,
 		Verbs: d.Verbs, Prefix: d.Prefix, ValidateName: d.ValidateName, MetadataLast: d.MetadataLast,
-		StoredVersion: d.StoredVersion, WholeUpdate: d.WholeUpdate, FreeFinalizers: d.FreeFinalizers, Reset: d.Reset,
+		StoredVersion: d.StoredVersion, WholeUpdate: d.WholeUpdate, Shares: d.Shares, FreeFinalizers: d.FreeFinalizers, Reset: d.Reset,
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
 		Large: d.Large, Opening: d.Opening, Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, DefaultedLate: d.DefaultedLate,

@@ -94,6 +94,10 @@ type Definition[T Object] struct {
 	// update, deprecated fields, generation-like counters of the kind's own. What it takes over from old it may share
 	// with it, as long as nothing in that is changed.
 	Prepare func(ctx context.Context, obj, old T)
+	// Shares: a patch copies of the stored object what it names, and the new state shares the rest with the old one.
+	// No hook of such a kind, and no rule of admission for it, writes into what a client left alone, not even
+	// what stands there already: others may be reading it.
+	Shares bool
 	// Validate answers every fault, in upstream's order, words and paths. On update it includes what
 	// must not change. metadata is validated by the generic rules.
 	Validate func(ctx context.Context, obj, old T) field.ErrorList

@@ -37,7 +37,9 @@ func (c ownConvertor) ConvertToVersion(in runtime.Object, target runtime.GroupVe
 	}
 	view := c.s.view(to)
 	if view == nil {
-		obj.GetObjectKind().SetGroupVersionKind(c.s.Kind)
+		if kind := obj.GetObjectKind(); kind.GroupVersionKind() != c.s.Kind { // others may be reading what was stored
+			kind.SetGroupVersionKind(c.s.Kind)
+		}
 		return obj, nil
 	}
 	out, err := view.From(obj)

@@ -37,6 +37,7 @@ type Store struct {
 	managers managers
 	second   bool // serves another version than the one that the cache holds what is written in
 	forms    []admission.Form
+	members  []string // see CopyFor
 }
 
 // newStore binds a resource to its keys.
@@ -44,7 +45,7 @@ func newStore(r *Resource, etcd storage.Interface, cache *watchcache.Cache, c cl
 	codec := NewCodec(r)
 	prefix := Root + r.Prefix + "/"
 	return &Store{
-		Resource: r, codec: codec, etcd: etcd, clock: c, Cache: cache, prefix: prefix, forms: formsOf(r),
+		Resource: r, codec: codec, etcd: etcd, clock: c, Cache: cache, prefix: prefix, forms: formsOf(r), members: membersOf(r),
 		Cached: cache.Add(cacheKind(r, codec, prefix)),
 	}
 }
@@ -52,7 +53,7 @@ func newStore(r *Resource, etcd storage.Interface, cache *watchcache.Cache, c cl
 // Version serves another version of the same stored objects, by rules of its own.
 func (s *Store) Version(r *Resource, types managedfields.TypeConverter) *Store {
 	v := &Store{
-		Resource: r, Cached: s.Cached, Cache: s.Cache, codec: NewCodec(r), etcd: s.etcd, clock: s.clock, prefix: s.prefix, second: true, forms: formsOf(r),
+		Resource: r, Cached: s.Cached, Cache: s.Cache, codec: NewCodec(r), etcd: s.etcd, clock: s.clock, prefix: s.prefix, second: true, forms: formsOf(r), members: membersOf(r),
 	}
 	v.managers.types, v.managers.sets, v.managers.own = types, s.managers.sets, typeOf(types, r)
 	return v
@@ -198,10 +199,10 @@ func (s *Store) decode(kv storage.KeyValue) (Object, error) {
 }
 
 // current is the object as a write's starting point: from the cache, or from etcd where live is asked for. Nobody
-// else has it.
+// else has it, unless its kind shares.
 func (s *Store) current(ctx context.Context, key, name string, live bool) (Object, error) {
 	o, shared, err := s.present(ctx, key, name, live)
-	if err != nil || !shared {
+	if err != nil || !shared || s.Shares {
 		return o, err
 	}
 	return o.DeepCopyObject().(Object), nil

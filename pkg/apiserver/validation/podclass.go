@@ -53,10 +53,10 @@ func DropSwitchedOff(spec, old *corev1.PodSpec) {
 		})
 	}
 	eachProjection(spec, func(p *corev1.VolumeProjection) {
-		if !hasBundle {
+		if !hasBundle && p.ClusterTrustBundle != nil {
 			p.ClusterTrustBundle = nil
 		}
-		if !hasCertificate {
+		if !hasCertificate && p.PodCertificate != nil {
 			p.PodCertificate = nil
 		}
 	})
@@ -107,7 +107,9 @@ func DropSwitchedOffStatus(status, old *corev1.PodStatus) {
 	}
 	for _, list := range lists(status) {
 		for i := range list {
-			list[i].StopSignal = nil
+			if list[i].StopSignal != nil {
+				list[i].StopSignal = nil
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package validation
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -78,7 +79,7 @@ func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	}
 	faults = append(faults, onlyAddedTolerations(spec.Child("tolerations"), pod.Spec.Tolerations, old.Spec.Tolerations)...)
 	faults = append(faults, onlyRemovedGates(spec.Child("schedulingGates"), pod.Spec.SchedulingGates, old.Spec.SchedulingGates)...)
-	if equality.Semantic.DeepEqual(&pod.Spec, &old.Spec) {
+	if reflect.DeepEqual(&pod.Spec, &old.Spec) || equality.Semantic.DeepEqual(&pod.Spec, &old.Spec) {
 		return faults
 	}
 	rest, more := withoutChangeable(spec, &pod.Spec, &old.Spec)

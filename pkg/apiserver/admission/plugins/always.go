@@ -3,6 +3,7 @@ package plugins
 import (
 	"context"
 	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -27,11 +28,13 @@ func alwaysPullImages(*Config) admission.Plugin {
 		if !ok || !a.Is("", "pods", a.Subresource) || a.Subresource != "" && a.Subresource != "ephemeralcontainers" {
 			return nil
 		}
-		for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-			for i := range list {
-				list[i].ImagePullPolicy = corev1.PullAlways
+		for _, list := range []*[]corev1.Container{&pod.Spec.InitContainers, &pod.Spec.Containers} {
+			*list = slices.Clone(*list)
+			for i := range *list {
+				(*list)[i].ImagePullPolicy = corev1.PullAlways
 			}
 		}
+		pod.Spec.EphemeralContainers = slices.Clone(pod.Spec.EphemeralContainers)
 		for i := range pod.Spec.EphemeralContainers {
 			pod.Spec.EphemeralContainers[i].ImagePullPolicy = corev1.PullAlways
 		}

@@ -31,7 +31,7 @@ func extendedResourceToleration(*Config) admission.Plugin {
 		for _, key := range slices.Sorted(maps.Keys(asked)) {
 			t := corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists}
 			if !slices.ContainsFunc(pod.Spec.Tolerations, func(have corev1.Toleration) bool { return have.MatchToleration(&t) }) {
-				pod.Spec.Tolerations = append(pod.Spec.Tolerations, t)
+				pod.Spec.Tolerations = append(slices.Clip(pod.Spec.Tolerations), t)
 			}
 		}
 		return nil

@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"context"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -29,6 +30,6 @@ func tolerate(pod *corev1.Pod, key string, seconds int64) {
 			return
 		}
 	}
-	pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{
+	pod.Spec.Tolerations = append(slices.Clip(pod.Spec.Tolerations), corev1.Toleration{
 		Key: key, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: &seconds})
 }

@@ -39,6 +39,7 @@ func Pod(d PodDeps) *resource.Resource {
 		NewList:     func() runtime.Object { return &corev1.PodList{} },
 		Prefix:      "pods",
 		WholeUpdate: true,
+		Shares:      true,
 		Default:     defaults.Pod,
 		Prepare: func(ctx context.Context, pod, old *corev1.Pod) {
 			if old != nil {
@@ -180,7 +181,7 @@ func keepObservedGenerations(status, old *corev1.PodStatus) {
 			continue
 		}
 		seen[c.Type] = was[1:]
-		if c.ObservedGeneration == 0 {
+		if c.ObservedGeneration == 0 && was[0] != 0 {
 			c.ObservedGeneration = was[0]
 		}
 	}
