@@ -233,74 +233,34 @@ func (r *Reset) network(ctx context.Context, say phase.Say) error {
 	for _, what := range removed {
 		say("removed the %s", what)
 	}
-	return errors.Join(err, e, r.removePortmap(ctx), r.removeTables(ctx, say))
+	return errors.Join(err, e, r.removePortmap(ctx, say), r.removeTables(ctx, say))
 }
 
-// removePortmap takes away the chains that the CNI plugin portmap leaves when the last pod is gone.
-func (r *Reset) removePortmap(ctx context.Context) error {
-	if host.Program("iptables") == "" {
-		return nil
-	}
-	tables, err := host.Tables(ctx)
-	if err != nil {
-		return err
-	}
-	for _, family := range []struct{ table, command string }{{"ip nat", "iptables"}, {"ip6 nat", "ip6tables"}} {
-		if !slices.Contains(tables, family.table) {
-			continue
+// portmapChains is how the names of chains start that the CNI plugins portmap and bridge make in iptables' nat
+// tables, and of which portmap leaves some when the last pod is gone.
+const portmapChains = "CNI-"
+
+func (r *Reset) removePortmap(ctx context.Context, say phase.Say) error {
+	tables, err := host.NATTables(ctx)
+	for _, t := range tables {
+		chains, e := t.Chains(ctx, portmapChains)
+		e = errors.Join(e, t.RemoveChains(ctx, portmapChains))
+		if e == nil && len(chains) > 0 {
+			say("removed the chains %s from %s", strings.Join(chains, ", "), t)
 		}
-		out, err := host.Run(ctx, host.Program(family.command), "-w", "-t", "nat", "-S")
-		if err != nil {
-			return err
-		}
-		if err := removeChains(ctx, family.command, out); err != nil {
-			return err
-		}
+		err = errors.Join(err, e)
 	}
-	return nil
+	return err
 }
 
-// removeChains deletes the rules that lead to chains named CNI-, and then these.
-func removeChains(ctx context.Context, command, rules string) error {
-	var chains []string
-	for line := range strings.Lines(rules) {
-		f := strings.Fields(line)
-		if len(f) > 1 && f[0] == "-N" && strings.HasPrefix(f[1], "CNI-") {
-			chains = append(chains, f[1])
-		}
-		if len(f) > 1 && f[0] == "-A" && !strings.HasPrefix(f[1], "CNI-") && strings.Contains(line, "-j CNI-") {
-			jump := strings.Fields(strings.ReplaceAll(line, `"`, ""))
-			jump[0] = "-D"
-			if _, err := host.Run(ctx, host.Program(command), append([]string{"-w", "-t", "nat"}, deleteArgs(jump)...)...); err != nil {
-				return err
-			}
-		}
+// leftChains are those of removePortmap that are there yet.
+func (r *Reset) leftChains(ctx context.Context) (left []string, err error) {
+	tables, err := host.NATTables(ctx)
+	for _, t := range tables {
+		chains, e := t.Chains(ctx, portmapChains)
+		left, err = append(left, chains...), errors.Join(err, e)
 	}
-	for _, verb := range []string{"-F", "-X"} {
-		for _, c := range chains {
-			if _, err := host.Run(ctx, host.Program(command), "-w", "-t", "nat", verb, c); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// deleteArgs joins the words of a comment again, which -S prints in quotes.
-func deleteArgs(words []string) (args []string) {
-	for i := 0; i < len(words); i++ {
-		args = append(args, words[i])
-		if words[i] != "--comment" {
-			continue
-		}
-		end := i + 1
-		for end < len(words) && !strings.HasPrefix(words[end], "-") {
-			end++
-		}
-		args = append(args, strings.Join(words[i+1:end], " "))
-		i = end - 1
-	}
-	return args
+	return left, err
 }
 
 // leftTables are tables that were not there before and that flannel or iptables made: iptables' only when

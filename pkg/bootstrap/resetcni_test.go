@@ -1,10 +1,6 @@
 package bootstrap
 
-import (
-	"testing"
-
-	"github.com/google/go-cmp/cmp"
-)
+import "testing"
 
 func TestOnlyCNIsNamespacesAreTaken(t *testing.T) {
 	for kept, want := range map[string]string{
@@ -17,13 +13,5 @@ func TestOnlyCNIsNamespacesAreTaken(t *testing.T) {
 		if got := namespaceOf([]byte(kept)); got != want {
 			t.Errorf("%s names %q, want %q", kept, got, want)
 		}
-	}
-}
-
-func TestCommentsOfRulesStayOneWord(t *testing.T) {
-	got := deleteArgs([]string{"-D", "PREROUTING", "-m", "comment", "--comment", "CNI", "portfwd", "DNAT", "-j", "CNI-HOSTPORT-DNAT"})
-	want := []string{"-D", "PREROUTING", "-m", "comment", "--comment", "CNI portfwd DNAT", "-j", "CNI-HOSTPORT-DNAT"}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
 	}
 }

@@ -135,6 +135,11 @@ func (r *Reset) left(ctx context.Context) (left []string, err error) {
 	}
 	routes, e := host.Routes(r.record.PodCIDR)
 	left, err = append(left, routes...), errors.Join(err, e)
+	chains, e := r.leftChains(ctx)
+	err = errors.Join(err, e)
+	for _, c := range chains {
+		left = append(left, "iptables chain "+c)
+	}
 	tables, e := r.leftTables(ctx)
 	err = errors.Join(err, e)
 	for _, t := range tables {
