@@ -172,13 +172,14 @@ func (m *Manager) SyncClasses(pods []*corev1.Pod) error {
 }
 
 // Pod makes the pod's group, or sets the limits of an existing one, and answers what the runtime must be
-// told as the parent of the pod's sandbox.
+// told as the parent of the pod's sandbox: always a whole path. Of a slice the last name would do to make groups, but
+// containerd 1.6 measures pods in the file system, where it joins this to the mount point.
 func (m *Manager) Pod(pod *corev1.Pod) (parent string, err error) {
 	if !m.config.PerQOS {
 		return m.names.root(), nil
 	}
 	path := m.names.pod(QOS(pod), pod.UID)
-	return m.names.parent(path), m.make(path, m.podLimits(pod))
+	return path, m.make(path, m.podLimits(pod))
 }
 
 // PodPath is the path of the pod's group within the cgroup file system, whether it exists or not.
@@ -255,7 +256,7 @@ func (n naming) root() string {
 	if len(n.prefix) == 1 {
 		return ""
 	}
-	return n.parent(n.path(n.prefix[:len(n.prefix)-1]...))
+	return n.path(n.prefix[:len(n.prefix)-1]...)
 }
 
 func (n naming) classNames(class corev1.PodQOSClass) []string {
@@ -290,12 +291,4 @@ func (n naming) uid(class corev1.PodQOSClass, name string) (types.UID, bool) {
 	}
 	uid, ok := strings.CutPrefix(name, "pod")
 	return types.UID(uid), ok && uid != ""
-}
-
-// parent is what CRI wants to hear: the path, or the last slice's name.
-func (n naming) parent(p string) string {
-	if n.slices {
-		return path.Base(p)
-	}
-	return p
 }

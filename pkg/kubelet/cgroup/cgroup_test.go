@@ -216,8 +216,8 @@ func TestSystemdDriver(t *testing.T) {
 	p := pod("1-2", burstable)
 	slice := root + "-kubepods-burstable-pod1_2.slice"
 	parent, err := m.Pod(p)
-	if err != nil || parent != slice {
-		t.Errorf("parent %q, %v, want %q", parent, err, slice)
+	if err != nil || parent != m.PodPath(p) {
+		t.Errorf("parent %q, %v, want %q", parent, err, m.PodPath(p))
 	}
 	if want := fmt.Sprintf("/%[1]s.slice/%[1]s-kubepods.slice/%[1]s-kubepods-burstable.slice/%[2]s", root, slice); m.PodPath(p) != want {
 		t.Errorf("path %q, want %q", m.PodPath(p), want)

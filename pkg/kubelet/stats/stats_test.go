@@ -2,6 +2,7 @@ package stats
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ type measured struct {
 	*cri.Fake
 	containers []*cri.ContainerStats
 	sandboxes  []*cri.PodSandboxStats
+	failure    error // of measuring sandboxes
 }
 
 func (m *measured) ListContainerStats(context.Context, *cri.ContainerStatsFilter) ([]*cri.ContainerStats, error) {
@@ -29,7 +31,7 @@ func (m *measured) ListContainerStats(context.Context, *cri.ContainerStatsFilter
 }
 
 func (m *measured) ListPodSandboxStats(context.Context, *cri.PodSandboxStatsFilter) ([]*cri.PodSandboxStats, error) {
-	return m.sandboxes, nil
+	return m.sandboxes, m.failure
 }
 
 func used(name, id string, attempt uint32, nanos, memory uint64) *cri.ContainerStats {
@@ -150,6 +152,19 @@ func TestPodIsMeasuredAsAWholeWhereTheRuntimeCan(t *testing.T) {
 	pod := s.Pods[0]
 	if *pod.CPU.UsageCoreNanoSeconds != 77 || *pod.Memory.WorkingSetBytes != 88 || *pod.Network.RxBytes != 99 || *pod.ProcessStats.ProcessCount != 3 {
 		t.Errorf("got %+v", pod)
+	}
+}
+
+func TestPodIsTheSumOfItsContainersWhereTheRuntimeFailsToMeasureIt(t *testing.T) {
+	p, runtime, _ := provider(t, nil)
+	runtime.containers = []*cri.ContainerStats{used("c", "1", 0, 10, 20), used("d", "2", 0, 30, 40)}
+	runtime.failure = errors.New("failed to load sandbox cgroup")
+	s, err := p.Summary(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pod := s.Pods[0]; *pod.CPU.UsageCoreNanoSeconds != 40 || *pod.Memory.WorkingSetBytes != 60 {
+		t.Errorf("got %+v, %+v", pod.CPU, pod.Memory)
 	}
 }
 

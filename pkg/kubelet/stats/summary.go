@@ -118,7 +118,8 @@ func (p *Provider) pods(ctx context.Context, now metav1.Time, brief bool) ([]sta
 	}
 	sandboxes, err := p.cfg.Runtime.ListPodSandboxStats(ctx, nil)
 	if err != nil && !cri.IsUnimplemented(err) {
-		return nil, fmt.Errorf("asking the container runtime what pods use: %w", err)
+		// A runtime may fail for all where the group of one pod has just gone. The sums of containers stand in.
+		p.cfg.Log.Info("The container runtime does not tell what pods use as a whole", "err", err)
 	}
 	byUID := map[types.UID]*statsapi.PodStats{}
 	for _, pod := range p.cfg.Pods() {
