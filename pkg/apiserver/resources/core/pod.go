@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
@@ -32,12 +31,8 @@ func Pod(d PodDeps) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Pod]{
 		Kind:        corev1.SchemeGroupVersion.WithKind("Pod"),
 		Plural:      "pods",
-		Singular:    "pod",
 		ShortNames:  []string{"po"},
 		Categories:  []string{"all"},
-		New:         func() *corev1.Pod { return &corev1.Pod{} },
-		NewList:     func() runtime.Object { return &corev1.PodList{} },
-		Prefix:      "pods",
 		WholeUpdate: true,
 		Shares:      true,
 		Default:     defaults.Pod,
