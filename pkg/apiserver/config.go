@@ -123,7 +123,7 @@ func (c *Config) complete() error {
 
 // serviceNetworks reads --service-cluster-ip-range.
 func (c *Config) serviceNetworks() (out []netip.Prefix, err error) {
-	for _, s := range strings.Split(c.ServiceCIDR, ",") {
+	for s := range strings.SplitSeq(c.ServiceCIDR, ",") {
 		p, err := netip.ParsePrefix(strings.TrimSpace(s))
 		if err != nil {
 			return nil, fmt.Errorf("--service-cluster-ip-range is %q: give networks like 10.96.0.0/16", c.ServiceCIDR)
