@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/names"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
@@ -93,7 +94,8 @@ func warnPod(_ context.Context, pod, old *corev1.Pod) []string {
 		return nil
 	}
 	var warnings []string
-	if texts := validation.IsDNS1123Label(pod.Name); len(texts) > 0 {
+	if !names.IsLabel(pod.Name) {
+		texts := validation.IsDNS1123Label(pod.Name)
 		warnings = append(warnings, fmt.Sprintf("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: %v", texts))
 	}
 	return append(warnings, podvalidation.PodWarnings(nil, &pod.ObjectMeta, &pod.Spec)...)
