@@ -12,11 +12,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/client/pkg/v3/types"
-
 	"go.etcd.io/etcd/server/v3/config"
 	"go.etcd.io/etcd/server/v3/etcdserver"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
 	"go.etcd.io/etcd/server/v3/features"
 	"go.etcd.io/etcd/server/v3/proxy/grpcproxy/adapter"
@@ -81,7 +80,7 @@ func Embedded(ctx context.Context, dir, listenClient string, log logr.Logger) (*
 		}()
 		stop = func() { tools.Stop(); server.Stop() }
 	}
-	return inProcess(server, stop, log), nil
+	return newEtcd(newInProcess(server, stop), log), nil
 }
 
 // embeddedConfig is the configuration of a cluster of one, with etcd's own values where ours need no others.
@@ -107,13 +106,36 @@ func embeddedConfig(dir string, log *zap.Logger) config.ServerConfig {
 	return c
 }
 
-// inProcess is the client of a server in the same process.
-func inProcess(server *etcdserver.EtcdServer, stop func(), log logr.Logger) *Etcd {
-	client := v3client.New(server)
-	return &Etcd{
-		client: client, kv: adapter.KvServerToKvClient(v3rpc.NewQuotaKVServer(server)), leases: newLeases(client), log: log,
-		close: func() error { stop(); return nil },
+// inProcess is a server in the same process.
+type inProcess struct {
+	etcdserverpb.KVServer
+	etcdserverpb.LeaseServer
+	watches etcdserverpb.WatchClient
+	ctx     context.Context
+	cancel  context.CancelFunc // ends the watches, which the server would not
+	stop    func()
+}
+
+func newInProcess(server *etcdserver.EtcdServer, stop func()) *inProcess {
+	p := &inProcess{
+		KVServer: v3rpc.NewQuotaKVServer(server), LeaseServer: v3rpc.NewQuotaLeaseServer(server),
+		watches: adapter.WatchServerToWatchClient(v3rpc.NewWatchServer(server)), stop: stop,
 	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+func (p *inProcess) Watch(ctx context.Context) (watchStream, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	unbind := context.AfterFunc(p.ctx, cancel)
+	context.AfterFunc(ctx, func() { unbind() })
+	return p.watches.Watch(ctx)
+}
+
+func (p *inProcess) Close() error {
+	p.cancel()
+	p.stop()
+	return nil
 }
 
 func writable(dir string) error {
