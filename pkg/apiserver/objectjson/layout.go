@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -16,8 +17,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// layouts compiles the types that one transcoder meets.
-type layouts map[reflect.Type]*layout
+// shared are the layouts of types within objects. What a type is never changes, so one table serves all.
+var shared sync.Map // reflect.Type -> *layout
+
+// compiler compiles the types that one transcoder meets.
+type compiler struct {
+	root reflect.Type
+	made map[reflect.Type]*layout
+}
 
 // NewTranscoder compiles the type of an object, a struct. It answers false where the type, or one within it, has a
 // form of its own that is not known here.
@@ -26,14 +33,19 @@ func NewTranscoder(t reflect.Type) (*Transcoder, bool) {
 	if !ok || f.Type != reflect.TypeFor[metav1.ObjectMeta]() {
 		return nil, false
 	}
-	all := layouts{}
-	root, ok := all.of(t)
+	c := &compiler{t, map[reflect.Type]*layout{}}
+	root, ok := c.of(t)
 	if !ok {
 		return nil, false
 	}
-	meta, ok := all.of(f.Type)
+	meta, ok := c.of(f.Type)
 	if !ok {
 		return nil, false
+	}
+	for t, l := range c.made {
+		if t != c.root { // which has its metadata's version, and may have a type
+			shared.LoadOrStore(t, l)
+		}
 	}
 	root.override(`"metadata":`, func(m *wireMember) {
 		own := &layout{members: slices.Clone(meta.members), numbers: meta.numbers, always: meta.always} // others within the object have versions of their own
@@ -54,24 +66,27 @@ func (l *layout) override(text string, change func(*wireMember)) {
 }
 
 // of compiles a struct. One that holds itself finds what is being compiled.
-func (ls layouts) of(t reflect.Type) (*layout, bool) {
-	if l, ok := ls[t]; ok {
-		return l, true
+func (c *compiler) of(t reflect.Type) (*layout, bool) {
+	if l, ok := c.made[t]; ok {
+		return l, t != c.root
+	}
+	if l, ok := shared.Load(t); ok {
+		return l.(*layout), true
 	}
 	l := &layout{}
-	ls[t] = l
+	c.made[t] = l
 	for i := range t.NumField() {
 		f := t.Field(i)
 		switch {
 		case f.Tag.Get("json") == "-":
 			continue
 		case f.Type == reflect.TypeFor[metav1.TypeMeta](): // not in the message: around it, or filled in where it is decoded
-			if len(ls) > 1 {
+			if t != c.root {
 				return nil, false
 			}
 			continue
 		}
-		m, number, ok := ls.member(f)
+		m, number, ok := c.member(f)
 		if !ok {
 			return nil, false
 		}
@@ -91,7 +106,7 @@ func (ls layouts) of(t reflect.Type) (*layout, bool) {
 }
 
 // member compiles a field; it gives its number. The wire type in its tag is not always the one that is written.
-func (ls layouts) member(f reflect.StructField) (m wireMember, number int, ok bool) {
+func (c *compiler) member(f reflect.StructField) (m wireMember, number int, ok bool) {
 	tag := strings.Split(f.Tag.Get("protobuf"), ",")
 	if len(tag) < 2 || !f.IsExported() {
 		return m, 0, false
@@ -110,13 +125,13 @@ func (ls layouts) member(f reflect.StructField) (m wireMember, number int, ok bo
 			return m, 0, false
 		}
 		m.form, m.wire = inlined, lengthWire
-		m.inline, ok = ls.of(f.Type)
+		m.inline, ok = c.of(f.Type)
 		return m, number, ok
 	}
 	if name == "" {
 		name = f.Name
 	}
-	if m, ok = ls.formed(f.Type); !ok {
+	if m, ok = c.formed(f.Type); !ok {
 		return m, 0, false
 	}
 	m.text = string(append(appendString(nil, name), ':'))
@@ -131,11 +146,11 @@ func (ls layouts) member(f reflect.StructField) (m wireMember, number int, ok bo
 }
 
 // formed compiles the type of a field: a value, or many.
-func (ls layouts) formed(t reflect.Type) (m wireMember, ok bool) {
+func (c *compiler) formed(t reflect.Type) (m wireMember, ok bool) {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		m.nilIs = null
-		m.wire, m.write, ok = ls.valued(t.Elem())
+		m.wire, m.write, ok = c.valued(t.Elem())
 		return m, ok && !many(t.Elem())
 	case writesOwn(t):
 	case many(t):
@@ -145,17 +160,17 @@ func (ls layouts) formed(t reflect.Type) (m wireMember, ok bool) {
 		m.nilIs = null
 		if t.Kind() == reflect.Slice {
 			m.form = often
-			m.wire, m.write, ok = ls.valued(t.Elem())
+			m.wire, m.write, ok = c.valued(t.Elem())
 			return m, ok
 		}
 		m.form, m.wire = mapped, lengthWire
 		if t.Key().Kind() != reflect.String || writesText(t.Key()) {
 			return m, false
 		}
-		m.key.wire, m.key.write, ok = ls.valued(t.Elem())
+		m.key.wire, m.key.write, ok = c.valued(t.Elem())
 		return m, ok
 	}
-	m.wire, m.write, ok = ls.valued(t)
+	m.wire, m.write, ok = c.valued(t)
 	switch {
 	case t.Kind() == reflect.Int32:
 		m.emptyIs = emptyInt32
@@ -180,7 +195,7 @@ func writesOwn(t reflect.Type) bool {
 }
 
 // valued compiles the type of a value.
-func (ls layouts) valued(t reflect.Type) (wire uint64, write wireStep, ok bool) {
+func (c *compiler) valued(t reflect.Type) (wire uint64, write wireStep, ok bool) {
 	if write, ok := ownSteps[t]; ok {
 		return lengthWire, write, true
 	}
@@ -210,8 +225,8 @@ func (ls layouts) valued(t reflect.Type) (wire uint64, write wireStep, ok bool) 
 			return append(base64.StdEncoding.AppendEncode(append(to, '"'), v.body), '"'), true
 		}, true
 	case reflect.Struct:
-		l, ok := ls.of(t)
-		return lengthWire, func(c *transcoding, to []byte, v value) ([]byte, bool) { return l.object(c, to, v) }, ok
+		l, ok := c.of(t)
+		return lengthWire, l.object, ok
 	}
 	return 0, nil, false
 }

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -27,7 +28,7 @@ type Codec struct {
 	defaults func(Object)
 	head     []byte // of every envelope
 
-	transcoder *objectjson.Transcoder // nil for a type that it does not know
+	transcoder func() *objectjson.Transcoder // compiled at its first use; nil for a type that it does not know
 }
 
 // NewCodec makes the codec of a resource.
@@ -40,9 +41,10 @@ func NewCodec(r *Resource) *Codec {
 		stored: r.Stored, kind: r.Kind, inEtcd: inEtcd, views: r.Views, newObj: r.New, defaults: r.Default,
 		head: envelopeHead(inEtcd),
 	}
-	if t := reflect.TypeOf(r.New()); r.Stored == nil && t.Elem().Kind() == reflect.Struct {
-		c.transcoder, _ = objectjson.NewTranscoder(t.Elem())
-	}
+	c.transcoder = sync.OnceValue(func() *objectjson.Transcoder {
+		t, _ := objectjson.NewTranscoder(reflect.TypeOf(c.newObj()).Elem())
+		return t
+	})
 	return c
 }
 
@@ -159,10 +161,11 @@ func (c *Codec) splice(to, value []byte, revision int64, enc watchcache.Encoding
 	}
 	version := strconv.AppendInt(make([]byte, 0, 20), revision, 10)
 	if enc == watchcache.JSON {
-		if c.transcoder == nil {
+		t := c.transcoder()
+		if t == nil {
 			return nil, false
 		}
-		return c.transcoder.Append(to, raw, version)
+		return t.Append(to, raw, version)
 	}
 	to = slices.Grow(to, len(raw)+len(version)+4)
 	to = append(to, raw...)

@@ -63,7 +63,7 @@ const (
 // formsBudget bounds the forms of single entries. What lists share is much smaller than what is stored, and may
 // take a quarter of that, or listsLeast.
 const (
-	formsBudget = 16 << 20
+	formsBudget = 8 << 20
 	listsLeast  = 16 << 20
 )
 
