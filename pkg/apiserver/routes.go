@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -68,7 +67,9 @@ func (s *Server) paths() map[string]http.Handler {
 	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
 	paths["/metrics"] = metrics
 	paths["/version"] = reading(serveVersion)
-	maps.Copy(paths, s.guard.Documents)
+	for p, h := range s.guard.Documents {
+		paths[p] = h
+	}
 	all := make([]string, 0, len(paths))
 	for p := range paths {
 		if !strings.HasSuffix(p, "/") {

@@ -256,7 +256,7 @@ func TestResetLeavesWhatWasThereBefore(t *testing.T) {
 		}
 	}
 	i.record.CNIFiles = []string{flannelFile}
-	if err := i.record.Write(); err != nil {
+	if err := i.loadAtStart([]string{"overlay"}); err != nil { // which writes the record, too
 		t.Fatal(err)
 	}
 	for range 2 { // the second finds nothing to do

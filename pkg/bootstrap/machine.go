@@ -97,7 +97,9 @@ func controllers() []string {
 
 // runtime prepares the kernel and containerd, and sees to it that it runs.
 func (m *machine) runtime(ctx context.Context, say phase.Say) error {
-	m.modules(ctx)
+	if err := m.modules(ctx); err != nil {
+		return err
+	}
 	for name, value := range sysctls {
 		if _, ok := host.Sysctl(name); ok {
 			if err := host.SetSysctl(name, value); err != nil {
@@ -123,12 +125,34 @@ func (m *machine) runtime(ctx context.Context, say phase.Say) error {
 	return m.services().runtime(ctx, m, answered, changed != "", say)
 }
 
-// modules asks for what some kernels do not load by themselves. Where that fails the pre-flight checks
-// have told already.
-func (m *machine) modules(ctx context.Context) {
-	if modprobe := host.Program("modprobe"); modprobe != "" {
-		_, _ = host.Run(ctx, modprobe, "-a", "overlay", "br_netfilter")
+// modulesFile tells systemd what to load when the machine starts again.
+const modulesFile = "/etc/modules-load.d/sampan.conf"
+
+// modules asks for what some kernels do not load by themselves, now and at each start of the machine. Where that
+// fails the pre-flight checks have told already.
+func (m *machine) modules(ctx context.Context) error {
+	modprobe := host.Program("modprobe")
+	if modprobe == "" {
+		return nil
 	}
+	var loaded []string
+	for _, name := range []string{"overlay", "br_netfilter"} {
+		if _, err := host.Run(ctx, modprobe, name); err == nil {
+			loaded = append(loaded, name)
+		}
+	}
+	if !m.systemd || len(loaded) == 0 {
+		return nil
+	}
+	return m.loadAtStart(loaded)
+}
+
+func (m *machine) loadAtStart(modules []string) error {
+	m.record.Claim(modulesFile)
+	if err := m.record.Write(); err != nil {
+		return err
+	}
+	return m.write(modulesFile, []byte("# Written by ctl; ctl reset removes it.\n"+strings.Join(modules, "\n")+"\n"), 0o644)
 }
 
 // images imports what archives hold.

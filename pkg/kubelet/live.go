@@ -272,7 +272,9 @@ func (w *worker) kill(k pod.Kill) {
 
 // beside runs what takes its time in a goroutine of its own, and tells the worker of its end.
 func (w *worker) beside(ids []string, run func(ctx context.Context) error) {
-	w.all.Go(func() {
+	w.all.Add(1)
+	go func() {
+		defer w.all.Done()
 		err := run(w.ctx)
 		if err != nil && w.ctx.Err() == nil {
 			w.Log.Error(err, "Stopping containers", "pod", w.uid)
@@ -287,5 +289,5 @@ func (w *worker) beside(ids []string, run func(ctx context.Context) error) {
 				m.mark(id)
 			}
 		})
-	})
+	}()
 }

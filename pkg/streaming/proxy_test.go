@@ -2,7 +2,6 @@ package streaming_test
 
 import (
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,7 +36,9 @@ func ask(t *testing.T, method, at string, h http.Header) (*http.Response, string
 	if err != nil {
 		t.Fatal(err)
 	}
-	maps.Copy(r.Header, h)
+	for k, v := range h {
+		r.Header[k] = v
+	}
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -106,7 +105,9 @@ func newSPDYClient(conn io.ReadWriteCloser) (*spdyClient, error) {
 func (c *spdyClient) open(streamType string, more http.Header) (*spdystream.Stream, error) {
 	h := http.Header{}
 	h.Set(headerStreamType, streamType)
-	maps.Copy(h, more)
+	for name, values := range more {
+		h[name] = values
+	}
 	s, err := c.CreateStream(h, nil, false)
 	if err == nil {
 		err = s.WaitTimeout(streamAccepted)

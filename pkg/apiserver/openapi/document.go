@@ -1,7 +1,6 @@
 package openapi
 
 import (
-	"maps"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -143,7 +142,9 @@ func olderForm(v any) any {
 			case "allOf":
 				if list, ok := inner.([]any); ok && len(list) == 1 {
 					one, _ := olderForm(list[0]).(object)
-					maps.Copy(out, one)
+					for k, x := range one {
+						out[k] = x
+					}
 					continue
 				}
 			case "oneOf":

@@ -178,10 +178,9 @@ func (s *Store) tellGone(known map[string]*watchcache.Entry, was *watchcache.Ent
 		return
 	}
 	delete(known, was.Key())
-	gone := s.New()
-	gone.SetNamespace(was.Get("metadata.namespace"))
-	gone.SetName(was.Get("metadata.name"))
-	f(nil, gone)
+	if o, err := s.Object(was); err == nil {
+		f(nil, o)
+	}
 }
 
 // GetLive implements Access.

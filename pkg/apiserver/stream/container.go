@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -31,8 +30,10 @@ func chosenContainer(pod *corev1.Pod, name string) (string, error) {
 		all = append(all, pod.Spec.EphemeralContainers[i].Name)
 	}
 	if name != "" {
-		if slices.Contains(all, name) {
-			return name, nil
+		for _, n := range all {
+			if n == name {
+				return name, nil
+			}
 		}
 		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
 	}

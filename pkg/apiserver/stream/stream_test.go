@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -152,7 +151,9 @@ func (f *front) ask(t *testing.T, method, path string, h http.Header) (*http.Res
 	if err != nil {
 		t.Fatal(err)
 	}
-	maps.Copy(r.Header, h)
+	for k, v := range h {
+		r.Header[k] = v
+	}
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)

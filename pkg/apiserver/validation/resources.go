@@ -9,16 +9,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	podresources "k8s.io/component-helpers/resource"
-
-	"github.com/sampan-project/sampan/pkg/apiserver/names"
 )
 
 const mustBeInteger = "must be an integer"
 
 // names answers the names of a list, sorted, so that faults come in one order.
-func resourceNames(list corev1.ResourceList) []corev1.ResourceName {
+func names(list corev1.ResourceList) []corev1.ResourceName {
 	return slices.Sorted(maps.Keys(list))
 }
 
@@ -35,7 +34,7 @@ func IsExtendedResource(name corev1.ResourceName) bool {
 	if isNative(name) || strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix) {
 		return false
 	}
-	return names.IsKey(corev1.DefaultResourceRequestsPrefix + string(name))
+	return len(utilvalidation.IsQualifiedName(corev1.DefaultResourceRequestsPrefix+string(name))) == 0
 }
 
 func canOvercommit(name corev1.ResourceName) bool { return isNative(name) && !isHugePages(name) }
@@ -45,7 +44,7 @@ func isContainerResource(name corev1.ResourceName) bool {
 }
 
 func containerResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	faults := qualified(path, string(name))
+	faults := invalid(path, string(name), utilvalidation.IsQualifiedName(string(name)))
 	switch {
 	case len(faults) > 0:
 	case !strings.Contains(string(name), "/"):
@@ -64,7 +63,7 @@ func Quantity(path *field.Path, name corev1.ResourceName, q resource.Quantity) f
 	if q.Sign() < 0 {
 		faults = append(faults, field.Invalid(path, q.String(), notNegative))
 	}
-	if (IsExtendedResource(name) || isCounted(name)) && q.MilliValue()%1000 != 0 {
+	if (IsExtendedResource(name) || countedResources().Has(name)) && q.MilliValue()%1000 != 0 {
 		faults = append(faults, field.Invalid(path, q, mustBeInteger))
 	}
 	return faults
@@ -96,14 +95,14 @@ func requirements(path *field.Path, r *corev1.ResourceRequirements, tolerant boo
 		basic = basic || name == corev1.ResourceCPU || name == corev1.ResourceMemory
 		huge = huge || isHugePages(name)
 	}
-	for _, name := range resourceNames(r.Limits) {
+	for _, name := range names(r.Limits) {
 		at := limits.Key(string(name))
 		faults = append(faults, judgeName(at, name)...)
 		faults = append(faults, Quantity(at, name, r.Limits[name])...)
 		faults = append(faults, hugePages(at, name, r.Limits[name], tolerant)...)
 		note(name)
 	}
-	for _, name := range resourceNames(r.Requests) {
+	for _, name := range names(r.Requests) {
 		at := requests.Key(string(name))
 		faults = append(faults, judgeName(at, name)...)
 		faults = append(faults, Quantity(at, name, r.Requests[name])...)
@@ -189,7 +188,7 @@ func podResources(path *field.Path, s *surroundings) field.ErrorList {
 }
 
 func podResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	faults := qualified(path, string(name))
+	faults := invalid(path, string(name), utilvalidation.IsQualifiedName(string(name)))
 	if len(faults) > 0 {
 		return faults
 	}
@@ -207,7 +206,7 @@ func podResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList
 func containersWithinPod(path *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	var faults field.ErrorList
 	sums := podresources.AggregateContainerRequests(&corev1.Pod{Spec: *spec}, podresources.PodResourcesOptions{})
-	for _, name := range resourceNames(sums) {
+	for _, name := range names(sums) {
 		own, set := spec.Resources.Requests[name]
 		sum := sums[name]
 		if set && sum.Cmp(own) > 0 {
@@ -217,7 +216,7 @@ func containersWithinPod(path *field.Path, spec *corev1.PodSpec) field.ErrorList
 	}
 	limits := func(at *field.Path, list []corev1.Container) {
 		for i := range list {
-			for _, name := range resourceNames(list[i].Resources.Limits) {
+			for _, name := range names(list[i].Resources.Limits) {
 				limit, set := spec.Resources.Limits[name]
 				own := list[i].Resources.Limits[name]
 				if set && own.Cmp(limit) > 0 {

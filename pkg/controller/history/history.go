@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"maps"
 	"slices"
 	"strconv"
 
@@ -129,7 +128,9 @@ func sameData(a, b []byte) bool {
 func (k *Keeper) create(ctx context.Context, s *Subject, data []byte, number int64) (*appsv1.ControllerRevision, bool, error) {
 	hash := Hash(data, s.Collisions)
 	l := map[string]string{s.HashLabel: hash}
-	maps.Copy(l, s.Template.Labels)
+	for key, v := range s.Template.Labels {
+		l[key] = v
+	}
 	l[s.HashLabel] = hash
 	r := &appsv1.ControllerRevision{
 		ObjectMeta: metav1.ObjectMeta{
@@ -157,7 +158,9 @@ func (k *Keeper) create(ctx context.Context, s *Subject, data []byte, number int
 
 func annotations(o metav1.Object) map[string]string {
 	result := map[string]string{}
-	maps.Copy(result, o.GetAnnotations())
+	for k, v := range o.GetAnnotations() {
+		result[k] = v
+	}
 	return result
 }
 

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"maps"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -135,6 +134,8 @@ func defaultEviction(c *kubeletv1beta1.KubeletConfiguration) {
 		"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%",
 		"imagefs.available": "15%", "imagefs.inodesFree": "5%",
 	}
-	maps.Copy(hard, c.EvictionHard)
+	for signal, threshold := range c.EvictionHard {
+		hard[signal] = threshold
+	}
 	c.EvictionHard = hard
 }

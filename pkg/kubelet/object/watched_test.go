@@ -1,6 +1,7 @@
 package object
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -65,7 +66,8 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 func TestObjectsAreWatchedWhileAPodRefersToThem(t *testing.T) {
-	ctx := t.Context()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	client := fake.NewClientset(
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{"k": "1"}})
 	open := recorder(client)
@@ -107,7 +109,8 @@ func TestObjectsAreWatchedWhileAPodRefersToThem(t *testing.T) {
 }
 
 func TestImmutableObjectsAreNotWatchedOn(t *testing.T) {
-	ctx := t.Context()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	yes := true
 	client := fake.NewClientset(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Immutable: &yes})
 	open := recorder(client)

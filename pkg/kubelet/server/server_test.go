@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -169,7 +168,9 @@ func (n *node) ask(t *testing.T, method, path, token string, h http.Header) (int
 	if err != nil {
 		t.Fatal(err)
 	}
-	maps.Copy(r.Header, h)
+	for k, v := range h {
+		r.Header[k] = v
+	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -2,7 +2,6 @@ package stats
 
 import (
 	"context"
-	"maps"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -152,7 +151,9 @@ func (e emitter) cadvisor(s *statsapi.Summary) {
 
 func (e emitter) measured(c *statsapi.CPUStats, m *statsapi.MemoryStats, l prometheus.Labels) {
 	total := prometheus.Labels{"cpu": "total"}
-	maps.Copy(total, l)
+	for k, v := range l {
+		total[k] = v
+	}
 	e.cpu("container_cpu_usage_seconds_total", "Cumulative cpu time consumed in seconds.", c, total)
 	if m == nil {
 		return

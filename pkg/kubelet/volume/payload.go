@@ -2,7 +2,6 @@ package volume
 
 import (
 	"fmt"
-	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -65,7 +64,9 @@ func (s *setup) addConfigMap(p payload, name string, items []corev1.KeyToPath, m
 	for k, v := range c.Data {
 		data[k] = []byte(v)
 	}
-	maps.Copy(data, c.BinaryData)
+	for k, v := range c.BinaryData {
+		data[k] = v
+	}
 	return p.pick("config", data, items, mode, may)
 }
 

@@ -3,7 +3,6 @@ package ipvs
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
@@ -118,7 +117,9 @@ func (f *Fake) Virtual() (map[Key]Live, error) {
 	out := map[Key]Live{}
 	for k, l := range f.Services {
 		c := Live{Affinity: l.Affinity, Scheduler: l.Scheduler, Backends: map[netip.AddrPort]LiveBackend{}}
-		maps.Copy(c.Backends, l.Backends)
+		for b, lb := range l.Backends {
+			c.Backends[b] = lb
+		}
 		out[k] = c
 	}
 	return out, nil

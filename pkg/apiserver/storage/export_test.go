@@ -1,4 +1,0 @@
-package storage
-
-// EmbeddedConfig lets tests make servers like the one in the process.
-var EmbeddedConfig = embeddedConfig
