@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"go/ast"
-	"maps"
 	"strings"
 )
 
@@ -37,7 +36,9 @@ var basics = map[string]schema{
 
 func copied(s schema) schema {
 	out := schema{}
-	maps.Copy(out, s)
+	for k, v := range s {
+		out[k] = v
+	}
 	return out
 }
 

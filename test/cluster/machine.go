@@ -1,7 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +21,7 @@ var programs = []string{"apiserver", "scheduler", "controller-manager", "kubelet
 	"pause", "containerd", "containerd-shim", "containerd-shim-runc-v2", "runc", "etcd"}
 
 // trees are the folders that a cluster writes into.
-var trees = []string{"/etc/kubernetes", "/etc/cni", "/etc/containerd", "/etc/systemd/system/kubelet.service.d", "/opt/cni", "/usr/lib/cni", "/var/lib/kubelet",
+var trees = []string{"/etc/kubernetes", "/etc/cni", "/etc/containerd", "/etc/systemd/system/kubelet.service.d", "/etc/modules-load.d", "/opt/cni", "/usr/lib/cni", "/var/lib/kubelet",
 	"/var/lib/etcd", "/var/lib/cni", "/var/lib/containerd", "/var/lib/sampan", "/var/log/pods", "/var/log/containers", "/var/log/sampan",
 	"/run/flannel", "/run/sampan", "/run/containerd", "/run/netns"}
 
@@ -26,7 +29,7 @@ var trees = []string{"/etc/kubernetes", "/etc/cni", "/etc/containerd", "/etc/sys
 func Survey() (Machine, error) {
 	m := Machine{}
 	for kind, look := range map[string]func() ([]string, error){
-		"process": processes, "mount": mounts, "interface": interfaces, "nft table": tables, "cgroup": cgroups, "file": files, "iptables rule": rules,
+		"process": processes, "mount": mounts, "interface": interfaces, "nft table": tables, "cgroup": cgroups, "file": files, "iptables rule": rules, "IPVS entry": ipvs,
 	} {
 		found, err := look()
 		if err != nil {
@@ -38,24 +41,36 @@ func Survey() (Machine, error) {
 	return m, nil
 }
 
-// Left lists what is there now and was not before, and what is gone, a line each.
+// Left lists what is there now and was not before, and what is gone, a line each. Of things of one name it counts
+// how many there are.
 func (m Machine) Left(before Machine) []string {
 	var out []string
 	for kind, now := range m {
-		for _, name := range now {
-			if !slices.Contains(before[kind], name) {
-				out = append(out, kind+" left behind: "+name)
-			}
+		for name, n := range more(now, before[kind]) {
+			out = append(out, fmt.Sprintf("%s left behind: %s (%d)", kind, name, n))
 		}
-		for _, name := range before[kind] {
-			// A process may end of itself; what else was there a cluster must leave alone.
-			if kind != "process" && !slices.Contains(now, name) {
-				out = append(out, kind+" gone: "+name)
-			}
+		if kind == "process" {
+			continue // one may end of itself; what else was there a cluster must leave alone
+		}
+		for name, n := range more(before[kind], now) {
+			out = append(out, fmt.Sprintf("%s gone: %s (%d)", kind, name, n))
 		}
 	}
 	sort.Strings(out)
 	return out
+}
+
+// more counts what a has more of than b.
+func more(a, b []string) map[string]int {
+	count := map[string]int{}
+	for _, name := range a {
+		count[name]++
+	}
+	for _, name := range b {
+		count[name]--
+	}
+	maps.DeleteFunc(count, func(_ string, n int) bool { return n <= 0 })
+	return count
 }
 
 func processes() ([]string, error) {
@@ -70,7 +85,7 @@ func processes() ([]string, error) {
 			continue // a kernel thread, or gone meanwhile
 		}
 		if ours(strings.TrimSuffix(exe, " (deleted)")) {
-			out = append(out, exe+" ("+filepath.Base(d)+")")
+			out = append(out, exe) // without its id, which a restart changes
 		}
 	}
 	return out, nil
@@ -111,19 +126,37 @@ func tables() ([]string, error) {
 	return lines(b), err
 }
 
-// rules are those of iptables that a plugin for host ports or a pod network could have made.
+// rules are those of iptables, of both kinds and families, that a plugin for host ports or a pod network could have made.
 func rules() ([]string, error) {
-	b, err := exec.Command("iptables-save").Output()
-	if err != nil {
-		return nil, nil // a host without iptables has no such rules
-	}
 	var out []string
-	for _, l := range lines(b) {
-		if strings.HasPrefix(l, "-A") || strings.HasPrefix(l, ":KUBE") || strings.HasPrefix(l, ":CNI") {
-			out = append(out, l)
+	for _, command := range []string{"iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"} {
+		b, err := exec.Command(command).Output()
+		if err != nil {
+			continue // a host without it, or without such tables, has no such rules
+		}
+		for _, l := range lines(b) {
+			if strings.HasPrefix(l, "-A") || strings.HasPrefix(l, ":KUBE") || strings.HasPrefix(l, ":CNI") {
+				out = append(out, strings.TrimSuffix(command, "-save")+" "+l)
+			}
 		}
 	}
 	return out, nil
+}
+
+// ipvs are the services and backends of the kernel's balancer, by their addresses.
+func ipvs() ([]string, error) {
+	b, err := os.ReadFile("/proc/net/ip_vs")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it was never used
+	}
+	var out []string
+	for _, l := range lines(b) {
+		f := strings.Fields(l) // "TCP 0A600001:01BB rr" and below it "-> 0AFB0002:192B Masq ...", after three lines that explain
+		if f[0] == "TCP" || f[0] == "UDP" || f[0] == "SCTP" || f[0] == "FWM" || f[0] == "->" && f[1] != "RemoteAddress:Port" {
+			out = append(out, f[0]+" "+f[1])
+		}
+	}
+	return out, err
 }
 
 func cgroups() ([]string, error) {
@@ -132,12 +165,24 @@ func cgroups() ([]string, error) {
 		if err != nil {
 			return nil // gone meanwhile
 		}
-		if d.IsDir() {
+		if d.IsDir() && !ofSystem(p) {
 			out = append(out, p)
 		}
 		return nil
 	})
 	return out, err
+}
+
+// ofSystem says which cgroups are of systemd's units that come and go for reasons of their own.
+func ofSystem(group string) bool {
+	for _, ours := range []string{"kube", "containerd", "sampan"} {
+		if strings.Contains(group, ours) {
+			return false
+		}
+	}
+	return slices.ContainsFunc(strings.Split(group, "/"), func(name string) bool {
+		return name == "system.slice" || name == "user.slice" || strings.HasSuffix(name, ".mount")
+	})
 }
 
 func files() ([]string, error) {

@@ -22,13 +22,16 @@ import (
 // What follows runs on the machine.
 
 // suite is the cluster as seen from the machine.
-type suite struct{ client *kubernetes.Clientset }
+type suite struct {
+	client *kubernetes.Clientset
+	kept   kept
+}
 
 // soon is how long to wait for what should take seconds: this machine is slow.
-const soon = 3 * time.Minute
+const soon = 5 * time.Minute
 
 func clusterIsMade(t *testing.T) {
-	s := &suite{}
+	s := &suite{kept: kept{Before: look(t), Boot: bootID(t)}}
 	out := &cluster.Tee{Line: func(l string) { t.Log(l) }}
 	if err := cluster.Make(t.Context(), out, "up", "INIT=--pod-network-addon=bridge"); err != nil {
 		showLogs(t)
@@ -40,7 +43,16 @@ func clusterIsMade(t *testing.T) {
 		{"PodsAreHeldToTheirLimits", limits},
 		{"MemoryLimitKills", memoryLimit},
 		{"CPULimitThrottles", throttled},
+		{"StatsAreWhatTheCgroupsSay", statsAreTheKernels},
+		{"WorkloadServes", workloadServes},
+		{"KubeletRestartKeepsPods", restartKeepsPods("kubelet.service")},
+		{"ContainerdRestartKeepsPods", restartKeepsPods("containerd.service")},
 	})
+	var err error
+	if s.kept.Pods, err = s.uids(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.kept.write(t)
 }
 
 // part is one of the things that a step shows.

@@ -1,0 +1,30 @@
+package cluster
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWhatIsLeftIsCounted(t *testing.T) {
+	before := Machine{"process": {"/usr/bin/containerd", "/usr/bin/runc"}, "mount": {"/", "/run"}, "file": nil}
+	after := Machine{"process": {"/usr/bin/containerd", "/usr/bin/containerd"}, "mount": {"/", "/"}, "file": {"/etc/cni"}}
+	want := []string{"file left behind: /etc/cni (1)", "mount gone: /run (1)", "mount left behind: / (1)", "process left behind: /usr/bin/containerd (1)"}
+	if d := cmp.Diff(want, after.Left(before)); d != "" {
+		t.Error(d)
+	}
+	if left := before.Left(before); len(left) != 0 {
+		t.Errorf("a machine differs from itself: %q", left)
+	}
+}
+
+func TestOnlySystemdsOwnGroupsAreLeftOut(t *testing.T) {
+	for group, want := range map[string]bool{
+		"/sys/fs/cgroup/system.slice/systemd-udevd.service": true, "/sys/fs/cgroup/dev-mqueue.mount": true,
+		"/sys/fs/cgroup/system.slice/kubelet.service": false, "/sys/fs/cgroup/kubepods.slice": false, "/sys/fs/cgroup/cpu/mine": false,
+	} {
+		if got := ofSystem(group); got != want {
+			t.Errorf("%s: %t, want %t", group, got, want)
+		}
+	}
+}
