@@ -40,6 +40,7 @@ var bans = []ban{
 		"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/...",
 	}, "of apiextensions-apiserver only types and structural schemas are leaves"},
 	{"", "go.etcd.io/...", []string{"in:pkg/apiserver/storage", "in:test/watchcheck", "in:test/bench/limits"}, "only the storage holds an etcd client; who judges watches reads etcd's history without it, and who measures limits puts without it"},
+	{"", "go.etcd.io/etcd/server/v3/embed/...", nil, "it brings gateways, and templates, for which the linker keeps every exported method"},
 	{"test/watchcheck", "pkg/...", nil, "who judges the server shares no code with it"},
 	{"", "k8s.io/cri-api/...", []string{"in:pkg/kubelet/cri", "in:test/bench/cribench"}, "the container runtime is reached through one adapter"},
 	{"", "github.com/vishvananda/netlink/...", []string{"in:pkg/proxy/ipvs", "in:pkg/proxy/conntrack", "in:pkg/bootstrap/host"}, "the kernel is reached through narrow adapters"},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"go/ast"
+	"maps"
 	"strings"
 )
 
@@ -36,9 +37,7 @@ var basics = map[string]schema{
 
 func copied(s schema) schema {
 	out := schema{}
-	for k, v := range s {
-		out[k] = v
-	}
+	maps.Copy(out, s)
 	return out
 }
 

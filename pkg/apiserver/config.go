@@ -72,7 +72,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.EtcdPrefix, "etcd-prefix", c.EtcdPrefix, "prefix of all keys in etcd")
 	fs.DurationVar(&c.Compaction, "etcd-compaction-interval", c.Compaction, "how often old revisions are forgotten; 0 for never")
 	fs.StringVar(&c.DataDir, "data-dir", c.DataDir, "where the etcd in this process keeps its data, when there are no --etcd-servers")
-	fs.StringVar(&c.EtcdListen, "etcd-listen", "", "loopback address (host:port) at which the etcd in this process answers tools; by default one that the kernel chooses")
+	fs.StringVar(&c.EtcdListen, "etcd-listen", "", "address (host:port), best on loopback, at which the etcd in this process answers tools; by default it listens nowhere")
 	fs.StringVar(&c.BindAddress, "bind-address", c.BindAddress, "address to listen on")
 	fs.IntVar(&c.Port, "secure-port", c.Port, "HTTPS port; it cannot be switched off with 0")
 	fs.StringVar(&c.Advertise, "advertise-address", "", "address at which other members of the cluster reach this server; by default that of the default route")
@@ -123,7 +123,7 @@ func (c *Config) complete() error {
 
 // serviceNetworks reads --service-cluster-ip-range.
 func (c *Config) serviceNetworks() (out []netip.Prefix, err error) {
-	for _, s := range strings.Split(c.ServiceCIDR, ",") {
+	for s := range strings.SplitSeq(c.ServiceCIDR, ",") {
 		p, err := netip.ParsePrefix(strings.TrimSpace(s))
 		if err != nil {
 			return nil, fmt.Errorf("--service-cluster-ip-range is %q: give networks like 10.96.0.0/16", c.ServiceCIDR)

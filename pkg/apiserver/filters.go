@@ -40,6 +40,7 @@ func recovered(log logr.Logger) filter {
 					http.Error(w, "This request caused apiserver to panic. Look in the logs for details.", http.StatusInternalServerError)
 				}
 			}()
+			deepen(false)
 			next.ServeHTTP(w, r)
 		})
 	}

@@ -60,15 +60,15 @@ func write(t *testing.T, w io.Writer, text string) {
 func TestWhatIsWrittenWhileSomethingIsSentGoesOutTogetherAndInOrder(t *testing.T) {
 	h := newHeld()
 	g := newGathered(h)
-	want := ""
+	var want strings.Builder
 	for i := range 100 {
 		text := strings.Repeat(string(rune('a'+i%26)), 40)
 		write(t, g, text)
-		want += text
+		want.WriteString(text)
 	}
 	close(h.letGo)
 	g.settle()
-	if h.sent.String() != want {
+	if h.sent.String() != want.String() {
 		t.Error("something was lost or is in another order")
 	}
 	if h.writes > 2 {

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -67,9 +68,7 @@ func (s *Server) paths() map[string]http.Handler {
 	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
 	paths["/metrics"] = metrics
 	paths["/version"] = reading(serveVersion)
-	for p, h := range s.guard.Documents {
-		paths[p] = h
-	}
+	maps.Copy(paths, s.guard.Documents)
 	all := make([]string, 0, len(paths))
 	for p := range paths {
 		if !strings.HasSuffix(p, "/") {

@@ -121,8 +121,8 @@ func inMemory(b testing.TB, plugins ...string) *benched {
 	return &benched{Server: s}
 }
 
-// must serves a request as HTTP/2 does, in a goroutine of its own.
-func (s *benched) must(b testing.TB, h http.Handler, method, path, media, body string) {
+// must serves a request as HTTP/2 does, in a goroutine of its own, and gives the answer.
+func (s *benched) must(b testing.TB, h http.Handler, method, path, media, body string) string {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), method, "https://bench"+path, strings.NewReader(body))
 	if err != nil {
@@ -142,6 +142,7 @@ func (s *benched) must(b testing.TB, h http.Handler, method, path, media, body s
 	if w.code >= 300 {
 		b.Fatalf("%s %s %s: HTTP %d: %s", method, path, body, w.code, w.body.String())
 	}
+	return w.body.String()
 }
 
 type answer struct {

@@ -3,6 +3,8 @@
 package celtypes
 
 import (
+	"maps"
+
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types/traits"
 	apiservercel "k8s.io/apiserver/pkg/cel"
@@ -40,11 +42,9 @@ func Request() *apiservercel.DeclType {
 	all := declared(false, members{
 		"kind": kind, "resource": resource, "requestKind": kind, "requestResource": resource, "name": text, "operation": text, "userInfo": user,
 	})
-	for name, f := range declared(true, members{
+	maps.Copy(all, declared(true, members{
 		"subResource": text, "requestSubResource": text, "namespace": text, "dryRun": apiservercel.BoolType, "options": apiservercel.DynType,
-	}) {
-		all[name] = f
-	}
+	}))
 	return apiservercel.NewObjectType("kubernetes.AdmissionRequest", all)
 }
 

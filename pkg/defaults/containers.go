@@ -4,7 +4,9 @@ import corev1 "k8s.io/api/core/v1"
 
 // Container fills in one container's defaults.
 func Container(c *corev1.Container) {
-	fill(&c.ImagePullPolicy, pullPolicy(c.Image))
+	if c.ImagePullPolicy == "" {
+		c.ImagePullPolicy = pullPolicy(c.Image)
+	}
 	fill(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
 	fill(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	for i := range c.Ports {

@@ -27,8 +27,8 @@ func Volume(v *corev1.Volume) {
 	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
 		Claim(&v.Ephemeral.VolumeClaimTemplate.Spec)
 	}
-	if v.Image != nil {
-		fill(&v.Image.PullPolicy, pullPolicy(v.Image.Reference))
+	if v.Image != nil && v.Image.PullPolicy == "" {
+		v.Image.PullPolicy = pullPolicy(v.Image.Reference)
 	}
 }
 

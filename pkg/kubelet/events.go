@@ -46,9 +46,7 @@ func (e *Engine) Follow(ctx context.Context) {
 
 // catchUp looks at all while events are heard again.
 func (e *Engine) catchUp(ctx context.Context) {
-	e.all.Add(1)
-	go func() {
-		defer e.all.Done()
+	e.all.Go(func() {
 		for _, pause := range lookAgain {
 			select {
 			case <-ctx.Done():
@@ -57,7 +55,7 @@ func (e *Engine) catchUp(ctx context.Context) {
 				e.Relist(ctx)
 			}
 		}
-	}()
+	})
 }
 
 // hear passes an event on to the pod's worker.

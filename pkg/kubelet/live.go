@@ -272,9 +272,7 @@ func (w *worker) kill(k pod.Kill) {
 
 // beside runs what takes its time in a goroutine of its own, and tells the worker of its end.
 func (w *worker) beside(ids []string, run func(ctx context.Context) error) {
-	w.all.Add(1)
-	go func() {
-		defer w.all.Done()
+	w.all.Go(func() {
 		err := run(w.ctx)
 		if err != nil && w.ctx.Err() == nil {
 			w.Log.Error(err, "Stopping containers", "pod", w.uid)
@@ -289,5 +287,5 @@ func (w *worker) beside(ids []string, run func(ctx context.Context) error) {
 				m.mark(id)
 			}
 		})
-	}()
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -176,9 +177,7 @@ func (k *viaIPVS) Sync(ctx context.Context, rules [2]model.Rules) (bool, error) 
 	plan := ipvs.Plan{Virtual: map[ipvs.Key]ipvs.Virtual{}, Addresses: map[netip.Addr]bool{}}
 	for i := range k.masquerade {
 		part := ipvs.NewPlan(rules[i], nodes[i])
-		for key, v := range part.Virtual {
-			plan.Virtual[key] = v
-		}
+		maps.Copy(plan.Virtual, part.Virtual)
 		for a := range part.Addresses {
 			plan.Addresses[a] = true
 		}

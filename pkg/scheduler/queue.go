@@ -227,10 +227,7 @@ func (q *queue) done(e *queued, failed bool, plugins map[string]bool) {
 
 // missed are the events since a pod in flight was taken out.
 func (q *queue) missed(e *queued) []framework.Event {
-	n := q.seen - e.popped
-	if n > uint64(len(q.events)) {
-		n = uint64(len(q.events))
-	}
+	n := min(q.seen-e.popped, uint64(len(q.events)))
 	return q.events[uint64(len(q.events))-n:]
 }
 

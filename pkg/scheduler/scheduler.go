@@ -123,11 +123,9 @@ func (s *Scheduler) try(ctx context.Context, e *queued) {
 		s.undo(ctx, reserved, e, o.node, status)
 		return
 	}
-	s.binding.Add(1)
-	go func() {
-		defer s.binding.Done()
+	s.binding.Go(func() {
 		s.bind(ctx, c, reserved, e, o.node)
-	}()
+	})
 }
 
 // reserve lets plugins take what the pod needs, in order; it answers those that did.

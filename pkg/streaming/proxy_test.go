@@ -2,6 +2,7 @@ package streaming_test
 
 import (
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -36,9 +37,7 @@ func ask(t *testing.T, method, at string, h http.Header) (*http.Response, string
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k, v := range h {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, h)
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)

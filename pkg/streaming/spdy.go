@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -105,9 +106,7 @@ func newSPDYClient(conn io.ReadWriteCloser) (*spdyClient, error) {
 func (c *spdyClient) open(streamType string, more http.Header) (*spdystream.Stream, error) {
 	h := http.Header{}
 	h.Set(headerStreamType, streamType)
-	for name, values := range more {
-		h[name] = values
-	}
+	maps.Copy(h, more)
 	s, err := c.CreateStream(h, nil, false)
 	if err == nil {
 		err = s.WaitTimeout(streamAccepted)

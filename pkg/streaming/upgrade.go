@@ -21,7 +21,7 @@ func IsWebSocket(r *http.Request) bool {
 // hasToken says whether a header's comma-separated values hold a word, in any case.
 func hasToken(h http.Header, name, token string) bool {
 	for _, v := range h.Values(name) {
-		for _, t := range strings.Split(v, ",") {
+		for t := range strings.SplitSeq(v, ",") {
 			if strings.EqualFold(strings.TrimSpace(t), token) {
 				return true
 			}

@@ -70,7 +70,6 @@ func Leases() *resource.Resource {
 		Singular:      "masterlease",
 		ClusterScoped: true,
 		Internal:      true,
-		New:           func() *corev1.Endpoints { return &corev1.Endpoints{} },
 		Prefix:        "masterleases",
 		// kube-apiserver leaves the object without a name; here it is found by it.
 		Default: func(e *corev1.Endpoints) {

@@ -76,10 +76,8 @@ func NodePorts() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.RangeAllocation]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("RangeAllocation"),
 		Plural:        rangeResource.Resource,
-		Singular:      "rangeallocation",
 		ClusterScoped: true,
 		Internal:      true,
-		New:           func() *corev1.RangeAllocation { return &corev1.RangeAllocation{} },
 		Prefix:        "ranges",
 		// kube-apiserver leaves the object without a name; here it is found by it.
 		Default: func(r *corev1.RangeAllocation) { r.Name = rangeName },

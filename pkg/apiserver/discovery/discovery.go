@@ -135,7 +135,7 @@ func (d *documents) group(name string, versions map[string][]*endpoint.Served) {
 
 // storageHash tells clients that cache by it when a resource's storage changes; kube-apiserver's formula.
 func storageHash(s *endpoint.Served) string {
-	if s.Answer != nil || !slices.Contains(s.VerbList(), "list") || s.Prefix == "" {
+	if s.Answer != nil || !slices.Contains(s.VerbList(), "list") || s.Observe != nil {
 		return ""
 	}
 	k := s.Store.Kind
@@ -314,7 +314,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, aggregated, old
 
 // accepted reads whether the aggregated form is asked for, and in which media type.
 func accepted(header string) (media string, aggregated bool) {
-	for _, part := range strings.Split(header, ",") {
+	for part := range strings.SplitSeq(header, ",") {
 		m, params, err := mime.ParseMediaType(strings.TrimSpace(part))
 		if err != nil {
 			continue

@@ -354,14 +354,20 @@ func (st *stream) event(e *watchcache.Event) ([]byte, error) {
 
 // frame encodes an event.
 func (st *stream) frame(e *watchcache.Event) ([]byte, error) {
-	if st.f.as == "" && e.Entry.Revision() == e.Revision {
-		return st.entry(e)
+	if st.f.as == "" {
+		shown, ok := e.Entry, true
+		if shown.Revision() != e.Revision { // a deletion carries its own revision
+			shown, ok = st.s.Cached.At(shown, e.Revision)
+		}
+		if ok {
+			return st.entry(e.Type, shown)
+		}
 	}
 	o, err := st.s.Object(e.Entry)
 	if err != nil {
 		return nil, err
 	}
-	if e.Entry.Revision() != e.Revision { // a deletion carries its own revision
+	if e.Entry.Revision() != e.Revision {
 		o = o.DeepCopyObject().(watchcache.Object)
 		o.SetResourceVersion(strconv.FormatInt(e.Revision, 10))
 	}
@@ -373,18 +379,18 @@ func (st *stream) frame(e *watchcache.Event) ([]byte, error) {
 }
 
 // entry is the frame of an event whose object is the entry's own.
-func (st *stream) entry(e *watchcache.Event) ([]byte, error) {
+func (st *stream) entry(eventType string, e *watchcache.Entry) ([]byte, error) {
 	f := format{media: st.f.media}
 	if f.media == mediaProtobuf {
-		b, err := st.s.single(nil, e.Entry, f)
+		b, err := st.s.single(nil, e, f)
 		if err != nil {
 			return nil, err
 		}
-		return frameOf(f, e.Type, b)
+		return frameOf(f, eventType, b)
 	}
 	buffer := answers.Get().(*[]byte)
 	defer answers.Put(buffer)
-	b, err := st.s.single(append((*buffer)[:0], jsonHead(e.Type)...), e.Entry, f)
+	b, err := st.s.single(append((*buffer)[:0], jsonHead(eventType)...), e, f)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"maps"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -142,9 +143,7 @@ func olderForm(v any) any {
 			case "allOf":
 				if list, ok := inner.([]any); ok && len(list) == 1 {
 					one, _ := olderForm(list[0]).(object)
-					for k, x := range one {
-						out[k] = x
-					}
+					maps.Copy(out, one)
 					continue
 				}
 			case "oneOf":

@@ -315,7 +315,7 @@ func chosen(accept, protobuf string) (string, bool) {
 	if accept == "" {
 		return "application/json", true
 	}
-	for _, part := range strings.Split(accept, ",") {
+	for part := range strings.SplitSeq(accept, ",") {
 		media := strings.TrimSpace(strings.SplitN(part, ";", 2)[0])
 		switch strings.Replace(media, "@v1.0", ".v1.0", 1) {
 		case "application/json", "application/*", "*/*":

@@ -30,7 +30,7 @@ func (d *describer) tag() string { return lowerGroup(d.gv.Group) + "_" + d.gv.Ve
 
 func upperGroup(group string) string {
 	var b strings.Builder
-	for _, part := range strings.Split(strings.TrimSuffix(group, ".k8s.io"), ".") {
+	for part := range strings.SplitSeq(strings.TrimSuffix(group, ".k8s.io"), ".") {
 		b.WriteString(capital(part))
 	}
 	if group == "" {

@@ -6,6 +6,7 @@ package request
 import (
 	"context"
 	"net/url"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -20,12 +21,7 @@ type User struct {
 
 // InGroup says whether the user is a member of group.
 func (u *User) InGroup(group string) bool {
-	for _, g := range u.Groups {
-		if g == group {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(u.Groups, group)
 }
 
 // Info is what the method, the path and the query of a request ask for, in the terms of RBAC.

@@ -20,7 +20,8 @@ type Reader interface {
 	// List answers every object of a namespace, or of all where namespace is empty, in the order of keys.
 	List(ctx context.Context, r schema.GroupResource, namespace string) ([]Object, error)
 	// Follow calls f for every object there is and every change afterwards, in order, until ctx ends: with the
-	// object as it is now, or with the one that has gone. synced is closed after the first pass.
+	// object as it is now, or with the type, namespace and name of the one that has gone. synced is closed after the
+	// first pass.
 	Follow(ctx context.Context, r schema.GroupResource, f func(obj, gone Object)) (synced <-chan struct{}, err error)
 }
 

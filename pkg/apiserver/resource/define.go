@@ -1,16 +1,24 @@
 package resource
 
 import (
+	"cmp"
 	"context"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 )
 
 // Define gives the form of a definition that the server works with. Hooks that are nil stay nil, so that
 // the server can tell what a kind does not do. Objects of another type than T are a fault of the server.
-func Define[T Object](d Definition[T]) *Resource {
+func Define[T interface {
+	Object
+	*E
+}, E any](d Definition[T]) *Resource {
+	name(&d)
 	r := &Resource{
 		Kind: d.Kind, Plural: d.Plural, Singular: d.Singular, ShortNames: d.ShortNames, Categories: d.Categories,
 		ClusterScoped: d.ClusterScoped, NewList: d.NewList, Internal: d.Internal, Deprecated: d.Deprecated,
@@ -21,6 +29,7 @@ func Define[T Object](d Definition[T]) *Resource {
 		Large: d.Large, Opening: d.Opening, Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, DefaultedLate: d.DefaultedLate,
 		UnknownField: d.UnknownField, HiddenAnnotations: d.HiddenAnnotations,
 	}
+	r.New = func() Object { return T(new(E)) }
 	if d.New != nil {
 		r.New = func() Object { return d.New() }
 	}
@@ -69,6 +78,21 @@ func Define[T Object](d Definition[T]) *Resource {
 		r.Subresources = append(r.Subresources, subresourceOf(s))
 	}
 	return r
+}
+
+// name derives the names that a definition leaves out.
+func name[T Object](d *Definition[T]) {
+	d.Singular = cmp.Or(d.Singular, strings.ToLower(d.Kind.Kind))
+	if d.Answer == nil && d.Observe == nil {
+		d.Prefix = cmp.Or(d.Prefix, d.Plural)
+	}
+	list := d.Kind.GroupVersion().WithKind(d.Kind.Kind + "List")
+	if d.NewList == nil && kinds.Scheme().Recognizes(list) {
+		d.NewList = func() runtime.Object {
+			l, _ := kinds.Scheme().New(list) // fails for kinds that are not recognized
+			return l
+		}
+	}
 }
 
 // typed answers T's zero for no object.

@@ -29,9 +29,18 @@ func TestDefineCarriesEveryNameOver(t *testing.T) {
 func TestDefineLeavesHooksOutThatAKindDoesNotHave(t *testing.T) {
 	r := reflect.ValueOf(*Define(Definition[*corev1.Pod]{}))
 	for i := range r.NumField() {
-		if f := r.Field(i); f.Kind() == reflect.Func && !f.IsNil() {
+		if f := r.Field(i); f.Kind() == reflect.Func && !f.IsNil() && r.Type().Field(i).Name != "New" {
 			t.Errorf("%s is set", r.Type().Field(i).Name)
 		}
+	}
+}
+
+func TestDefineDerivesTheNamesThatAreLeftOut(t *testing.T) {
+	r := Define(Definition[*corev1.Node]{Kind: corev1.SchemeGroupVersion.WithKind("Node"), Plural: "nodes"})
+	_, isNode := r.New().(*corev1.Node)
+	_, isList := r.NewList().(*corev1.NodeList)
+	if r.Singular != "node" || r.Prefix != "nodes" || !isNode || !isList {
+		t.Errorf("%q under %q, of %T and %T", r.Singular, r.Prefix, r.New(), r.NewList())
 	}
 }
 

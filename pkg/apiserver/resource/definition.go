@@ -23,7 +23,7 @@ type Object interface {
 	metav1.Object
 }
 
-// Definition declares a resource. Only the fields under "names" are required. Functions get objects
+// Definition declares a resource. Only Kind and Plural are required. Functions get objects
 // that they may change only where that is said; old is nil on create.
 //
 // The order of a write is: decode, Default, admission (mutating), Default again where admission changed
@@ -33,12 +33,12 @@ type Definition[T Object] struct {
 	// Names.
 	Kind          schema.GroupVersionKind // the version served and stored
 	Plural        string                  // "pods"
-	Singular      string                  // "pod"
+	Singular      string                  // "pod"; empty: Kind in lower case
 	ShortNames    []string
 	Categories    []string
 	ClusterScoped bool
-	New           func() T
-	NewList       func() runtime.Object
+	New           func() T              // nil: an empty T
+	NewList       func() runtime.Object // nil: the built-in kind's list
 	// Internal resources are stored and reached through Access, but not served.
 	Internal bool
 	// Answer makes the resource a question that is answered and not stored: create is its only verb, and
@@ -63,7 +63,7 @@ type Definition[T Object] struct {
 	// list patch update watch.
 	Verbs []string
 	// Prefix is the path of the resource's keys under /registry/, as upstream's: "pods", "services/specs",
-	// "events". Namespace and name follow.
+	// "events". Namespace and name follow. Empty stands for Plural, where objects are stored.
 	Prefix string
 	// Large objects are not kept decoded in memory: their kind is read seldom.
 	Large bool

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/storage"
+	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
 // Delete removes an object, or begins its removal where finalizers, a grace period or its kind ask for
@@ -59,7 +60,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	if err != nil {
 		return nil, false, apierrors.NewInternalError(fmt.Errorf("the version of %s: %w", key, err))
 	}
-	obj := old.DeepCopyObject().(Object)
+	obj := s.copyToDelete(old)
 	now, err := s.beginDeletion(ctx, obj, options)
 	if err != nil {
 		return nil, false, err
@@ -76,13 +77,14 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		}
 		return obj, false, nil
 	}
+	var last *watchcache.Entry
 	announced := s.Grace != nil && !sameButTimes(obj, old)
 	if announced {
 		// Who watches a kind that ends gracefully sees that it is deleted before it is gone.
 		if revision, err = s.writeDeleted(ctx, key, revision, obj, w); err != nil {
 			return nil, false, s.writeError(err, w.Name)
 		}
-		obj, w.Stored = shallow(obj), nil // the cache keeps what was announced; its version is all that changes now
+		obj, last, w.Stored = shallow(obj), w.Stored, nil // the cache keeps what was announced; its version is all that changes now
 		// Should another write come between, it is still this object that goes, in whatever version.
 		uid := old.GetUID()
 		options.Preconditions = &metav1.Preconditions{UID: &uid}
@@ -97,7 +99,18 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	}
 	s.gone(ctx, obj)
 	obj.SetResourceVersion(strconv.FormatInt(deleted, 10))
+	if last != nil {
+		w.Stored, _ = s.Cached.At(last, deleted)
+	}
 	return obj, true, nil
+}
+
+// copyToDelete copies an object as far as its deletion changes it.
+func (s *Store) copyToDelete(o Object) Object {
+	if s.BeforeDelete != nil || s.DefaultedLate {
+		return o.DeepCopyObject().(Object)
+	}
+	return shallow(o) // metadata alone, in which nothing is changed in its place
 }
 
 // writeDeleted stores an object that has been marked, and answers its revision.

@@ -95,6 +95,13 @@ func (s *Store) nameRule() apivalidation.ValidateNameFunc {
 
 // judgeNewMetadata collects the faults of a new object's metadata.
 func (s *Store) judgeNewMetadata(o Object) field.ErrorList {
+	if s.hasSoundMetadata(o) {
+		return nil
+	}
+	return s.faultsOfMetadata(o)
+}
+
+func (s *Store) faultsOfMetadata(o Object) field.ErrorList {
 	at := field.NewPath("metadata")
 	return append(apivalidation.ValidateObjectMetaAccessor(o, !s.ClusterScoped, s.nameRule(), at), s.judgeFinalizers(o, at)...)
 }
@@ -102,6 +109,13 @@ func (s *Store) judgeNewMetadata(o Object) field.ErrorList {
 // judgeChangedMetadata collects the faults of an updated object's metadata. They are judged for all kinds, and
 // then by most kinds themselves: what is wrong is told as often. part says that a subresource is written.
 func (s *Store) judgeChangedMetadata(o, old Object, part bool) field.ErrorList {
+	if s.hasSoundMetadata(o) && changedSoundly(o, old) {
+		return nil
+	}
+	return s.faultsOfChangedMetadata(o, old, part)
+}
+
+func (s *Store) faultsOfChangedMetadata(o, old Object, part bool) field.ErrorList {
 	at := field.NewPath("metadata")
 	errs := apivalidation.ValidateObjectMetaAccessor(o, !s.ClusterScoped, path.ValidatePathSegmentName, at)
 	change := apivalidation.ValidateObjectMetaAccessorUpdate(o, old, at)
@@ -111,7 +125,7 @@ func (s *Store) judgeChangedMetadata(o, old Object, part bool) field.ErrorList {
 	}
 	errs = append(append(errs, change...), s.judgeFinalizers(o, at)...)
 	if s.WholeUpdate && !part {
-		errs = append(errs, s.judgeNewMetadata(o)...)
+		errs = append(errs, s.faultsOfMetadata(o)...)
 	}
 	return errs
 }

@@ -178,9 +178,10 @@ func (s *Store) tellGone(known map[string]*watchcache.Entry, was *watchcache.Ent
 		return
 	}
 	delete(known, was.Key())
-	if o, err := s.Object(was); err == nil {
-		f(nil, o)
-	}
+	gone := s.New()
+	gone.SetNamespace(was.Get("metadata.namespace"))
+	gone.SetName(was.Get("metadata.name"))
+	f(nil, gone)
 }
 
 // GetLive implements Access.

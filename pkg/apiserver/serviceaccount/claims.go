@@ -40,7 +40,7 @@ type boundTo struct {
 	Node           *ref             `json:"node,omitempty"`
 	Pod            *ref             `json:"pod,omitempty"`
 	Secret         *ref             `json:"secret,omitempty"`
-	ServiceAccount ref              `json:"serviceaccount,omitempty"`
+	ServiceAccount ref              `json:"serviceaccount"`
 	WarnAfter      *jwt.NumericDate `json:"warnafter,omitempty"`
 }
 

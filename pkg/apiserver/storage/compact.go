@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
 // compactKey is where servers that share an etcd agree on whose turn it is to compact; the name is
@@ -41,11 +41,17 @@ func (e *Etcd) CompactEvery(ctx context.Context, interval time.Duration) {
 
 // claimCompaction raises the shared counter if nobody else did since the last time.
 func (e *Etcd) claimCompaction(ctx context.Context, version, revision int64) (next, now int64, ours bool, err error) {
-	r, err := e.client.Txn(ctx).If(clientv3.Compare(clientv3.Version(compactKey), "=", version)).
-		Then(clientv3.OpPut(compactKey, strconv.FormatInt(revision, 10))).
-		Else(clientv3.OpGet(compactKey)).Commit()
+	key := []byte(compactKey)
+	r, err := e.calls.Txn(ctx, &etcdserverpb.TxnRequest{
+		Compare: []*etcdserverpb.Compare{{
+			Result: etcdserverpb.Compare_EQUAL, Target: etcdserverpb.Compare_VERSION, Key: key,
+			TargetUnion: &etcdserverpb.Compare_Version{Version: version},
+		}},
+		Success: []*etcdserverpb.RequestOp{putOp(&etcdserverpb.PutRequest{Key: key, Value: strconv.AppendInt(nil, revision, 10)})},
+		Failure: []*etcdserverpb.RequestOp{rangeOp(compactKey)},
+	})
 	if err != nil {
-		return version, revision, false, classified("claiming the compaction", err)
+		return version, revision, false, classified(ctx, "claiming the compaction", err)
 	}
 	if r.Succeeded {
 		return version + 1, r.Header.Revision, true, nil

@@ -7,21 +7,39 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
-	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/client/pkg/v3/types"
+	"go.etcd.io/etcd/server/v3/config"
+	"go.etcd.io/etcd/server/v3/etcdserver"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3rpc"
+	"go.etcd.io/etcd/server/v3/features"
+	"go.etcd.io/etcd/server/v3/proxy/grpcproxy/adapter"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc"
 )
 
-// quota is the size in bytes that an embedded etcd's data may reach; etcd's own advice for the most.
-const quota = 8 << 30
+const (
+	// quota is the size in bytes that an embedded etcd's data may reach; etcd's own advice for the most.
+	quota = 8 << 30
+	// member is etcd's own name for one that was given none.
+	member = "default"
+	// tick is raft's unit of time, and election how many of them a member waits for a leader before it makes itself
+	// one: at least two, and nobody else could become one.
+	tick     = 100 * time.Millisecond
+	election = 2
+)
 
-// Embedded starts an etcd in this process, with its data under dir, and connects to it. Its client and
-// peer ports are on loopback, chosen by the kernel, unless listenClient names an address for tools.
-// snapshotCount 0 is etcd's own.
+// Embedded starts an etcd in this process, with its data under dir. It is asked by calls of its functions, and hears
+// connections only where listenClient names an address for tools.
+//
+// It is put together from etcd's server. etcd's package for that purpose, embed, would bring gateways and pages that
+// nobody asks for, and templates with them, for which the linker keeps every exported method of the whole program.
 func Embedded(ctx context.Context, dir, listenClient string, log logr.Logger) (*Etcd, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made (name another with --data-dir): %w", err)
@@ -29,46 +47,95 @@ func Embedded(ctx context.Context, dir, listenClient string, log logr.Logger) (*
 	if err := writable(dir); err != nil {
 		return nil, err
 	}
-	cfg := embed.NewConfig()
-	cfg.Dir, cfg.Name = dir, "default"
-	cfg.QuotaBackendBytes = quota
-	cfg.MaxRequestBytes = 2 << 20
-	cfg.ExperimentalWatchProgressNotifyInterval = 5 * time.Second
-	cfg.WatchProgressNotifyInterval = 5 * time.Second
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(zapCore{log: log.WithName("etcd")}))
-	client, err := loopback(listenClient)
-	if err != nil {
-		return nil, err
+	var listener net.Listener
+	if listenClient != "" {
+		var err error
+		if listener, err = net.Listen("tcp", listenClient); err != nil {
+			return nil, embeddedError(dir, err)
+		}
 	}
-	peer, err := loopback("")
+	server, err := etcdserver.NewServer(embeddedConfig(dir, zap.New(zapCore{log: log.WithName("etcd")})))
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(embeddedError(dir, err), closed(listener))
 	}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-	// The peer port differs at each start, which one member does not mind. ForceNewCluster is no way to say so: it
-	// lets go of what was logged and acknowledged, but not yet noted as committed, when the process was killed.
-	cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
-	server, err := embed.StartEtcd(cfg)
-	if err != nil {
-		return nil, embeddedError(dir, err)
-	}
+	server.Start()
 	select {
-	case <-server.Server.ReadyNotify():
-	case err := <-server.Err():
-		server.Close()
-		return nil, embeddedError(dir, err)
+	case <-server.ReadyNotify():
+	case <-server.StopNotify():
+		err = embeddedError(dir, errors.New("it stopped by itself"))
 	case <-ctx.Done():
-		server.Close()
-		return nil, ctx.Err()
+		err = ctx.Err()
 	}
-	e, err := Dial(DialConfig{Endpoints: []string{client.String()}}, log)
 	if err != nil {
-		server.Close()
-		return nil, err
+		server.Stop()
+		return nil, errors.Join(err, closed(listener))
 	}
-	e.close = func() error { server.Close(); return nil }
-	return e, nil
+	stop := server.Stop
+	if listener != nil {
+		tools := v3rpc.Server(server, nil, nil)
+		go func() {
+			if err := tools.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+				log.Error(err, "etcd no longer answers tools", "address", listenClient)
+			}
+		}()
+		stop = func() { tools.Stop(); server.Stop() }
+	}
+	return newEtcd(newInProcess(server, stop), log), nil
+}
+
+// embeddedConfig is the configuration of a cluster of one, with etcd's own values where ours need no others.
+func embeddedConfig(dir string, log *zap.Logger) config.ServerConfig {
+	// The address is part of the member's identity when it is first made, and says nothing otherwise: nobody listens.
+	peers := types.URLs{url.URL{Scheme: "http", Host: "127.0.0.1:2380"}}
+	c := config.ServerConfig{
+		Name: member, DataDir: dir, PeerURLs: peers, ClientURLs: peers, NewCluster: true,
+		TickMs: uint(tick.Milliseconds()), ElectionTicks: election, PreVote: true,
+		SnapshotCount: etcdserver.DefaultSnapshotCount, SnapshotCatchUpEntries: etcdserver.DefaultSnapshotCatchUpEntries,
+		MaxSnapFiles: 5, MaxWALFiles: 5, QuotaBackendBytes: quota, MaxTxnOps: 128, MaxRequestBytes: 2 << 20,
+		MaxConcurrentStreams: 1 << 20, WatchProgressNotifyInterval: 5 * time.Second, DowngradeCheckTime: 5 * time.Second,
+		WarningApplyDuration: 100 * time.Millisecond, WarningUnaryRequestDuration: 300 * time.Millisecond,
+		AuthToken: "simple", TokenTTL: 300, BcryptCost: 10, StrictReconfigCheck: true, MaxLearners: 1,
+		V2Deprecation: config.V2DeprDefault, ServerFeatureGate: features.NewDefaultServerFeatureGate(member, log),
+		Metrics: "basic", Logger: log,
+	}
+	// ForceNewCluster is no way to say that this is the only member: it lets go of what was logged and acknowledged, but
+	// not yet noted as committed, when the process was killed.
+	if !wal.Exist(filepath.Join(dir, "member", "wal")) {
+		c.InitialPeerURLsMap, c.InitialClusterToken = types.URLsMap{member: peers}, "etcd-cluster"
+	}
+	return c
+}
+
+// inProcess is a server in the same process.
+type inProcess struct {
+	etcdserverpb.KVServer
+	etcdserverpb.LeaseServer
+	watches etcdserverpb.WatchClient
+	ctx     context.Context
+	cancel  context.CancelFunc // ends the watches, which the server would not
+	stop    func()
+}
+
+func newInProcess(server *etcdserver.EtcdServer, stop func()) *inProcess {
+	p := &inProcess{
+		KVServer: v3rpc.NewQuotaKVServer(server), LeaseServer: v3rpc.NewQuotaLeaseServer(server),
+		watches: adapter.WatchServerToWatchClient(v3rpc.NewWatchServer(server)), stop: stop,
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+func (p *inProcess) Watch(ctx context.Context) (watchStream, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	unbind := context.AfterFunc(p.ctx, cancel)
+	context.AfterFunc(ctx, func() { unbind() })
+	return p.watches.Watch(ctx)
+}
+
+func (p *inProcess) Close() error {
+	p.cancel()
+	p.stop()
+	return nil
 }
 
 func writable(dir string) error {
@@ -79,16 +146,11 @@ func writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-func loopback(address string) (url.URL, error) {
-	if address == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return url.URL{}, fmt.Errorf("finding a free port for etcd: %w", err)
-		}
-		address = l.Addr().String()
-		_ = l.Close()
+func closed(l net.Listener) error {
+	if l == nil {
+		return nil
 	}
-	return url.URL{Scheme: "http", Host: address}, nil
+	return l.Close()
 }
 
 func embeddedError(dir string, err error) error {
@@ -96,34 +158,4 @@ func embeddedError(dir string, err error) error {
 		return fmt.Errorf("etcd's port is taken; another server may be running: %w", err)
 	}
 	return fmt.Errorf("starting etcd on %s: %w", dir, err)
-}
-
-// zapCore passes etcd's warnings and errors on to our log, and drops the rest.
-type zapCore struct{ log logr.Logger }
-
-func (zapCore) Enabled(l zapcore.Level) bool        { return l >= zapcore.WarnLevel }
-func (c zapCore) With([]zapcore.Field) zapcore.Core { return c }
-func (zapCore) Sync() error                         { return nil }
-func (c zapCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
-		return ce.AddCore(e, c)
-	}
-	return ce
-}
-
-func (c zapCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	enc := zapcore.NewMapObjectEncoder()
-	for _, f := range fields {
-		f.AddTo(enc)
-	}
-	pairs := make([]any, 0, 2*len(enc.Fields))
-	for k, v := range enc.Fields {
-		pairs = append(pairs, k, v)
-	}
-	if e.Level >= zapcore.ErrorLevel {
-		c.log.Error(nil, e.Message, pairs...)
-	} else {
-		c.log.V(2).Info(e.Message, pairs...)
-	}
-	return nil
 }

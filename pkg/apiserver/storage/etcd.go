@@ -2,80 +2,50 @@ package storage
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
-// DialConfig says how to reach an etcd cluster.
-type DialConfig struct {
-	Endpoints []string
-	// CAFile, CertFile and KeyFile are for TLS; empty for plain HTTP endpoints.
-	CAFile, CertFile, KeyFile string
+// calls is what is asked of etcd: over the network, or of one in this process.
+type calls interface {
+	Range(context.Context, *etcdserverpb.RangeRequest) (*etcdserverpb.RangeResponse, error)
+	Txn(context.Context, *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error)
+	Compact(context.Context, *etcdserverpb.CompactionRequest) (*etcdserverpb.CompactionResponse, error)
+	LeaseGrant(context.Context, *etcdserverpb.LeaseGrantRequest) (*etcdserverpb.LeaseGrantResponse, error)
+	// Watch begins a stream of watches that ends with ctx.
+	Watch(ctx context.Context) (watchStream, error)
+	Close() error
 }
 
-// mostSent and mostReceived are the largest messages in bytes.
-const (
-	mostSent     = 16 << 20
-	mostReceived = 1 << 30
-)
+// watchStream is for one goroutine that sends and one that receives.
+type watchStream interface {
+	Send(*etcdserverpb.WatchRequest) error
+	Recv() (*etcdserverpb.WatchResponse, error)
+}
 
 // Etcd is the real store.
 type Etcd struct {
-	client *clientv3.Client
-	kv     etcdserverpb.KVClient // the client's, with its rules of what is tried again
-	leases *leases
-	log    logr.Logger
-	close  func() error // what runs beside the client; may be nil
+	calls   calls
+	leases  *leases
+	watches watches
+	log     logr.Logger
 }
 
-// Dial connects to etcd. It does not wait until etcd answers: Healthy tells.
-func Dial(cfg DialConfig, log logr.Logger) (*Etcd, error) {
-	c := clientv3.Config{
-		Endpoints: cfg.Endpoints, DialTimeout: 20 * time.Second,
-		DialKeepAliveTime: 30 * time.Second, DialKeepAliveTimeout: 10 * time.Second,
-		MaxCallSendMsgSize: mostSent, MaxCallRecvMsgSize: mostReceived, Logger: zap.NewNop(),
-		DialOptions: []grpc.DialOption{
-			grpc.WithInitialWindowSize(4 << 20), grpc.WithInitialConnWindowSize(8 << 20),
-			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallSendMsgSize(mostSent), grpc.MaxCallRecvMsgSize(mostReceived)),
-		},
-	}
-	var err error
-	if c.TLS, err = cfg.tls(); err != nil {
-		return nil, err
-	}
-	client, err := clientv3.New(c)
-	if err != nil {
-		return nil, fmt.Errorf("connecting to etcd at %s: %w", strings.Join(cfg.Endpoints, ", "), err)
-	}
-	return &Etcd{client: client, kv: clientv3.RetryKVClient(client), leases: newLeases(client), log: log}, nil
-}
-
-func (c DialConfig) tls() (*tls.Config, error) {
-	if c.CAFile == "" && c.CertFile == "" {
-		return nil, nil
-	}
-	t, err := (transport.TLSInfo{TrustedCAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile}).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificates for etcd (--etcd-cafile, --etcd-certfile, --etcd-keyfile): %w", err)
-	}
-	return t, nil
+func newEtcd(c calls, log logr.Logger) *Etcd {
+	return &Etcd{calls: c, leases: newLeases(c), watches: watches{open: map[watchStream]struct{}{}}, log: log}
 }
 
 func (e *Etcd) Get(ctx context.Context, key string) (KeyValue, int64, error) {
-	r, err := e.client.Get(ctx, key)
+	r, err := e.calls.Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(key)})
 	if err != nil {
-		return KeyValue{}, 0, classified("reading "+key, err)
+		return KeyValue{}, 0, classified(ctx, "reading "+key, err)
 	}
 	if len(r.Kvs) == 0 {
 		return KeyValue{}, r.Header.Revision, ErrNotFound
@@ -91,7 +61,7 @@ func (e *Etcd) Create(ctx context.Context, key string, value []byte, ttl time.Du
 	}
 	r, err := e.txn(ctx, key, 0, put, nil)
 	if err != nil {
-		return 0, classified("creating "+key, err)
+		return 0, classified(ctx, "creating "+key, err)
 	}
 	if !r.Succeeded {
 		return 0, ErrExists
@@ -114,11 +84,9 @@ func (e *Etcd) Delete(ctx context.Context, key string, expected int64) (int64, e
 }
 
 func (e *Etcd) guarded(ctx context.Context, doing, key string, expected int64, op *etcdserverpb.RequestOp) (int64, error) {
-	r, err := e.txn(ctx, key, expected, op, []*etcdserverpb.RequestOp{
-		{Request: &etcdserverpb.RequestOp_RequestRange{RequestRange: &etcdserverpb.RangeRequest{Key: []byte(key)}}},
-	})
+	r, err := e.txn(ctx, key, expected, op, []*etcdserverpb.RequestOp{rangeOp(key)})
 	if err != nil {
-		return 0, classified(doing+key, err)
+		return 0, classified(ctx, doing+key, err)
 	}
 	if r.Succeeded {
 		return r.Header.Revision, nil
@@ -130,17 +98,15 @@ func (e *Etcd) guarded(ctx context.Context, doing, key string, expected int64, o
 	return 0, conflict
 }
 
-// txn does one thing if a key is at a mod revision, and otherwise others. The message is put together here: the
-// client's operations take a value as text and copy it twice.
+// txn does one thing if a key is at a mod revision, and otherwise others.
 func (e *Etcd) txn(ctx context.Context, key string, expected int64, then *etcdserverpb.RequestOp, otherwise []*etcdserverpb.RequestOp) (*etcdserverpb.TxnResponse, error) {
-	r, err := e.kv.Txn(ctx, &etcdserverpb.TxnRequest{
+	return e.calls.Txn(ctx, &etcdserverpb.TxnRequest{
 		Compare: []*etcdserverpb.Compare{{
 			Result: etcdserverpb.Compare_EQUAL, Target: etcdserverpb.Compare_MOD, Key: []byte(key),
 			TargetUnion: &etcdserverpb.Compare_ModRevision{ModRevision: expected},
 		}},
 		Success: []*etcdserverpb.RequestOp{then}, Failure: otherwise,
 	})
-	return r, clientv3.ContextError(ctx, err)
 }
 
 func (e *Etcd) put(ctx context.Context, key string, value []byte, ttl time.Duration) (*etcdserverpb.RequestOp, error) {
@@ -151,24 +117,28 @@ func (e *Etcd) put(ctx context.Context, key string, value []byte, ttl time.Durat
 	if ttl > 0 {
 		id, err := e.leases.get(ctx, ttl)
 		if err != nil {
-			return nil, classified("taking a lease for "+key, err)
+			return nil, classified(ctx, "taking a lease for "+key, err)
 		}
-		put.Lease = int64(id)
+		put.Lease = id
 	}
-	return &etcdserverpb.RequestOp{Request: &etcdserverpb.RequestOp_RequestPut{RequestPut: put}}, nil
+	return putOp(put), nil
+}
+
+func putOp(r *etcdserverpb.PutRequest) *etcdserverpb.RequestOp {
+	return &etcdserverpb.RequestOp{Request: &etcdserverpb.RequestOp_RequestPut{RequestPut: r}}
+}
+
+func rangeOp(key string) *etcdserverpb.RequestOp {
+	return &etcdserverpb.RequestOp{Request: &etcdserverpb.RequestOp_RequestRange{RequestRange: &etcdserverpb.RangeRequest{Key: []byte(key)}}}
 }
 
 func (e *Etcd) List(ctx context.Context, prefix string, revision, limit int64, from string) (Page, error) {
 	if from == "" {
 		from = prefix
 	}
-	opts := []clientv3.OpOption{clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix)), clientv3.WithLimit(limit)}
-	if revision > 0 {
-		opts = append(opts, clientv3.WithRev(revision))
-	}
-	r, err := e.client.Get(ctx, from, opts...)
+	r, err := e.calls.Range(ctx, &etcdserverpb.RangeRequest{Key: []byte(from), RangeEnd: afterPrefix(prefix), Limit: limit, Revision: revision})
 	if err != nil {
-		return Page{}, classified("listing "+prefix, err)
+		return Page{}, classified(ctx, "listing "+prefix, err)
 	}
 	page := Page{Revision: r.Header.Revision, More: r.More, Items: make([]KeyValue, len(r.Kvs))}
 	if revision > 0 {
@@ -180,57 +150,20 @@ func (e *Etcd) List(ctx context.Context, prefix string, revision, limit int64, f
 	return page, nil
 }
 
-func (e *Etcd) Watch(ctx context.Context, prefix string, after int64) <-chan Batch {
-	out := make(chan Batch, 64)
-	changes := e.client.Watch(clientv3.WithRequireLeader(ctx), prefix,
-		clientv3.WithPrefix(), clientv3.WithRev(after+1), clientv3.WithProgressNotify())
-	go func() {
-		defer close(out)
-		for r := range changes {
-			b := Batch{Revision: r.Header.Revision}
-			if err := r.Err(); err != nil {
-				b.Err = classified("watching "+prefix, err)
-			}
-			for _, ev := range r.Events {
-				b.Events = append(b.Events, Event{
-					KeyValue: KeyValue{string(ev.Kv.Key), ev.Kv.Value, ev.Kv.CreateRevision, ev.Kv.ModRevision},
-					Deleted:  ev.Type == clientv3.EventTypeDelete,
-				})
-			}
-			if n := len(b.Events); n > 0 {
-				b.Revision = b.Events[n-1].ModRevision // the header may be ahead of what this answer holds
-			}
-			select {
-			case out <- b:
-			case <-ctx.Done():
-				return
-			}
-			if b.Err != nil {
-				return
-			}
-		}
-	}()
-	return out
-}
-
-func (e *Etcd) RequestProgress(ctx context.Context) error {
-	return e.client.RequestProgress(clientv3.WithRequireLeader(ctx))
-}
-
 func (e *Etcd) Revision(ctx context.Context) (int64, error) {
-	r, err := e.client.Get(ctx, "\x00", clientv3.WithCountOnly())
+	r, err := e.calls.Range(ctx, &etcdserverpb.RangeRequest{Key: []byte{0}, CountOnly: true})
 	if err != nil {
-		return 0, classified("asking for the revision", err)
+		return 0, classified(ctx, "asking for the revision", err)
 	}
 	return r.Header.Revision, nil
 }
 
 func (e *Etcd) Compact(ctx context.Context, revision int64) error {
-	_, err := e.client.Compact(ctx, revision)
-	if errors.Is(err, rpctypes.ErrCompacted) {
+	_, err := e.calls.Compact(ctx, &etcdserverpb.CompactionRequest{Revision: revision})
+	if err = classified(ctx, "compacting", err); errors.Is(err, ErrCompacted) {
 		return nil
 	}
-	return classified("compacting", err)
+	return err
 }
 
 func (e *Etcd) Healthy(ctx context.Context) error {
@@ -240,28 +173,35 @@ func (e *Etcd) Healthy(ctx context.Context) error {
 	return err
 }
 
-func (e *Etcd) Close() error {
-	err := e.client.Close()
-	if e.close != nil {
-		err = errors.Join(err, e.close())
+func (e *Etcd) Close() error { return e.calls.Close() }
+
+// afterPrefix is the first key that is after all with a prefix.
+func afterPrefix(prefix string) []byte {
+	end := []byte(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
 	}
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return []byte{0} // all keys
 }
 
 // classified gives etcd's errors this package's meaning.
-func classified(doing string, err error) error {
-	switch {
-	case err == nil:
+func classified(ctx context.Context, doing string, err error) error {
+	if err == nil {
 		return nil
+	}
+	switch err = rpctypes.Error(err); {
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return fmt.Errorf("%s: %w", doing, ErrCompacted)
 	case errors.Is(err, rpctypes.ErrFutureRev):
 		return fmt.Errorf("%s: %w", doing, ErrFuture)
 	case errors.Is(err, rpctypes.ErrRequestTooLarge):
 		return fmt.Errorf("%s: %w", doing, ErrTooLarge)
+	}
+	if c := status.Code(err); ctx.Err() != nil && (c == codes.Canceled || c == codes.DeadlineExceeded) {
+		return fmt.Errorf("%s in etcd: %w (%s)", doing, ctx.Err(), status.Convert(err).Message())
 	}
 	return fmt.Errorf("%s in etcd: %w", doing, err)
 }

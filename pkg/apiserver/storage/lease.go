@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 )
 
 // Keys that are to be forgotten at about the same time share a lease, so that a stream of events does not
@@ -16,23 +16,23 @@ const (
 )
 
 type leases struct {
-	client *clientv3.Client
+	calls  calls
 	mu     sync.Mutex
 	shared map[time.Duration]*sharedLease
 }
 
 type sharedLease struct {
-	id    clientv3.LeaseID
+	id    int64
 	until time.Time // last moment to write with it: its keys then still live for their whole time
 	keys  int
 }
 
-func newLeases(c *clientv3.Client) *leases {
-	return &leases{client: c, shared: map[time.Duration]*sharedLease{}}
+func newLeases(c calls) *leases {
+	return &leases{calls: c, shared: map[time.Duration]*sharedLease{}}
 }
 
 // get gives a lease that lasts at least ttl from now and at most a little longer.
-func (l *leases) get(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, error) {
+func (l *leases) get(ctx context.Context, ttl time.Duration) (int64, error) {
 	ttl = (ttl + time.Second - 1).Truncate(time.Second)
 	share := min(reuse, ttl/20)
 	l.mu.Lock()
@@ -41,7 +41,7 @@ func (l *leases) get(ctx context.Context, ttl time.Duration) (clientv3.LeaseID, 
 		s.keys++
 		return s.id, nil
 	}
-	r, err := l.client.Grant(ctx, int64((ttl + share).Seconds()))
+	r, err := l.calls.LeaseGrant(ctx, &etcdserverpb.LeaseGrantRequest{TTL: int64((ttl + share).Seconds())})
 	if err != nil {
 		return 0, err
 	}

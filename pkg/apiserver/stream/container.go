@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,10 +31,8 @@ func chosenContainer(pod *corev1.Pod, name string) (string, error) {
 		all = append(all, pod.Spec.EphemeralContainers[i].Name)
 	}
 	if name != "" {
-		for _, n := range all {
-			if n == name {
-				return name, nil
-			}
+		if slices.Contains(all, name) {
+			return name, nil
 		}
 		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
 	}

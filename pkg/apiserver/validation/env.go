@@ -157,6 +157,14 @@ func fileVolumes(path *field.Path, vars []corev1.EnvVar, volumes map[string]core
 	return faults
 }
 
+// subscript takes a path that ends in one apart: the whole, what is before it, and the key; nil for another path.
+func subscript(path string) []string {
+	if !strings.HasSuffix(path, "']") {
+		return nil
+	}
+	return subscripted.FindStringSubmatch(path)
+}
+
 // fieldSelector judges a reference to a field of the pod.
 func fieldSelector(path *field.Path, ref *corev1.ObjectFieldSelector, supported []string) field.ErrorList {
 	if ref.APIVersion == "" {
@@ -171,7 +179,7 @@ func fieldSelector(path *field.Path, ref *corev1.ObjectFieldSelector, supported 
 	if ref.APIVersion != "v1" {
 		return refuse("unsupported pod version", ref.APIVersion)
 	}
-	if parts := subscripted.FindStringSubmatch(ref.FieldPath); parts != nil {
+	if parts := subscript(ref.FieldPath); parts != nil {
 		switch parts[1] {
 		case "metadata.annotations":
 			return qualifiedName(path, strings.ToLower(parts[2]))

@@ -169,7 +169,7 @@ func podClaims(path *field.Path, claims []corev1.PodResourceClaim) field.ErrorLi
 func gates(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	var faults field.ErrorList
 	for i, g := range s.ReadinessGates {
-		faults = append(faults, invalid(path.Child("readinessGates").Index(i).Child("conditionType"), string(g.ConditionType), utilvalidation.IsQualifiedName(string(g.ConditionType)))...)
+		faults = append(faults, qualified(path.Child("readinessGates").Index(i).Child("conditionType"), string(g.ConditionType))...)
 	}
 	seen := sets.New[string]()
 	for i, g := range s.SchedulingGates {

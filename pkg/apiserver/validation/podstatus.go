@@ -29,7 +29,7 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 			faults = append(faults, field.Invalid(at.Child("observedGeneration"), c.ObservedGeneration, notNegative))
 		}
 		if !slices.Contains(systemConditions, c.Type) {
-			faults = append(faults, invalid(at.Child("Type"), string(c.Type), utilvalidation.IsQualifiedName(string(c.Type)))...)
+			faults = append(faults, qualified(at.Child("Type"), string(c.Type))...)
 		}
 	}
 	if name := pod.Status.NominatedNodeName; name != "" && name != old.Status.NominatedNodeName {

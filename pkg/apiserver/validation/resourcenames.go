@@ -5,15 +5,20 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/names"
 )
 
-// countedResources are the kinds whose objects can be counted by a short name; they come only whole.
-func countedResources() sets.Set[corev1.ResourceName] {
-	return sets.New(corev1.ResourcePods, corev1.ResourceQuotas, corev1.ResourceServices, corev1.ResourceReplicationControllers,
+// isCounted says that a resource is a kind whose objects can be counted by a short name; they come only whole.
+func isCounted(name corev1.ResourceName) bool {
+	switch name {
+	case corev1.ResourcePods, corev1.ResourceQuotas, corev1.ResourceServices, corev1.ResourceReplicationControllers,
 		corev1.ResourceSecrets, corev1.ResourceConfigMaps, corev1.ResourcePersistentVolumeClaims,
-		corev1.ResourceServicesNodePorts, corev1.ResourceServicesLoadBalancers)
+		corev1.ResourceServicesNodePorts, corev1.ResourceServicesLoadBalancers:
+		return true
+	}
+	return false
 }
 
 // IsQuotaResource says whether a quota can hold a resource of this short name.
@@ -21,13 +26,13 @@ func IsQuotaResource(name corev1.ResourceName) bool {
 	compute := sets.New(corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage,
 		corev1.ResourceRequestsCPU, corev1.ResourceRequestsMemory, corev1.ResourceRequestsStorage, corev1.ResourceRequestsEphemeralStorage,
 		corev1.ResourceLimitsCPU, corev1.ResourceLimitsMemory, corev1.ResourceLimitsEphemeralStorage)
-	return compute.Has(name) || countedResources().Has(name) || isHugePages(name) ||
+	return compute.Has(name) || isCounted(name) || isHugePages(name) ||
 		strings.HasPrefix(string(name), corev1.ResourceRequestsHugePagesPrefix)
 }
 
 // ResourceName refuses names without a domain that are not the names of a resource.
 func ResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	faults := invalid(path, string(name), utilvalidation.IsQualifiedName(string(name)))
+	faults := qualified(path, string(name))
 	if len(faults) == 0 && !strings.Contains(string(name), "/") && name != corev1.ResourceStorage && !IsQuotaResource(name) {
 		faults = append(faults, field.Invalid(path, string(name), "must be a standard resource type or fully qualified"))
 	}
@@ -37,7 +42,7 @@ func ResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
 // ContainerResourceName refuses names of resources that a container cannot ask for.
 func ContainerResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
 	faults := containerResourceName(path, name)
-	if strings.Contains(string(name), "/") || isContainerResource(name) || len(utilvalidation.IsQualifiedName(string(name))) == 0 {
+	if strings.Contains(string(name), "/") || isContainerResource(name) || names.IsKey(string(name)) {
 		return faults
 	}
 	return append(faults, field.Invalid(path, string(name), "must be a standard resource for containers"))

@@ -9,15 +9,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	podresources "k8s.io/component-helpers/resource"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/names"
 )
 
 const mustBeInteger = "must be an integer"
 
 // names answers the names of a list, sorted, so that faults come in one order.
-func names(list corev1.ResourceList) []corev1.ResourceName {
+func resourceNames(list corev1.ResourceList) []corev1.ResourceName {
 	return slices.Sorted(maps.Keys(list))
 }
 
@@ -34,7 +35,7 @@ func IsExtendedResource(name corev1.ResourceName) bool {
 	if isNative(name) || strings.HasPrefix(string(name), corev1.DefaultResourceRequestsPrefix) {
 		return false
 	}
-	return len(utilvalidation.IsQualifiedName(corev1.DefaultResourceRequestsPrefix+string(name))) == 0
+	return names.IsKey(corev1.DefaultResourceRequestsPrefix + string(name))
 }
 
 func canOvercommit(name corev1.ResourceName) bool { return isNative(name) && !isHugePages(name) }
@@ -44,7 +45,7 @@ func isContainerResource(name corev1.ResourceName) bool {
 }
 
 func containerResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	faults := invalid(path, string(name), utilvalidation.IsQualifiedName(string(name)))
+	faults := qualified(path, string(name))
 	switch {
 	case len(faults) > 0:
 	case !strings.Contains(string(name), "/"):
@@ -63,7 +64,7 @@ func Quantity(path *field.Path, name corev1.ResourceName, q resource.Quantity) f
 	if q.Sign() < 0 {
 		faults = append(faults, field.Invalid(path, q.String(), notNegative))
 	}
-	if (IsExtendedResource(name) || countedResources().Has(name)) && q.MilliValue()%1000 != 0 {
+	if (IsExtendedResource(name) || isCounted(name)) && q.MilliValue()%1000 != 0 {
 		faults = append(faults, field.Invalid(path, q, mustBeInteger))
 	}
 	return faults
@@ -95,14 +96,14 @@ func requirements(path *field.Path, r *corev1.ResourceRequirements, tolerant boo
 		basic = basic || name == corev1.ResourceCPU || name == corev1.ResourceMemory
 		huge = huge || isHugePages(name)
 	}
-	for _, name := range names(r.Limits) {
+	for _, name := range resourceNames(r.Limits) {
 		at := limits.Key(string(name))
 		faults = append(faults, judgeName(at, name)...)
 		faults = append(faults, Quantity(at, name, r.Limits[name])...)
 		faults = append(faults, hugePages(at, name, r.Limits[name], tolerant)...)
 		note(name)
 	}
-	for _, name := range names(r.Requests) {
+	for _, name := range resourceNames(r.Requests) {
 		at := requests.Key(string(name))
 		faults = append(faults, judgeName(at, name)...)
 		faults = append(faults, Quantity(at, name, r.Requests[name])...)
@@ -188,7 +189,7 @@ func podResources(path *field.Path, s *surroundings) field.ErrorList {
 }
 
 func podResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	faults := invalid(path, string(name), utilvalidation.IsQualifiedName(string(name)))
+	faults := qualified(path, string(name))
 	if len(faults) > 0 {
 		return faults
 	}
@@ -206,7 +207,7 @@ func podResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList
 func containersWithinPod(path *field.Path, spec *corev1.PodSpec) field.ErrorList {
 	var faults field.ErrorList
 	sums := podresources.AggregateContainerRequests(&corev1.Pod{Spec: *spec}, podresources.PodResourcesOptions{})
-	for _, name := range names(sums) {
+	for _, name := range resourceNames(sums) {
 		own, set := spec.Resources.Requests[name]
 		sum := sums[name]
 		if set && sum.Cmp(own) > 0 {
@@ -216,7 +217,7 @@ func containersWithinPod(path *field.Path, spec *corev1.PodSpec) field.ErrorList
 	}
 	limits := func(at *field.Path, list []corev1.Container) {
 		for i := range list {
-			for _, name := range names(list[i].Resources.Limits) {
+			for _, name := range resourceNames(list[i].Resources.Limits) {
 				limit, set := spec.Resources.Limits[name]
 				own := list[i].Resources.Limits[name]
 				if set && own.Cmp(limit) > 0 {

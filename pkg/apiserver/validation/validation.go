@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/names"
 )
 
 // Immutable is the detail of every refusal to change a field.
@@ -23,7 +25,10 @@ const Immutable = apivalidation.FieldImmutableErrorMsg
 const notNegative = apivalidation.IsNegativeErrorMsg
 
 // invalid makes one fault of each text.
-func invalid(path *field.Path, value any, texts []string) field.ErrorList {
+func invalid[T any](path *field.Path, value T, texts []string) field.ErrorList {
+	if len(texts) == 0 {
+		return nil
+	}
 	var faults field.ErrorList
 	for _, text := range texts {
 		faults = append(faults, field.Invalid(path, value, text))
@@ -54,16 +59,33 @@ func NotNegative[T ~int32 | ~int64](path *field.Path, value T) field.ErrorList {
 
 // DNSLabel judges a name that becomes one part of a DNS name.
 func DNSLabel(path *field.Path, value string) field.ErrorList {
+	if names.IsLabel(value) {
+		return nil
+	}
 	return invalid(path, value, utilvalidation.IsDNS1123Label(value))
 }
 
 // DNSSubdomain judges a name that may hold dots.
 func DNSSubdomain(path *field.Path, value string) field.ErrorList {
+	if names.IsSubdomain(value) {
+		return nil
+	}
 	return invalid(path, value, utilvalidation.IsDNS1123Subdomain(value))
 }
 
 func qualifiedName(path *field.Path, value string) field.ErrorList {
+	if names.IsKey(value) {
+		return nil
+	}
 	return metav1validation.ValidateLabelName(value, path)
+}
+
+// qualified is qualifiedName in the words for resources.
+func qualified(path *field.Path, value string) field.ErrorList {
+	if names.IsKey(value) {
+		return nil
+	}
+	return invalid(path, value, utilvalidation.IsQualifiedName(value))
 }
 
 // Unchanged refuses any difference to the old value, naming the new one.

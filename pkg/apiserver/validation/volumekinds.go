@@ -166,7 +166,7 @@ func quobyte(path *field.Path, v *corev1.QuobyteVolumeSource) field.ErrorList {
 	case len(v.Tenant) >= maxTenant:
 		faults = append(faults, field.Required(path.Child("tenant"), "must be a UUID and may not exceed a length of 64 characters"))
 	default:
-		for _, pair := range strings.Split(v.Registry, ",") {
+		for pair := range strings.SplitSeq(v.Registry, ",") {
 			if _, _, err := net.SplitHostPort(pair); err != nil {
 				faults = append(faults, field.Invalid(path.Child("registry"), v.Registry, wrong))
 			}

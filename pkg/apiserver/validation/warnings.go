@@ -226,7 +226,7 @@ func (w *warner) fractions(path *field.Path, r *corev1.ResourceRequirements) {
 }
 
 func (w *warner) fractionsOf(path *field.Path, list corev1.ResourceList) {
-	for _, name := range names(list) {
+	for _, name := range resourceNames(list) {
 		if name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage || name == corev1.ResourceStorage {
 			if text := FractionalBytes(list[name]); text != "" {
 				w.say(path.Key(string(name)), "%s", text)

@@ -82,6 +82,17 @@ func (s *Store) newEntry(kind *Kind, key string, revision int64, value []byte) *
 	return &Entry{kind: kind, id: s.cache.ids.Add(1), key: key, revision: revision, value: value, labels: noPairs, fields: noPairs}
 }
 
+// At is an entry as it was deleted, at a later revision. ok is false where its forms would have to be made by decoding
+// it anew.
+func (s *Store) At(e *Entry, revision int64) (deleted *Entry, ok bool) {
+	if !e.whole || e.kind.Splice == nil {
+		return nil, false
+	}
+	c := *e
+	c.id, c.revision = s.cache.ids.Add(1), revision
+	return &c, true
+}
+
 // written is the entry of a change: the writer's own where it was written here.
 func (s *Store) written(kv storage.KeyValue) *Entry {
 	if p := s.cache.pending.take(kv.Key, kv.ModRevision, kv.Value); p != nil {

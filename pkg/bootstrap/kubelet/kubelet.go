@@ -29,15 +29,15 @@ func Configuration(s *settings.Settings) (*kubeletconfig.KubeletConfiguration, e
 		RotateCertificates: true,
 		ClusterDNS:         []string{s.DNSAddress()},
 		ClusterDomain:      s.DNSDomain,
-		HealthzPort:        ptr.To(int32(10248)),
+		HealthzPort:        new(int32(10248)),
 		HealthzBindAddress: "127.0.0.1",
 	}
 	c.Authentication.X509.ClientCAFile = layout.PKIDir + "/ca.crt"
 	if s.CertDir != layout.PKIDir {
 		c.Authentication.X509.ClientCAFile = s.CertDir + "/ca.crt"
 	}
-	c.Authentication.Webhook.Enabled = ptr.To(true)
-	c.Authentication.Anonymous.Enabled = ptr.To(false)
+	c.Authentication.Webhook.Enabled = new(true)
+	c.Authentication.Anonymous.Enabled = new(false)
 	c.Authorization.Mode = kubeletconfig.KubeletAuthorizationModeWebhook
 	if err := yaml.Unmarshal(s.KubeletFile, c); err != nil {
 		return nil, fmt.Errorf("the KubeletConfiguration in %s: %w", s.ConfigFile, err)

@@ -136,7 +136,7 @@ func (s *Settings) completeEndpoint() error {
 func (s *Settings) checkNetworks() error {
 	var errs []error
 	for flag, cidr := range map[string]string{"--pod-network-cidr": s.PodCIDR, "--service-cidr": s.ServiceCIDR} {
-		for _, c := range strings.Split(cidr, ",") {
+		for c := range strings.SplitSeq(cidr, ",") {
 			if _, err := netip.ParsePrefix(c); err != nil {
 				errs = append(errs, fmt.Errorf("%s is %q: give a network like 10.244.0.0/16", flag, cidr))
 			}
@@ -157,8 +157,8 @@ func (s *Settings) checkNetworks() error {
 }
 
 func overlap(a, b string) bool {
-	for _, x := range strings.Split(a, ",") {
-		for _, y := range strings.Split(b, ",") {
+	for x := range strings.SplitSeq(a, ",") {
+		for y := range strings.SplitSeq(b, ",") {
 			if netip.MustParsePrefix(x).Overlaps(netip.MustParsePrefix(y)) {
 				return true
 			}

@@ -12,10 +12,10 @@ import (
 
 const v4 = discoveryv1.AddressTypeIPv4
 
-var ports = []discoveryv1.EndpointPort{{Name: ptr.To("http"), Port: ptr.To[int32](80)}}
+var ports = []discoveryv1.EndpointPort{{Name: new("http"), Port: ptr.To[int32](80)}}
 
 func endpoint(n int) discoveryv1.Endpoint {
-	return discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", n)}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}}
+	return discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.0.0.%d", n)}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}
 }
 
 func group(from, to int) *Group {
@@ -79,7 +79,7 @@ func TestPackWritesAsFewSlicesAsItCan(t *testing.T) {
 
 func TestChangedReadinessIsWritten(t *testing.T) {
 	g := group(0, 2)
-	g.Endpoints[1].Conditions.Ready = ptr.To(false)
+	g.Endpoints[1].Conditions.Ready = new(false)
 	plan := Pack([]*discoveryv1.EndpointSlice{slice("a", 0, 2)}, []*Group{g}, nil, 3, nil)
 	if len(plan.Update) != 1 || *plan.Update[0].Endpoints[1].Conditions.Ready {
 		t.Errorf("updates are %v", plan.Update)
@@ -88,7 +88,7 @@ func TestChangedReadinessIsWritten(t *testing.T) {
 
 func TestOtherPortsReuseTheSlice(t *testing.T) {
 	g := group(0, 2)
-	g.Ports = []discoveryv1.EndpointPort{{Name: ptr.To("http"), Port: ptr.To[int32](8080)}}
+	g.Ports = []discoveryv1.EndpointPort{{Name: new("http"), Port: ptr.To[int32](8080)}}
 	plan := Pack([]*discoveryv1.EndpointSlice{slice("a", 0, 2)}, []*Group{g}, []discoveryv1.AddressType{v4}, 3, func(t discoveryv1.AddressType) *discoveryv1.EndpointSlice {
 		return &discoveryv1.EndpointSlice{AddressType: t}
 	})

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -128,9 +129,7 @@ func sameData(a, b []byte) bool {
 func (k *Keeper) create(ctx context.Context, s *Subject, data []byte, number int64) (*appsv1.ControllerRevision, bool, error) {
 	hash := Hash(data, s.Collisions)
 	l := map[string]string{s.HashLabel: hash}
-	for key, v := range s.Template.Labels {
-		l[key] = v
-	}
+	maps.Copy(l, s.Template.Labels)
 	l[s.HashLabel] = hash
 	r := &appsv1.ControllerRevision{
 		ObjectMeta: metav1.ObjectMeta{
@@ -158,9 +157,7 @@ func (k *Keeper) create(ctx context.Context, s *Subject, data []byte, number int
 
 func annotations(o metav1.Object) map[string]string {
 	result := map[string]string{}
-	for k, v := range o.GetAnnotations() {
-		result[k] = v
-	}
+	maps.Copy(result, o.GetAnnotations())
 	return result
 }
 

@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/controller/pods"
 )
@@ -15,7 +14,7 @@ import (
 // Status counts the pods of a set. failure is what kept it from having as many as it wants.
 func Status(set *appsv1.ReplicaSet, active, terminating []*corev1.Pod, failure error, now time.Time) appsv1.ReplicaSetStatus {
 	s := appsv1.ReplicaSetStatus{
-		Replicas: int32(len(active)), TerminatingReplicas: ptr.To(int32(len(terminating))),
+		Replicas: int32(len(active)), TerminatingReplicas: new(int32(len(terminating))),
 		ObservedGeneration: set.Generation, Conditions: set.Status.Conditions,
 	}
 	template := labels.SelectorFromSet(set.Spec.Template.Labels)

@@ -143,7 +143,7 @@ func (r *reconciler) reconcile(ctx context.Context, key controller.Key) (control
 	subject := r.subject(ds, selector)
 	current, old, collided, err := r.history.Sync(ctx, subject)
 	if collided {
-		ds.Status.CollisionCount = ptr.To(ptr.Deref(ds.Status.CollisionCount, 0) + 1)
+		ds.Status.CollisionCount = new(ptr.Deref(ds.Status.CollisionCount, 0) + 1)
 		return controller.Result{}, errors.Join(err, r.writeStatus(ctx, ds, cached.Status))
 	} else if err != nil {
 		return controller.Result{}, err

@@ -144,7 +144,7 @@ func (r *reconciler) scale(ctx context.Context, d *appsv1.Deployment, all []*app
 		if before == size && !annotated {
 			continue
 		}
-		s.Spec.Replicas = ptr.To(size)
+		s.Spec.Replicas = new(size)
 		written, err := r.updateSet(ctx, d, s)
 		if err != nil {
 			return scaled, fmt.Errorf("scaling replica set %s: %w", s.Name, err)
@@ -289,7 +289,7 @@ func setFor(d *appsv1.Deployment, sets []*appsv1.ReplicaSet, next int64) *appsv1
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
 		},
 		Spec: appsv1.ReplicaSetSpec{
-			Replicas: ptr.To(newSize(d, sets, 0)), MinReadySeconds: d.Spec.MinReadySeconds, Selector: selector, Template: template,
+			Replicas: new(newSize(d, sets, 0)), MinReadySeconds: d.Spec.MinReadySeconds, Selector: selector, Template: template,
 		},
 	}
 	annotateNew(d, s, next, false)
@@ -308,7 +308,7 @@ func (r *reconciler) resolveCollision(ctx context.Context, d *appsv1.Deployment,
 		return live, nil
 	}
 	status := *d.Status.DeepCopy()
-	status.CollisionCount = ptr.To(ptr.Deref(status.CollisionCount, 0) + 1)
+	status.CollisionCount = new(ptr.Deref(status.CollisionCount, 0) + 1)
 	if err := r.writeStatus(ctx, d, status); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/controller/endpoints"
 	"github.com/sampan-project/sampan/pkg/controller/pods"
@@ -73,7 +72,7 @@ func addressOf(s *corev1.Service, p *corev1.Pod) (corev1.EndpointAddress, bool) 
 	}
 	a := corev1.EndpointAddress{IP: list[0], TargetRef: endpoints.TargetRef(p), Hostname: endpoints.Hostname(p, s)}
 	if p.Spec.NodeName != "" {
-		a.NodeName = ptr.To(p.Spec.NodeName)
+		a.NodeName = new(p.Spec.NodeName)
 	}
 	return a, true
 }

@@ -68,7 +68,7 @@ func portsOf(s *corev1.Service, p *corev1.Pod) []discoveryv1.EndpointPort {
 	for i := range s.Spec.Ports {
 		port := &s.Spec.Ports[i]
 		if n, ok := endpoints.Port(p, port); ok {
-			ports = append(ports, discoveryv1.EndpointPort{Name: ptr.To(port.Name), Port: ptr.To(n), Protocol: ptr.To(port.Protocol), AppProtocol: port.AppProtocol})
+			ports = append(ports, discoveryv1.EndpointPort{Name: new(port.Name), Port: new(n), Protocol: new(port.Protocol), AppProtocol: port.AppProtocol})
 		}
 	}
 	return ports
@@ -79,19 +79,19 @@ func endpoint(s *corev1.Service, p *corev1.Pod, address, zone string) discoveryv
 	e := discoveryv1.Endpoint{
 		Addresses: []string{address},
 		Conditions: discoveryv1.EndpointConditions{
-			Ready:   ptr.To(s.Spec.PublishNotReadyAddresses || serving && !terminating),
-			Serving: ptr.To(serving), Terminating: ptr.To(terminating),
+			Ready:   new(s.Spec.PublishNotReadyAddresses || serving && !terminating),
+			Serving: new(serving), Terminating: new(terminating),
 		},
 		TargetRef: endpoints.TargetRef(p),
 	}
 	if p.Spec.NodeName != "" {
-		e.NodeName = ptr.To(p.Spec.NodeName)
+		e.NodeName = new(p.Spec.NodeName)
 	}
 	if zone != "" {
-		e.Zone = ptr.To(zone)
+		e.Zone = new(zone)
 	}
 	if h := endpoints.Hostname(p, s); h != "" {
-		e.Hostname = ptr.To(h)
+		e.Hostname = new(h)
 	}
 	return e
 }

@@ -15,7 +15,6 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/controller"
 	"github.com/sampan-project/sampan/pkg/controller/endpoints"
@@ -105,7 +104,7 @@ func groups(e *corev1.Endpoints, size int) []*endpoints.Group {
 	for _, s := range e.Subsets {
 		ports := []discoveryv1.EndpointPort{}
 		for _, p := range s.Ports {
-			ports = append(ports, discoveryv1.EndpointPort{Name: ptr.To(p.Name), Port: ptr.To(p.Port), Protocol: ptr.To(p.Protocol), AppProtocol: p.AppProtocol})
+			ports = append(ports, discoveryv1.EndpointPort{Name: new(p.Name), Port: new(p.Port), Protocol: new(p.Protocol), AppProtocol: p.AppProtocol})
 		}
 		left := size
 		add := func(addresses []corev1.EndpointAddress, ready bool) {
@@ -115,11 +114,11 @@ func groups(e *corev1.Endpoints, size int) []*endpoints.Group {
 					t = discoveryv1.AddressTypeIPv6
 				}
 				one := discoveryv1.Endpoint{
-					Addresses: []string{a.IP}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(ready)},
+					Addresses: []string{a.IP}, Conditions: discoveryv1.EndpointConditions{Ready: new(ready)},
 					TargetRef: a.TargetRef, NodeName: a.NodeName,
 				}
 				if a.Hostname != "" {
-					one.Hostname = ptr.To(a.Hostname)
+					one.Hostname = new(a.Hostname)
 				}
 				list = endpoints.GroupBy(list, t, ports, one)
 				left--

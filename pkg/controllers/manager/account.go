@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 )
 
 // tokenLifetime is what is asked for; a token is replaced after four fifths of what was given.
@@ -65,7 +64,7 @@ func (s *tokenSource) get(ctx context.Context) (string, error) {
 	if s.token != "" && now.Before(s.until) {
 		return s.token, nil
 	}
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(tokenLifetime.Seconds()))}}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenLifetime.Seconds()))}}
 	accounts := s.client.CoreV1().ServiceAccounts(s.namespace)
 	got, err := accounts.CreateToken(ctx, s.name, request, metav1.CreateOptions{})
 	if apierrors.IsNotFound(err) {

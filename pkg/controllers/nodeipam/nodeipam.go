@@ -81,7 +81,7 @@ func parse(opt Options) ([]*ranges, error) {
 		}
 		parts = append(parts, r)
 	}
-	for _, s := range strings.Split(opt.ServiceCIDR, ",") {
+	for s := range strings.SplitSeq(opt.ServiceCIDR, ",") {
 		if s = strings.TrimSpace(s); s == "" {
 			continue
 		}

@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/controller"
 	"github.com/sampan-project/sampan/pkg/controller/controllertest"
@@ -55,7 +54,7 @@ func scale(w *controllertest.World, n int32) {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	s.Spec.Replicas = ptr.To(n)
+	s.Spec.Replicas = new(n)
 	if _, err := w.Client.AppsV1().ReplicaSets("shop").Update(w.Ctx, s, metav1.UpdateOptions{}); err != nil {
 		w.T.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func detect(c Config) (tree, error) {
 			if at != filepath.Clean(c.Mount) && !strings.HasPrefix(at, filepath.Clean(c.Mount)+"/") {
 				continue
 			}
-			for _, controller := range strings.Split(right[2], ",") {
+			for controller := range strings.SplitSeq(right[2], ",") {
 				if slices.Contains([]string{"rw", "ro", "xattr", "noprefix", "clone_children"}, controller) || strings.HasPrefix(controller, "release_agent=") {
 					continue
 				}

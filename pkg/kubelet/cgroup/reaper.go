@@ -76,7 +76,7 @@ func (r reaper) kill(dir string) {
 		if err != nil {
 			return nil
 		}
-		for _, s := range strings.Fields(string(data)) {
+		for s := range strings.FieldsSeq(string(data)) {
 			// 0 stands for a process of another pid namespace: killing "0" would end ourselves.
 			if pid, err := strconv.Atoi(s); err == nil && pid > 1 && pid != os.Getpid() {
 				r.log.V(2).Info("Killing a process that a pod left behind", "pid", pid, "cgroup", path)

@@ -143,7 +143,7 @@ func (c *Config) NodeName() (string, error) {
 // NodeIPs are the addresses of --node-ip; none where they are to be found out.
 func (c *Config) NodeIPs() []net.IP {
 	var ips []net.IP
-	for _, s := range strings.Split(c.NodeIP, ",") {
+	for s := range strings.SplitSeq(c.NodeIP, ",") {
 		if ip := net.ParseIP(strings.TrimSpace(s)); ip != nil && !ip.IsUnspecified() {
 			ips = append(ips, ip)
 		}

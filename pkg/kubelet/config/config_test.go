@@ -126,7 +126,7 @@ func TestEveryUpstreamFlagIsAccepted(t *testing.T) {
 	}
 	fs := pflag.NewFlagSet("kubelet", pflag.ContinueOnError)
 	New().AddFlags(fs)
-	for _, name := range strings.Fields(string(names)) {
+	for name := range strings.FieldsSeq(string(names)) {
 		if fs.Lookup(name) == nil {
 			t.Errorf("--%s is not accepted", name)
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -134,8 +135,6 @@ func defaultEviction(c *kubeletv1beta1.KubeletConfiguration) {
 		"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%",
 		"imagefs.available": "15%", "imagefs.inodesFree": "5%",
 	}
-	for signal, threshold := range c.EvictionHard {
-		hard[signal] = threshold
-	}
+	maps.Copy(hard, c.EvictionHard)
 	c.EvictionHard = hard
 }

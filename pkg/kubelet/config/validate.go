@@ -188,7 +188,7 @@ func (c *Config) validateNode() []error {
 		all = append(all, fmt.Errorf("--cloud-provider is %q: use external, or leave it out", c.CloudProvider))
 	}
 	families := map[bool]int{}
-	for _, s := range strings.Split(c.NodeIP, ",") {
+	for s := range strings.SplitSeq(c.NodeIP, ",") {
 		if s = strings.TrimSpace(s); s == "" {
 			continue
 		}

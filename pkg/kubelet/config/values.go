@@ -51,7 +51,7 @@ func (p *pairs) Set(s string) error {
 	if !p.given {
 		*p.target, p.given = map[string]string{}, true
 	}
-	for _, item := range strings.Split(s, ",") {
+	for item := range strings.SplitSeq(s, ",") {
 		if item = strings.TrimSpace(item); item == "" {
 			continue
 		}
@@ -84,7 +84,7 @@ func (v *switches) Set(s string) error {
 	if *v.target == nil {
 		*v.target = map[string]bool{}
 	}
-	for _, item := range strings.Split(s, ",") {
+	for item := range strings.SplitSeq(s, ",") {
 		if item = strings.TrimSpace(item); item == "" {
 			continue
 		}
@@ -116,7 +116,7 @@ func (v *taints) Type() string { return "[]v1.Taint" }
 
 func (v *taints) Set(s string) error {
 	*v.target = nil
-	for _, item := range strings.Split(s, ",") {
+	for item := range strings.SplitSeq(s, ",") {
 		if item == "" {
 			continue
 		}
@@ -154,7 +154,7 @@ func (v *headers) Set(s string) error {
 	if *v.target == nil {
 		*v.target = map[string][]string{}
 	}
-	for _, item := range strings.Split(s, ",") {
+	for item := range strings.SplitSeq(s, ",") {
 		if item == "" {
 			continue
 		}

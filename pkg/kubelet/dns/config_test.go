@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 )
@@ -39,7 +38,7 @@ func text(c *cri.DNSConfig) string {
 
 func TestPolicies(t *testing.T) {
 	own := &corev1.PodDNSConfig{Nameservers: []string{"1.1.1.1", "10.0.0.10"}, Searches: []string{"own", "example"},
-		Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: ptr.To("1")}, {Name: "edns0"}}}
+		Options: []corev1.PodDNSConfigOption{{Name: "ndots", Value: new("1")}, {Name: "edns0"}}}
 	for name, c := range map[string]struct {
 		pod  *corev1.Pod
 		want string
@@ -122,11 +121,11 @@ func TestHostnames(t *testing.T) {
 		{"p", corev1.PodSpec{}, "p  p"},
 		{long, corev1.PodSpec{}, strings.Repeat("a", 62) + "  " + strings.Repeat("a", 62)},
 		{"p", corev1.PodSpec{Hostname: "h", Subdomain: "s"}, "h s.ns.svc.cluster.local h"},
-		{"p", corev1.PodSpec{Hostname: "h", Subdomain: "s", SetHostnameAsFQDN: ptr.To(true)}, "h s.ns.svc.cluster.local h.s.ns.svc.cluster.local"},
-		{"p", corev1.PodSpec{HostnameOverride: ptr.To("o.example"), Subdomain: "s"}, "o.example  o.example"},
+		{"p", corev1.PodSpec{Hostname: "h", Subdomain: "s", SetHostnameAsFQDN: new(true)}, "h s.ns.svc.cluster.local h.s.ns.svc.cluster.local"},
+		{"p", corev1.PodSpec{HostnameOverride: new("o.example"), Subdomain: "s"}, "o.example  o.example"},
 		{"p", corev1.PodSpec{Hostname: "h_"}, `pod Hostname "h_" is not a valid DNS label: `},
 		{"p", corev1.PodSpec{Subdomain: "s_"}, `pod Subdomain "s_" is not a valid DNS label: `},
-		{"p", corev1.PodSpec{Hostname: strings.Repeat("h", 60), Subdomain: "s", SetHostnameAsFQDN: ptr.To(true)}, "failed to construct FQDN from pod hostname and cluster domain, FQDN "},
+		{"p", corev1.PodSpec{Hostname: strings.Repeat("h", 60), Subdomain: "s", SetHostnameAsFQDN: new(true)}, "failed to construct FQDN from pod hostname and cluster domain, FQDN "},
 	} {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: c.name, Namespace: "ns"}, Spec: c.spec}
 		hostname, domain, err := Hostname(pod, "cluster.local")

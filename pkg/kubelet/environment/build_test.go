@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 	"github.com/sampan-project/sampan/pkg/kubelet/object"
@@ -22,7 +21,7 @@ func service(namespace, name, ip string, ports ...corev1.ServicePort) *corev1.Se
 
 func input(env []corev1.EnvVar, from ...corev1.EnvFromSource) Input {
 	return Input{
-		Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"}, Spec: corev1.PodSpec{EnableServiceLinks: ptr.To(false),
+		Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p"}, Spec: corev1.PodSpec{EnableServiceLinks: new(false),
 			Containers: []corev1.Container{{Name: "c"}}}, Status: corev1.PodStatus{PodIP: "2.2.2.2"}},
 		Container: &corev1.Container{Name: "c", Env: env, EnvFrom: from},
 		Objects: &object.Fixed{
@@ -97,14 +96,14 @@ func TestLaterSourcesReplaceEarlierOnesAndExpand(t *testing.T) {
 		{Name: "cpu", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{Resource: "limits.cpu"}}},
 		{Name: "map", ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: m, Key: "z"}}},
 		{Name: "secret", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: s, Key: "k"}}},
-		{Name: "absent", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: s, Key: "no", Optional: ptr.To(true)}}},
+		{Name: "absent", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: s, Key: "no", Optional: new(true)}}},
 		{Name: "empty"},
 		{Name: "later", Value: "again"},
 	},
 		corev1.EnvFromSource{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: m}},
 		corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: s}, Prefix: "P_"},
 		corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: s}},
-		corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "none"}, Optional: ptr.To(true)}},
+		corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "none"}, Optional: new(true)}},
 	)
 	in.Services = []*corev1.Service{service("default", "kubernetes", "10.0.0.1")}
 	in.Services[0].Spec.Ports = []corev1.ServicePort{{Port: 1}}

@@ -108,7 +108,7 @@ func meminfo(text, name string) int64 {
 // cpus counts a list like 0-3,6.
 func cpus(list string) int {
 	n := 0
-	for _, r := range strings.Split(list, ",") {
+	for r := range strings.SplitSeq(list, ",") {
 		from, to, isRange := strings.Cut(strings.TrimSpace(r), "-")
 		first, err := strconv.Atoi(from)
 		if err != nil {

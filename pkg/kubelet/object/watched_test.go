@@ -1,7 +1,6 @@
 package object
 
 import (
-	"context"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,8 +65,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 func TestObjectsAreWatchedWhileAPodRefersToThem(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	client := fake.NewClientset(
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Data: map[string]string{"k": "1"}})
 	open := recorder(client)
@@ -109,8 +107,7 @@ func TestObjectsAreWatchedWhileAPodRefersToThem(t *testing.T) {
 }
 
 func TestImmutableObjectsAreNotWatchedOn(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	yes := true
 	client := fake.NewClientset(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "c"}, Immutable: &yes})
 	open := recorder(client)

@@ -19,7 +19,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 )
 
 // attempt probes once, at host and port.
@@ -133,7 +132,7 @@ func TestGRPCProbe(t *testing.T) {
 	status.SetServingStatus("sick", healthv1.HealthCheckResponse_NOT_SERVING)
 	check := func(service string) outcome {
 		return attempt(t, &corev1.Probe{TimeoutSeconds: 5, ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{
-			Port: portOf(t, l.Addr().String()), Service: ptr.To(service)}}}, 0, nil)
+			Port: portOf(t, l.Addr().String()), Service: new(service)}}}, 0, nil)
 	}
 	if o := check(""); o.result != Success {
 		t.Errorf("healthy: %+v", o)

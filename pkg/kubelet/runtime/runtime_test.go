@@ -13,7 +13,8 @@ import (
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 )
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 func podWith(c corev1.Container, sc *corev1.PodSecurityContext) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}, Spec: corev1.PodSpec{SecurityContext: sc, Containers: []corev1.Container{c}}}
@@ -22,11 +23,11 @@ func podWith(c corev1.Container, sc *corev1.PodSecurityContext) *corev1.Pod {
 func TestContainersOwnSecurityComesBeforeThePods(t *testing.T) {
 	m := New(Config{SeccompDir: "/seccomp"})
 	c := corev1.Container{Name: "c", SecurityContext: &corev1.SecurityContext{
-		RunAsUser: ptr(int64(5)), ReadOnlyRootFilesystem: ptr(true), AllowPrivilegeEscalation: ptr(false),
+		RunAsUser: new(int64(5)), ReadOnlyRootFilesystem: new(true), AllowPrivilegeEscalation: new(false),
 		Capabilities:   &corev1.Capabilities{Add: []corev1.Capability{"NET_ADMIN"}, Drop: []corev1.Capability{"ALL"}},
-		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeLocalhost, LocalhostProfile: ptr("p.json")},
+		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeLocalhost, LocalhostProfile: new("p.json")},
 	}}
-	p := podWith(c, &corev1.PodSecurityContext{RunAsUser: ptr(int64(1)), RunAsGroup: ptr(int64(2)), FSGroup: ptr(int64(3)), SupplementalGroups: []int64{4}})
+	p := podWith(c, &corev1.PodSecurityContext{RunAsUser: new(int64(1)), RunAsGroup: new(int64(2)), FSGroup: new(int64(3)), SupplementalGroups: []int64{4}})
 	s, err := m.containerSecurity(p, &p.Spec.Containers[0], &cri.Image{}, "")
 	if err != nil {
 		t.Fatal(err)
@@ -48,14 +49,14 @@ func TestRootIsRefusedWhereItMustNotBe(t *testing.T) {
 		image *cri.Image
 		want  string // in the error; "": none
 	}{
-		{"the pod says another", ptr(int64(1)), &cri.Image{}, ""},
-		{"the pod says root", ptr(int64(0)), &cri.Image{}, "container's runAsUser breaks non-root policy"},
+		{"the pod says another", new(int64(1)), &cri.Image{}, ""},
+		{"the pod says root", new(int64(0)), &cri.Image{}, "container's runAsUser breaks non-root policy"},
 		{"the image says root", nil, &cri.Image{Uid: &cri.Int64Value{}}, "image will run as root"},
 		{"the image says nothing", nil, &cri.Image{}, "image will run as root"},
 		{"the image says a name", nil, &cri.Image{Username: "nobody"}, "image has non-numeric user (nobody)"},
 		{"the image says another", nil, &cri.Image{Uid: &cri.Int64Value{Value: 7}}, ""},
 	} {
-		p := podWith(corev1.Container{Name: "c"}, &corev1.PodSecurityContext{RunAsNonRoot: ptr(true), RunAsUser: c.user})
+		p := podWith(corev1.Container{Name: "c"}, &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: c.user})
 		_, err := m.containerSecurity(p, &p.Spec.Containers[0], c.image, "")
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
@@ -75,7 +76,7 @@ func TestNamespacesAndPorts(t *testing.T) {
 	if len(got) != 2 || got[0].String() != want[0].String() || got[1].String() != want[1].String() {
 		t.Errorf("ports %v", got)
 	}
-	p.Spec.HostNetwork, p.Spec.HostIPC, p.Spec.ShareProcessNamespace = true, true, ptr(true)
+	p.Spec.HostNetwork, p.Spec.HostIPC, p.Spec.ShareProcessNamespace = true, true, new(true)
 	if n := namespaces(p); n.GetNetwork() != cri.NamespaceNode || n.GetIpc() != cri.NamespaceNode || n.GetPid() != cri.NamespacePod {
 		t.Errorf("namespaces %v", n)
 	}
@@ -132,7 +133,7 @@ func TestLinksOfLogsFitIntoAFileName(t *testing.T) {
 }
 
 func TestGrace(t *testing.T) {
-	p := podWith(corev1.Container{Name: "c", LivenessProbe: &corev1.Probe{TerminationGracePeriodSeconds: ptr(int64(3))}}, nil)
+	p := podWith(corev1.Container{Name: "c", LivenessProbe: &corev1.Probe{TerminationGracePeriodSeconds: new(int64(3))}}, nil)
 	c := &p.Spec.Containers[0]
 	if got := Grace(p, c, "liveness").Seconds(); got != 3 {
 		t.Errorf("the probe's: %v", got)
@@ -140,7 +141,7 @@ func TestGrace(t *testing.T) {
 	if got := Grace(p, c, "").Seconds(); got != 30 {
 		t.Errorf("the default: %v", got)
 	}
-	p.DeletionGracePeriodSeconds = ptr(int64(1))
+	p.DeletionGracePeriodSeconds = new(int64(1))
 	if got := Grace(p, c, "liveness").Seconds(); got != 1 {
 		t.Errorf("the deletion's: %v", got)
 	}

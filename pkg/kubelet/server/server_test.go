@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -168,9 +169,7 @@ func (n *node) ask(t *testing.T, method, path, token string, h http.Header) (int
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k, v := range h {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, h)
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -180,7 +180,7 @@ func (s *Server) portForward(w http.ResponseWriter, r *http.Request) {
 // portsOf reads ports from query values, each of which may be several separated by commas.
 func portsOf(values []string) (ports []uint16, err error) {
 	for _, v := range values {
-		for _, text := range strings.Split(v, ",") {
+		for text := range strings.SplitSeq(v, ",") {
 			p, err := strconv.ParseUint(text, 10, 16)
 			if err != nil {
 				return nil, &fault{http.StatusBadRequest, fmt.Sprintf("unable to parse %q as a port: %v", text, err)}

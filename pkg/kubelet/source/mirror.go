@@ -143,7 +143,7 @@ func (m *mirrors) create(ctx context.Context, static *corev1.Pod) error {
 	mirror.UID, mirror.Status = "", corev1.PodStatus{}
 	mirror.Annotations[AnnotationMirror] = static.Annotations[AnnotationHash]
 	mirror.OwnerReferences = []metav1.OwnerReference{{
-		APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID, Controller: ptr.To(true),
+		APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID, Controller: new(true),
 	}}
 	_, err = c.Client.CoreV1().Pods(mirror.Namespace).Create(ctx, mirror, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {

@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 )
 
 const deadline = 20 * time.Second
@@ -219,7 +218,7 @@ func TestMirrorPodsAreKeptAsTheStaticPodsAre(t *testing.T) {
 	s.Poke()
 	until(t, "mirror created", func() bool { return mirror("kube-system", "web-node1") != nil })
 	m := mirror("kube-system", "web-node1")
-	want := []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "Node1", UID: "n", Controller: ptr.To(true)}}
+	want := []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "Node1", UID: "n", Controller: new(true)}}
 	if diff := cmp.Diff(want, m.OwnerReferences); diff != "" || m.Annotations[AnnotationMirror] != string(first.UID) {
 		t.Errorf("mirror %+v\n%s", m.ObjectMeta, diff)
 	}

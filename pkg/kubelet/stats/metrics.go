@@ -2,6 +2,7 @@ package stats
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -151,9 +152,7 @@ func (e emitter) cadvisor(s *statsapi.Summary) {
 
 func (e emitter) measured(c *statsapi.CPUStats, m *statsapi.MemoryStats, l prometheus.Labels) {
 	total := prometheus.Labels{"cpu": "total"}
-	for k, v := range l {
-		total[k] = v
-	}
+	maps.Copy(total, l)
 	e.cpu("container_cpu_usage_seconds_total", "Cumulative cpu time consumed in seconds.", c, total)
 	if m == nil {
 		return

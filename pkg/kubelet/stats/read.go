@@ -131,7 +131,7 @@ func (p *Provider) defaultInterface() string {
 	if err != nil {
 		return ""
 	}
-	for _, l := range strings.Split(string(content), "\n") {
+	for l := range strings.SplitSeq(string(content), "\n") {
 		if words := strings.Fields(l); len(words) > 1 && words[1] == "00000000" {
 			return words[0]
 		}

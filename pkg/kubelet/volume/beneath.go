@@ -67,7 +67,7 @@ func walk(root int, path string) (int, error) {
 	if path == "." {
 		return at, nil
 	}
-	for _, name := range strings.Split(path, "/") {
+	for name := range strings.SplitSeq(path, "/") {
 		fd, err := unix.Openat(at, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		_ = unix.Close(at)
 		if err != nil {

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"fmt"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -64,9 +65,7 @@ func (s *setup) addConfigMap(p payload, name string, items []corev1.KeyToPath, m
 	for k, v := range c.Data {
 		data[k] = []byte(v)
 	}
-	for k, v := range c.BinaryData {
-		data[k] = v
-	}
+	maps.Copy(data, c.BinaryData)
 	return p.pick("config", data, items, mode, may)
 }
 

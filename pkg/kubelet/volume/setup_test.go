@@ -61,9 +61,9 @@ func TestItemsModesAndOptionalObjects(t *testing.T) {
 	v := configMapVolume("v", "m", corev1.KeyToPath{Key: "a", Path: "x/y/a"}, corev1.KeyToPath{Key: "b", Path: "b", Mode: ptr.To[int32](0o600)})
 	v.ConfigMap.DefaultMode = ptr.To[int32](0o4440)
 	none := configMapVolume("none", "none")
-	none.ConfigMap.Optional = ptr.To(true)
+	none.ConfigMap.Optional = new(true)
 	key := configMapVolume("key", "m", corev1.KeyToPath{Key: "none", Path: "n"}, corev1.KeyToPath{Key: "a", Path: "a"})
-	key.ConfigMap.Optional = ptr.To(true)
+	key.ConfigMap.Optional = new(true)
 	b, p := newBench(t), podOf(v, none, key)
 	b.setup(t, p)
 	for path, want := range map[string]os.FileMode{"x/y/a": 0o440 | os.ModeSetuid, "b": 0o600, "..data/x/y": 0o755 | os.ModeDir, "..data/": 0o755 | os.ModeDir, ".": 0o777 | os.ModeDir} {
@@ -131,7 +131,7 @@ func TestSecretsAndTokensLieInMemory(t *testing.T) {
 			{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "m"}, Items: []corev1.KeyToPath{{Key: "a", Path: "ca.crt"}}}},
 			{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}}},
 			{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "namespace", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.namespace"}}}}},
-			{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Path: "trust.pem", Optional: ptr.To(true)}},
+			{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Path: "trust.pem", Optional: new(true)}},
 		}}}))
 	b.setup(t, p)
 	b.setup(t, p)
@@ -177,7 +177,7 @@ func TestTokenIsForThePodsUserAlone(t *testing.T) {
 func TestFSGroupOwnsVolumesOnce(t *testing.T) {
 	b := newBench(t)
 	p := podOf(volumeOf("e", corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}),
-		volumeOf("mem", corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: ptr.To(resource.MustParse("1Mi"))}}),
+		volumeOf("mem", corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: new(resource.MustParse("1Mi"))}}),
 		volumeOf("s", corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "s", DefaultMode: ptr.To[int32](0o400)}}))
 	p.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: ptr.To[int64](2000)}
 	b.setup(t, p)
@@ -255,7 +255,7 @@ func TestMemoryIsLimitedByThePodOnlyWhenEveryContainerIs(t *testing.T) {
 		want       int64
 	}{
 		{[]corev1.Container{limit("10"), limit("20")}, nil, 30}, {[]corev1.Container{limit("10"), {}}, nil, 1000},
-		{[]corev1.Container{{}}, ptr.To(resource.MustParse("5")), 5}, {[]corev1.Container{limit("10")}, ptr.To(resource.MustParse("50")), 10},
+		{[]corev1.Container{{}}, new(resource.MustParse("5")), 5}, {[]corev1.Container{limit("10")}, new(resource.MustParse("50")), 10},
 	} {
 		if got := memoryLimit(&corev1.Pod{Spec: corev1.PodSpec{Containers: c.containers}}, c.own, node); got != c.want {
 			t.Errorf("%d, want %d", got, c.want)

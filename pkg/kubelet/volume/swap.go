@@ -129,7 +129,7 @@ func (p payload) write(dir string) error {
 
 // makeParents makes the directories of relative below dir, whatever the umask is.
 func makeParents(dir, relative string) error {
-	for _, name := range strings.Split(relative, "/") {
+	for name := range strings.SplitSeq(relative, "/") {
 		dir = filepath.Join(dir, name)
 		if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
 			continue

@@ -3,6 +3,7 @@ package ipvs
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
@@ -117,9 +118,7 @@ func (f *Fake) Virtual() (map[Key]Live, error) {
 	out := map[Key]Live{}
 	for k, l := range f.Services {
 		c := Live{Affinity: l.Affinity, Scheduler: l.Scheduler, Backends: map[netip.AddrPort]LiveBackend{}}
-		for b, lb := range l.Backends {
-			c.Backends[b] = lb
-		}
+		maps.Copy(c.Backends, l.Backends)
 		out[k] = c
 	}
 	return out, nil

@@ -48,7 +48,7 @@ func (t *Table) Sync(ctx context.Context, r model.Rules) error {
 	if before == nil {
 		tx.Add(&knftables.Table{})
 		tx.Delete(&knftables.Table{})
-		tx.Add(&knftables.Table{Comment: knftables.PtrTo("rules of kube-proxy")})
+		tx.Add(&knftables.Table{Comment: new("rules of kube-proxy")})
 		before = &plan{}
 	}
 	want.difference(before, tx)

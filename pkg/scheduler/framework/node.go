@@ -1,5 +1,7 @@
 package framework
 
+import "maps"
+
 import corev1 "k8s.io/api/core/v1"
 
 // NodeInfo is a node and the pods that are on it or are about to be. In a Snapshot it never changes.
@@ -88,9 +90,7 @@ func (n *NodeInfo) Clone() *NodeInfo {
 	c.Pods = append([]*PodInfo(nil), n.Pods...)
 	c.Requested = n.Requested.clone()
 	c.ports = make(map[HostPort]int, len(n.ports))
-	for k, v := range n.ports {
-		c.ports[k] = v
-	}
+	maps.Copy(c.ports, n.ports)
 	return &c
 }
 

@@ -1,6 +1,8 @@
 package framework
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	resourcehelper "k8s.io/component-helpers/resource"
@@ -62,9 +64,7 @@ func (r *Resources) Add(o *Resources, sign int64) {
 func (r Resources) clone() Resources {
 	if r.Scalar != nil {
 		s := make(map[corev1.ResourceName]int64, len(r.Scalar))
-		for k, v := range r.Scalar {
-			s[k] = v
-		}
+		maps.Copy(s, r.Scalar)
 		r.Scalar = s
 	}
 	return r

@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sampan-project/sampan/pkg/scheduler/framework"
 )
@@ -15,10 +16,8 @@ func nodePorts() framework.Plugin {
 				return framework.Evaluation{}, nil
 			}
 			return framework.Evaluation{Filter: func(n *framework.NodeInfo) *framework.Status {
-				for _, p := range pod.Ports {
-					if n.PortTaken(p) {
-						return framework.NewStatus(framework.Unschedulable, "node(s) didn't have free ports for the requested pod ports")
-					}
+				if slices.ContainsFunc(pod.Ports, n.PortTaken) {
+					return framework.NewStatus(framework.Unschedulable, "node(s) didn't have free ports for the requested pod ports")
 				}
 				return nil
 			}}, nil

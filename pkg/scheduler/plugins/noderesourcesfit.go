@@ -3,7 +3,7 @@ package plugins
 import (
 	"context"
 	"math"
-	"sort"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -55,7 +55,7 @@ func lacks(want *framework.Resources, n *framework.NodeInfo) (reasons []string, 
 	for name := range want.Scalar {
 		names = append(names, name)
 	}
-	sort.Slice(names, func(i, j int) bool { return names[i] < names[j] })
+	slices.Sort(names)
 	for _, name := range names {
 		check(name, want.Scalar[name], n.Requested.Scalar[name], n.Allocatable.Scalar[name])
 	}

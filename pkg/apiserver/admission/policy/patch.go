@@ -70,7 +70,7 @@ func operations(out ref.Val) (jsonpatch.Patch, error) {
 	}
 	patch := jsonpatch.Patch{}
 	for it := list.Iterator(); it.HasNext() == types.True; {
-		native, err := it.Next().ConvertToNative(reflect.TypeOf(&mutation.JSONPatchVal{}))
+		native, err := it.Next().ConvertToNative(reflect.TypeFor[*mutation.JSONPatchVal]())
 		if err != nil {
 			return nil, fmt.Errorf("type mismatch: JSONPatchType.expression should evaluate to array of JSONPatch: %w", err)
 		}
@@ -107,7 +107,7 @@ func operation(op *mutation.JSONPatchVal) (jsonpatch.Operation, error) {
 			return nil, fmt.Errorf("type mismatch: %w", err)
 		}
 	}
-	v, err := op.Val.ConvertToNative(reflect.TypeOf(&structpb.Value{}))
+	v, err := op.Val.ConvertToNative(reflect.TypeFor[*structpb.Value]())
 	if err == nil {
 		err = set("value", v)
 	}

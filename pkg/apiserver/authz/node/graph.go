@@ -11,7 +11,6 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/sampan-project/sampan/pkg/apiserver/podrefs"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
@@ -37,24 +36,15 @@ type ref struct {
 	namespace, name string
 }
 
-// Graph knows what each node needs. An edge leads from a node to an object that one of its pods names,
-// and is counted, because several pods may name the same. Volumes hang on their claim and the secrets
-// of a volume on the volume, so those edges are one step longer.
-//
-// Invariant: counts[n][r] is the number of sources (pods, attachments, slices) in `made` that lead from n
-// to r. Every change takes a source's old edges out before it puts its new ones in.
+// Graph knows what each node needs: its pods and what those name, attachments and slices of devices. Volumes hang on
+// their claim and the secrets of a volume on the volume, so those are one step further.
 type Graph struct {
 	mu       sync.RWMutex
-	counts   map[string]map[ref]int
-	made     map[ref]edges
+	pods     placements
+	placed   map[ref]string          // attachments and slices -> their node
 	claimOf  map[string]ref          // volume -> its claim
 	volumeOf map[ref]map[string]bool // secret -> volumes that need it
 	needs    map[string][]ref        // volume -> its secrets
-}
-
-type edges struct {
-	node string
-	to   []ref
 }
 
 // NewGraph starts to follow what makes relationships until ctx ends; synced is closed when it has seen
@@ -88,8 +78,8 @@ func NewGraph(ctx context.Context, reader resource.Reader) (g *Graph, synced <-c
 
 func newGraph() *Graph {
 	return &Graph{
-		counts:   map[string]map[ref]int{},
-		made:     map[ref]edges{},
+		pods:     newPlacements(),
+		placed:   map[ref]string{},
 		claimOf:  map[string]ref{},
 		volumeOf: map[ref]map[string]bool{},
 		needs:    map[string][]ref{},
@@ -100,25 +90,24 @@ func newGraph() *Graph {
 func (g *Graph) Related(node string, r schema.GroupResource, namespace, name string) bool {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	of := g.counts[node]
-	if len(of) == 0 {
-		return false
-	}
 	at := ref{r, namespace, name}
-	if of[at] > 0 {
-		return true
-	}
 	switch r {
+	case pods:
+		return g.pods.on(node, namespace, name)
+	case attachments, deviceSlices:
+		on, known := g.placed[at]
+		return known && on == node
 	case volumes:
-		return of[g.claimOf[name]] > 0
+		claim, bound := g.claimOf[name]
+		return bound && g.pods.need(node, claim)
 	case secrets:
 		for v := range g.volumeOf[at] {
-			if of[g.claimOf[v]] > 0 {
+			if g.pods.need(node, g.claimOf[v]) {
 				return true
 			}
 		}
 	}
-	return false
+	return g.pods.need(node, at)
 }
 
 func (g *Graph) see(obj, last resource.Object) {
@@ -130,73 +119,30 @@ func (g *Graph) see(obj, last resource.Object) {
 	}
 	switch o := obj.(type) {
 	case *corev1.Pod:
-		g.replace(ref{pods, o.Namespace, o.Name}, podEdges(o), gone)
-	case *storagev1.VolumeAttachment:
-		at := ref{attachments, "", o.Name}
-		g.replace(at, edges{o.Spec.NodeName, []ref{at}}, gone)
-	case *resourcev1.ResourceSlice:
-		at := ref{deviceSlices, "", o.Name}
-		e := edges{to: []ref{at}}
-		if o.Spec.NodeName != nil {
-			e.node = *o.Spec.NodeName
+		if gone {
+			g.pods.remove(o.Namespace, o.Name)
+		} else {
+			g.pods.put(o)
 		}
-		g.replace(at, e, gone)
+	case *storagev1.VolumeAttachment:
+		g.place(ref{attachments, "", o.Name}, o.Spec.NodeName, gone)
+	case *resourcev1.ResourceSlice:
+		node := ""
+		if o.Spec.NodeName != nil {
+			node = *o.Spec.NodeName
+		}
+		g.place(ref{deviceSlices, "", o.Name}, node, gone)
 	case *corev1.PersistentVolume:
 		g.volume(o, gone)
 	}
 }
 
-func (g *Graph) replace(source ref, e edges, gone bool) {
-	if was, ok := g.made[source]; ok {
-		of := g.counts[was.node]
-		for _, to := range was.to {
-			if of[to]--; of[to] <= 0 {
-				delete(of, to)
-			}
-		}
-		if len(of) == 0 {
-			delete(g.counts, was.node)
-		}
-		delete(g.made, source)
-	}
-	if gone || e.node == "" {
+func (g *Graph) place(at ref, node string, gone bool) {
+	if gone || node == "" {
+		delete(g.placed, at)
 		return
 	}
-	of := g.counts[e.node]
-	if of == nil {
-		of = map[ref]int{}
-		g.counts[e.node] = of
-	}
-	for _, to := range e.to {
-		of[to]++
-	}
-	g.made[source] = e
-}
-
-// podEdges are the pod itself and all that it names. A mirror pod names nothing that its node may read:
-// whoever controls a node writes its mirror pods.
-func podEdges(p *corev1.Pod) edges {
-	ns := p.Namespace
-	e := edges{node: p.Spec.NodeName, to: []ref{{pods, ns, p.Name}}}
-	if p.Spec.NodeName == "" {
-		return e
-	}
-	if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		return e
-	}
-	add := func(r schema.GroupResource, names ...string) {
-		for _, n := range names {
-			if n != "" {
-				e.to = append(e.to, ref{r, ns, n})
-			}
-		}
-	}
-	add(serviceAccount, p.Spec.ServiceAccountName)
-	add(secrets, podrefs.Secrets(p)...)
-	add(configMaps, podrefs.ConfigMaps(p)...)
-	add(claims, podrefs.Claims(p)...)
-	add(deviceClaims, podrefs.ResourceClaims(p)...)
-	return e
+	g.placed[at] = node
 }
 
 func (g *Graph) volume(v *corev1.PersistentVolume, gone bool) {

@@ -98,8 +98,35 @@ func TestPodOpensWhatItNamesToItsNodeUntilItIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("both pods gone", false)
-	if len(z.graph.counts) != 0 || len(z.graph.made) != 0 {
-		t.Errorf("left behind: %v %v", z.graph.counts, z.graph.made)
+	if p := z.graph.pods; len(p.pods) != 0 || len(p.nodes) != 0 || len(p.known) != 0 {
+		t.Errorf("left behind: %+v", p)
+	}
+}
+
+func TestPodThatChangesOpensWhatItNamesNow(t *testing.T) {
+	g := newGraph()
+	for range 2 {
+		g.see(pod("p", "here"), nil)
+	}
+	g.see(pod("q", "here"), nil)
+	other := pod("p", "here")
+	other.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		EnvFrom: []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "late"}}}}}}}
+	g.see(other, nil)
+	if !g.Related("here", secrets, "n", "late") || !g.Related("here", secrets, "n", "s") {
+		t.Error("what an ephemeral container needs, or what was needed before, is not related")
+	}
+	g.see(nil, pod("q", ""))
+	g.see(pod("p", "there"), nil)
+	if g.Related("here", secrets, "n", "s") || g.Related("here", secrets, "n", "late") || g.Related("here", pods, "n", "p") {
+		t.Error("the node still needs what no pod of it names")
+	}
+	if !g.Related("there", secrets, "n", "s") || g.Related("there", secrets, "n", "late") || !g.Related("there", pods, "n", "p") {
+		t.Error("the pod is not related to the node that it moved to")
+	}
+	g.see(pod("p", ""), nil)
+	if p := g.pods; len(p.pods) != 0 || len(p.nodes) != 0 || len(p.known) != 0 {
+		t.Errorf("left behind: %+v", p)
 	}
 }
 

@@ -5,6 +5,7 @@ package resourcetest
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,8 +156,11 @@ func (a *Access) Delete(_ context.Context, r schema.GroupResource, namespace, na
 	}
 	a.revision++
 	delete(a.objects[r], key(namespace, name))
+	gone := reflect.New(reflect.TypeOf(old).Elem()).Interface().(resource.Object)
+	gone.SetNamespace(namespace)
+	gone.SetName(name)
 	for _, f := range a.followers[r] {
-		f(nil, old)
+		f(nil, gone)
 	}
 	return nil
 }

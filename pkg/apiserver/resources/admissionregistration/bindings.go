@@ -7,7 +7,6 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -53,14 +52,10 @@ func ValidatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 	return resource.Define(resource.Definition[*validatingBinding]{
 		Kind:           admissionv1.SchemeGroupVersion.WithKind("ValidatingAdmissionPolicyBinding"),
 		Plural:         "validatingadmissionpolicybindings",
-		Singular:       "validatingadmissionpolicybinding",
 		Categories:     []string{"api-extensions"},
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
-		New:            func() *validatingBinding { return &validatingBinding{} },
-		NewList:        func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyBindingList{} },
-		Prefix:         "validatingadmissionpolicybindings",
 		Default:        func(obj *validatingBinding) { defaultMatch(obj.Spec.MatchResources) },
 		Spec:           func(obj *validatingBinding) any { return &obj.Spec },
 		Validate: func(ctx context.Context, obj, old *validatingBinding) field.ErrorList {
@@ -87,14 +82,10 @@ func MutatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingBinding]{
 		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicyBinding"),
 		Plural:         "mutatingadmissionpolicybindings",
-		Singular:       "mutatingadmissionpolicybinding",
 		Categories:     []string{"api-extensions"},
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
-		New:            func() *mutatingBinding { return &mutatingBinding{} },
-		NewList:        func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyBindingList{} },
-		Prefix:         "mutatingadmissionpolicybindings",
 		StoredVersion:  "v1beta1",
 		Default:        func(obj *mutatingBinding) { defaultMatch(obj.Spec.MatchResources) },
 		Spec:           func(obj *mutatingBinding) any { return &obj.Spec },

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/cel-go/cel"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
@@ -24,14 +23,10 @@ func MutatingAdmissionPolicy(rights Rights) *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingPolicy]{
 		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingAdmissionPolicy"),
 		Plural:         "mutatingadmissionpolicies",
-		Singular:       "mutatingadmissionpolicy",
 		Categories:     []string{"api-extensions"},
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
-		New:            func() *mutatingPolicy { return &mutatingPolicy{} },
-		NewList:        func() runtime.Object { return &admissionv1.MutatingAdmissionPolicyList{} },
-		Prefix:         "mutatingadmissionpolicies",
 		StoredVersion:  "v1beta1",
 		Default: func(obj *mutatingPolicy) {
 			orElse(&obj.Spec.FailurePolicy, admissionv1.Fail)

@@ -9,7 +9,6 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/util/jsonpath"
 
@@ -41,9 +40,6 @@ func ValidatingAdmissionPolicy(rights Rights) *resource.Resource {
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
-		New:            func() *validatingPolicy { return &validatingPolicy{} },
-		NewList:        func() runtime.Object { return &admissionv1.ValidatingAdmissionPolicyList{} },
-		Prefix:         "validatingadmissionpolicies",
 		Default: func(obj *validatingPolicy) {
 			orElse(&obj.Spec.FailurePolicy, admissionv1.Fail)
 			defaultMatch(obj.Spec.MatchConstraints)

@@ -7,7 +7,6 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -37,14 +36,10 @@ func MutatingWebhookConfiguration() *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingHooks]{
 		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
 		Plural:         "mutatingwebhookconfigurations",
-		Singular:       "mutatingwebhookconfiguration",
 		Categories:     []string{"api-extensions"},
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
-		New:            func() *mutatingHooks { return &mutatingHooks{} },
-		NewList:        func() runtime.Object { return &admissionv1.MutatingWebhookConfigurationList{} },
-		Prefix:         "mutatingwebhookconfigurations",
 		Spec:           func(obj *mutatingHooks) any { return &obj.Webhooks },
 		Default: func(obj *mutatingHooks) {
 			for i := range obj.Webhooks {
@@ -71,14 +66,10 @@ func ValidatingWebhookConfiguration() *resource.Resource {
 	return resource.Define(resource.Definition[*validatingHooks]{
 		Kind:           admissionv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"),
 		Plural:         "validatingwebhookconfigurations",
-		Singular:       "validatingwebhookconfiguration",
 		Categories:     []string{"api-extensions"},
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
-		New:            func() *validatingHooks { return &validatingHooks{} },
-		NewList:        func() runtime.Object { return &admissionv1.ValidatingWebhookConfigurationList{} },
-		Prefix:         "validatingwebhookconfigurations",
 		Spec:           func(obj *validatingHooks) any { return &obj.Webhooks },
 		Default: func(obj *validatingHooks) {
 			for i := range obj.Webhooks {

@@ -8,7 +8,6 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
@@ -28,8 +27,6 @@ func CustomResourceDefinition(c clock.PassiveClock) *resource.Resource {
 		ShortNames:     []string{"crd", "crds"},
 		Categories:     []string{"api-extensions"},
 		ClusterScoped:  true,
-		New:            func() *apiextensionsv1.CustomResourceDefinition { return &apiextensionsv1.CustomResourceDefinition{} },
-		NewList:        func() runtime.Object { return &apiextensionsv1.CustomResourceDefinitionList{} },
 		Prefix:         "apiextensions.k8s.io/customresourcedefinitions",
 		Large:          true,
 		StoredVersion:  "v1beta1",

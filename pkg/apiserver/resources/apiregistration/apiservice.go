@@ -10,7 +10,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -32,8 +31,6 @@ func APIService() *resource.Resource {
 		Singular:      "apiservice",
 		Categories:    []string{"api-extensions"},
 		ClusterScoped: true,
-		New:           func() *apiService { return &apiService{} },
-		NewList:       func() runtime.Object { return &apiregistrationv1.APIServiceList{} },
 		Prefix:        "apiregistration.k8s.io/apiservices",
 		Stored:        &resource.Stored[*apiService]{Encode: encode, Decode: decode},
 		// Which name is right depends on the spec: Validate judges it.

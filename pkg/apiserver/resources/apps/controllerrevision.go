@@ -24,10 +24,6 @@ func ControllerRevision() *resource.Resource {
 	return resource.Define(resource.Definition[*appsv1.ControllerRevision]{
 		Kind:     appsv1.SchemeGroupVersion.WithKind("ControllerRevision"),
 		Plural:   "controllerrevisions",
-		Singular: "controllerrevision",
-		New:      func() *appsv1.ControllerRevision { return &appsv1.ControllerRevision{} },
-		NewList:  func() runtime.Object { return &appsv1.ControllerRevisionList{} },
-		Prefix:   "controllerrevisions",
 		Validate: validateRevision,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),

@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -26,12 +25,8 @@ func DaemonSet() *resource.Resource {
 	return resource.Define(resource.Definition[*appsv1.DaemonSet]{
 		Kind:       appsv1.SchemeGroupVersion.WithKind("DaemonSet"),
 		Plural:     "daemonsets",
-		Singular:   "daemonset",
 		ShortNames: []string{"ds"},
 		Categories: []string{"all"},
-		New:        func() *appsv1.DaemonSet { return &appsv1.DaemonSet{} },
-		NewList:    func() runtime.Object { return &appsv1.DaemonSetList{} },
-		Prefix:     "daemonsets",
 		Default:    defaultDaemonSet,
 		Prepare:    prepareDaemonSet,
 		Validate:   validateDaemonSet,

@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -24,12 +23,8 @@ func Deployment() *resource.Resource {
 	return resource.Define(resource.Definition[*appsv1.Deployment]{
 		Kind:       appsv1.SchemeGroupVersion.WithKind("Deployment"),
 		Plural:     "deployments",
-		Singular:   "deployment",
 		ShortNames: []string{"deploy"},
 		Categories: []string{"all"},
-		New:        func() *appsv1.Deployment { return &appsv1.Deployment{} },
-		NewList:    func() runtime.Object { return &appsv1.DeploymentList{} },
-		Prefix:     "deployments",
 		Default:    defaultDeployment,
 		Prepare: func(_ context.Context, d, old *appsv1.Deployment) {
 			d.Status = appsv1.DeploymentStatus{}

@@ -5,7 +5,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -21,12 +20,8 @@ func ReplicaSet() *resource.Resource {
 	return resource.Define(resource.Definition[*appsv1.ReplicaSet]{
 		Kind:       appsv1.SchemeGroupVersion.WithKind("ReplicaSet"),
 		Plural:     "replicasets",
-		Singular:   "replicaset",
 		ShortNames: []string{"rs"},
 		Categories: []string{"all"},
-		New:        func() *appsv1.ReplicaSet { return &appsv1.ReplicaSet{} },
-		NewList:    func() runtime.Object { return &appsv1.ReplicaSetList{} },
-		Prefix:     "replicasets",
 		Default: func(r *appsv1.ReplicaSet) {
 			defaults.PodTemplate(&r.Spec.Template)
 			set(&r.Spec.Replicas, 1)

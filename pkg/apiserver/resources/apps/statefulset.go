@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -30,12 +29,8 @@ func StatefulSet() *resource.Resource {
 	return resource.Define(resource.Definition[*appsv1.StatefulSet]{
 		Kind:         appsv1.SchemeGroupVersion.WithKind("StatefulSet"),
 		Plural:       "statefulsets",
-		Singular:     "statefulset",
 		ShortNames:   []string{"sts"},
 		Categories:   []string{"all"},
-		New:          func() *appsv1.StatefulSet { return &appsv1.StatefulSet{} },
-		NewList:      func() runtime.Object { return &appsv1.StatefulSetList{} },
-		Prefix:       "statefulsets",
 		ValidateName: apivalidation.NameIsDNSLabel,
 		Default:      defaultStatefulSet,
 		Prepare: func(_ context.Context, s, old *appsv1.StatefulSet) {

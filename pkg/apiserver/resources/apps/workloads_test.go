@@ -43,7 +43,7 @@ func deployment(f func(*appsv1.DeploymentSpec)) *appsv1.Deployment {
 func TestDeploymentsAreJudged(t *testing.T) {
 	rolling := func(unavailable, surge string) func(*appsv1.DeploymentSpec) {
 		return func(s *appsv1.DeploymentSpec) {
-			s.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxUnavailable: ptr.To(intstr.Parse(unavailable)), MaxSurge: ptr.To(intstr.Parse(surge))}
+			s.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{MaxUnavailable: new(intstr.Parse(unavailable)), MaxSurge: new(intstr.Parse(surge))}
 		}
 	}
 	for name, c := range map[string]struct {
@@ -89,7 +89,7 @@ func TestDaemonSetsAreJudgedAndCountTheirTemplates(t *testing.T) {
 	}
 	rolling := func(unavailable, surge int32) appsv1.DaemonSetUpdateStrategy {
 		return appsv1.DaemonSetUpdateStrategy{RollingUpdate: &appsv1.RollingUpdateDaemonSet{
-			MaxUnavailable: ptr.To(intstr.FromInt32(unavailable)), MaxSurge: ptr.To(intstr.FromInt32(surge))}}
+			MaxUnavailable: new(intstr.FromInt32(unavailable)), MaxSurge: new(intstr.FromInt32(surge))}}
 	}
 	for name, c := range map[string]struct {
 		strategy appsv1.DaemonSetUpdateStrategy

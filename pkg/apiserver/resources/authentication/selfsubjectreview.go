@@ -18,10 +18,8 @@ func SelfSubjectReview(now func() time.Time) *resource.Resource {
 	return resource.Define(resource.Definition[*authenticationv1.SelfSubjectReview]{
 		Kind:          authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview"),
 		Plural:        "selfsubjectreviews",
-		Singular:      "selfsubjectreview",
 		ClusterScoped: true,
 		Verbs:         []string{"create"},
-		New:           func() *authenticationv1.SelfSubjectReview { return &authenticationv1.SelfSubjectReview{} },
 		Answer: func(ctx context.Context, _ *authenticationv1.SelfSubjectReview, _ *metav1.CreateOptions) (runtime.Object, error) {
 			user := request.UserFrom(ctx)
 			if user == nil {

@@ -20,10 +20,8 @@ func TokenReview(tokens authn.Token) *resource.Resource {
 	return resource.Define(resource.Definition[*tokenReview]{
 		Kind:          authenticationv1.SchemeGroupVersion.WithKind("TokenReview"),
 		Plural:        "tokenreviews",
-		Singular:      "tokenreview",
 		ClusterScoped: true,
 		Verbs:         []string{"create"},
-		New:           func() *tokenReview { return &tokenReview{} },
 		Answer: func(ctx context.Context, review *tokenReview, _ *metav1.CreateOptions) (runtime.Object, error) {
 			return answerToken(ctx, tokens, review)
 		},

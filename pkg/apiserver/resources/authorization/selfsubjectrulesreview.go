@@ -19,10 +19,8 @@ func SelfSubjectRulesReview(rules authz.RuleResolver) *resource.Resource {
 	return resource.Define(resource.Definition[*authorizationv1.SelfSubjectRulesReview]{
 		Kind:          authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectRulesReview"),
 		Plural:        "selfsubjectrulesreviews",
-		Singular:      "selfsubjectrulesreview",
 		ClusterScoped: true,
 		Verbs:         []string{"create"},
-		New:           func() *authorizationv1.SelfSubjectRulesReview { return &authorizationv1.SelfSubjectRulesReview{} },
 		Answer: func(ctx context.Context, r *authorizationv1.SelfSubjectRulesReview, _ *metav1.CreateOptions) (runtime.Object, error) {
 			user := request.UserFrom(ctx)
 			if user == nil {

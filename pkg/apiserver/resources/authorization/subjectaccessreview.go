@@ -19,10 +19,8 @@ func SubjectAccessReview(a authz.Authorizer) *resource.Resource {
 	return resource.Define(resource.Definition[*authorizationv1.SubjectAccessReview]{
 		Kind:          authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview"),
 		Plural:        "subjectaccessreviews",
-		Singular:      "subjectaccessreview",
 		ClusterScoped: true,
 		Verbs:         []string{"create"},
-		New:           func() *authorizationv1.SubjectAccessReview { return &authorizationv1.SubjectAccessReview{} },
 		Answer: func(ctx context.Context, r *authorizationv1.SubjectAccessReview, _ *metav1.CreateOptions) (runtime.Object, error) {
 			errs := append(validateAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes), validateSubject(r.Spec.User, r.Spec.Groups)...)
 			errs = append(errs, validateMeta(r.ObjectMeta, metav1.ObjectMeta{}, "must be empty")...)
@@ -39,11 +37,9 @@ func SubjectAccessReview(a authz.Authorizer) *resource.Resource {
 // namespace suffice to ask.
 func LocalSubjectAccessReview(a authz.Authorizer) *resource.Resource {
 	return resource.Define(resource.Definition[*authorizationv1.LocalSubjectAccessReview]{
-		Kind:     authorizationv1.SchemeGroupVersion.WithKind("LocalSubjectAccessReview"),
-		Plural:   "localsubjectaccessreviews",
-		Singular: "localsubjectaccessreview",
-		Verbs:    []string{"create"},
-		New:      func() *authorizationv1.LocalSubjectAccessReview { return &authorizationv1.LocalSubjectAccessReview{} },
+		Kind:   authorizationv1.SchemeGroupVersion.WithKind("LocalSubjectAccessReview"),
+		Plural: "localsubjectaccessreviews",
+		Verbs:  []string{"create"},
 		Answer: func(ctx context.Context, r *authorizationv1.LocalSubjectAccessReview, _ *metav1.CreateOptions) (runtime.Object, error) {
 			if err := validateLocal(r); err != nil {
 				return nil, err
@@ -59,10 +55,8 @@ func SelfSubjectAccessReview(a authz.Authorizer) *resource.Resource {
 	return resource.Define(resource.Definition[*authorizationv1.SelfSubjectAccessReview]{
 		Kind:          authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"),
 		Plural:        "selfsubjectaccessreviews",
-		Singular:      "selfsubjectaccessreview",
 		ClusterScoped: true,
 		Verbs:         []string{"create"},
-		New:           func() *authorizationv1.SelfSubjectAccessReview { return &authorizationv1.SelfSubjectAccessReview{} },
 		Answer: func(ctx context.Context, r *authorizationv1.SelfSubjectAccessReview, _ *metav1.CreateOptions) (runtime.Object, error) {
 			errs := validateAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
 			errs = append(errs, validateMeta(r.ObjectMeta, metav1.ObjectMeta{}, "must be empty")...)

@@ -28,7 +28,7 @@ func made(f func(*autoscaler)) *autoscaler {
 	return a
 }
 
-func quantity(text string) *resource.Quantity { return ptr.To(resource.MustParse(text)) }
+func quantity(text string) *resource.Quantity { return new(resource.MustParse(text)) }
 
 func paths(faults field.ErrorList) string {
 	var list []string

@@ -11,7 +11,6 @@ import (
 	"github.com/robfig/cron/v3"
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -33,9 +32,6 @@ func CronJob() *resource.Resource {
 		Singular:   "cronjob",
 		ShortNames: []string{"cj"},
 		Categories: []string{"all"},
-		New:        func() *batchv1.CronJob { return &batchv1.CronJob{} },
-		NewList:    func() runtime.Object { return &batchv1.CronJobList{} },
-		Prefix:     "cronjobs",
 		Default:    defaultCronJob,
 		Prepare: func(_ context.Context, c, old *batchv1.CronJob) {
 			c.Status = batchv1.CronJobStatus{}
@@ -177,7 +173,7 @@ func timeZone(path *field.Path, name string) field.ErrorList {
 	if name == "" {
 		return field.ErrorList{field.Invalid(path, name, "timeZone must be nil or non-empty string")}
 	}
-	for _, part := range strings.Split(name, "/") {
+	for part := range strings.SplitSeq(name, "/") {
 		if part == "." || part == ".." || !zonePart.MatchString(part) {
 			return field.ErrorList{field.Invalid(path, name, "unknown time zone "+name)}
 		}

@@ -18,7 +18,7 @@ func parseIndexes(text string, completions int32) (intervals, error) {
 		return nil, nil
 	}
 	var list intervals
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		run, err := parseInterval(part, completions)
 		if err != nil {
 			return nil, err
@@ -80,7 +80,7 @@ func overlap(one, two string, completions int32) (int, bool) {
 }
 
 func readable(text string, completions int32) (list intervals) {
-	for _, part := range strings.Split(text, ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		if run, err := parseInterval(part, completions); err == nil {
 			list = append(list, run)
 		}

@@ -10,7 +10,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -40,9 +39,6 @@ func Job() *resource.Resource {
 		Plural:      "jobs",
 		Singular:    "job",
 		Categories:  []string{"all"},
-		New:         func() *batchv1.Job { return &batchv1.Job{} },
-		NewList:     func() runtime.Object { return &batchv1.JobList{} },
-		Prefix:      "jobs",
 		Default:     defaultJob,
 		Prepare:     prepareJob,
 		Validate:    validateJob,

@@ -38,7 +38,7 @@ func paths(faults field.ErrorList) string {
 func indexedJobOf(completions, parallelism int32) func(*batchv1.Job) {
 	return func(j *batchv1.Job) {
 		j.Spec.CompletionMode = ptr.To(batchv1.IndexedCompletion)
-		j.Spec.Completions, j.Spec.Parallelism = ptr.To(completions), ptr.To(parallelism)
+		j.Spec.Completions, j.Spec.Parallelism = new(completions), new(parallelism)
 	}
 }
 
@@ -63,8 +63,8 @@ func TestJobsAreJudgedOnCreation(t *testing.T) {
 		"limits of an index without indexes": {func(j *batchv1.Job) {
 			j.Spec.BackoffLimitPerIndex, j.Spec.MaxFailedIndexes = ptr.To[int32](1), ptr.To[int32](1)
 		}, "spec.backoffLimitPerIndex spec.maxFailedIndexes"},
-		"longest managedBy": {func(j *batchv1.Job) { j.Spec.ManagedBy = ptr.To("a.io/" + strings.Repeat("b", 58)) }, ""},
-		"long managedBy":    {func(j *batchv1.Job) { j.Spec.ManagedBy = ptr.To("a.io/" + strings.Repeat("b", 59)) }, "spec.managedBy"},
+		"longest managedBy": {func(j *batchv1.Job) { j.Spec.ManagedBy = new("a.io/" + strings.Repeat("b", 58)) }, ""},
+		"long managedBy":    {func(j *batchv1.Job) { j.Spec.ManagedBy = new("a.io/" + strings.Repeat("b", 59)) }, "spec.managedBy"},
 		"always":            {func(j *batchv1.Job) { j.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyAlways }, "spec.template.spec.restartPolicy"},
 		"room for the last index": {func(j *batchv1.Job) {
 			indexedJobOf(10, 1)(j)
@@ -77,7 +77,7 @@ func TestJobsAreJudgedOnCreation(t *testing.T) {
 		"a label of another job": {func(j *batchv1.Job) { j.Spec.Template.Labels = map[string]string{oldNameLabel: "other"} },
 			"spec.template.metadata.labels[job-name]"},
 		"own selector": {func(j *batchv1.Job) {
-			j.Spec.ManualSelector, j.Spec.Selector = ptr.To(true), &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
+			j.Spec.ManualSelector, j.Spec.Selector = new(true), &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
 			j.Spec.Template.Labels = map[string]string{"a": "b"}
 		}, ""},
 		"policy of failures and OnFailure": {func(j *batchv1.Job) {
@@ -109,7 +109,7 @@ func TestFailureRulesAreJudged(t *testing.T) {
 		rule batchv1.PodFailurePolicyRule
 		want string
 	}{
-		"codes":              {codes(in, ptr.To("c"), 1, 2), ""},
+		"codes":              {codes(in, new("c"), 1, 2), ""},
 		"most codes":         {codes(in, nil, up(mostExitCodes)...), ""},
 		"too many codes":     {codes(in, nil, up(mostExitCodes+1)...), "onExitCodes.values"},
 		"no codes":           {codes(in, nil), "onExitCodes.values"},
@@ -117,7 +117,7 @@ func TestFailureRulesAreJudged(t *testing.T) {
 		"zero not in":        {codes(notIn, nil, 0), ""},
 		"twice":              {codes(in, nil, 1, 1), "onExitCodes.values[1]"},
 		"no order":           {codes(in, nil, 2, 1), "onExitCodes.values"},
-		"another container":  {codes(in, ptr.To("d"), 1), "onExitCodes.containerName"},
+		"another container":  {codes(in, new("d"), 1), "onExitCodes.containerName"},
 		"no operator":        {codes("", nil, 1), "onExitCodes.operator"},
 		"nothing":            {batchv1.PodFailurePolicyRule{Action: batchv1.PodFailurePolicyActionIgnore}, ""},
 		"one index, no such": {batchv1.PodFailurePolicyRule{Action: batchv1.PodFailurePolicyActionFailIndex}, "action "},
@@ -127,7 +127,7 @@ func TestFailureRulesAreJudged(t *testing.T) {
 				j.Spec.PodFailurePolicy = &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{c.rule}}
 			})
 			var want []string
-			for _, p := range strings.Split(c.want, " ") {
+			for p := range strings.SplitSeq(c.want, " ") {
 				want = append(want, strings.TrimSuffix("spec.podFailurePolicy.rules[0]."+p, "."))
 			}
 			expected := strings.Join(want, " ")
@@ -199,7 +199,7 @@ func TestOnlySuspendedJobsWithoutPodsChangeTheirTemplate(t *testing.T) {
 		j.Spec.Template.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}}
 	}
 	another := func(j *batchv1.Job) { j.Spec.Template.Spec.Containers[0].Image = "j" }
-	suspended := func(j *batchv1.Job) { j.Spec.Suspend = ptr.To(true) }
+	suspended := func(j *batchv1.Job) { j.Spec.Suspend = new(true) }
 	started := func(j *batchv1.Job) { suspended(j); j.Status.StartTime = &metav1.Time{} }
 	stopped := func(j *batchv1.Job) {
 		started(j)

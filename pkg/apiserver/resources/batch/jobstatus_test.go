@@ -57,9 +57,9 @@ func TestAStatusAgreesWithItselfAndNeverGoesBack(t *testing.T) {
 			func(s *batchv1.JobSpec) { s.CompletionMode = ptr.To(batchv1.IndexedCompletion) }, ""},
 		"more ready than active": {nothing, func(s *batchv1.JobStatus) { s.Ready = ptr.To[int32](1) }, nil, "status.ready"},
 		"started anew":           {in(), func(s *batchv1.JobStatus) { s.StartTime = late }, nil, "status.startTime"},
-		"suspended":              {in(), nothing, func(s *batchv1.JobSpec) { s.Suspend = ptr.To(true) }, ""},
+		"suspended":              {in(), nothing, func(s *batchv1.JobSpec) { s.Suspend = new(true) }, ""},
 		"indexes without":        {nothing, func(s *batchv1.JobStatus) { s.CompletedIndexes = "0" }, nil, "status.completedIndexes"},
-		"failed and done with one": {nothing, func(s *batchv1.JobStatus) { s.CompletedIndexes, s.FailedIndexes = "0", ptr.To("0") },
+		"failed and done with one": {nothing, func(s *batchv1.JobStatus) { s.CompletedIndexes, s.FailedIndexes = "0", new("0") },
 			func(s *batchv1.JobSpec) {
 				s.CompletionMode, s.BackoffLimitPerIndex = ptr.To(batchv1.IndexedCompletion), ptr.To[int32](1)
 			}, "status.failedIndexes"},

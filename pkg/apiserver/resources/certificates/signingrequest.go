@@ -10,7 +10,6 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	certificatesv1beta1 "k8s.io/api/certificates/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
@@ -28,12 +27,8 @@ func SigningRequest(c clock.PassiveClock) *resource.Resource {
 	return resource.Define(resource.Definition[*signingRequest]{
 		Kind:          certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest"),
 		Plural:        "certificatesigningrequests",
-		Singular:      "certificatesigningrequest",
 		ShortNames:    []string{"csr"},
 		ClusterScoped: true,
-		New:           func() *signingRequest { return &signingRequest{} },
-		NewList:       func() runtime.Object { return &certificatesv1.CertificateSigningRequestList{} },
-		Prefix:        "certificatesigningrequests",
 		ValidateName:  func(string, bool) []string { return nil },
 		Prepare:       prepare,
 		Reset:         []string{"spec", "status"},

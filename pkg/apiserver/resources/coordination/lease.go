@@ -6,7 +6,6 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -19,10 +18,6 @@ func Lease() *resource.Resource {
 	return resource.Define(resource.Definition[*coordinationv1.Lease]{
 		Kind:           coordinationv1.SchemeGroupVersion.WithKind("Lease"),
 		Plural:         "leases",
-		Singular:       "lease",
-		New:            func() *coordinationv1.Lease { return &coordinationv1.Lease{} },
-		NewList:        func() runtime.Object { return &coordinationv1.LeaseList{} },
-		Prefix:         "leases",
 		FreeFinalizers: true,
 		CreateOnUpdate: true,
 		StrictUpdate:   true,

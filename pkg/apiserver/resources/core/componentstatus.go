@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -25,11 +24,8 @@ func ComponentStatus(components []Component) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.ComponentStatus]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("ComponentStatus"),
 		Plural:        "componentstatuses",
-		Singular:      "componentstatus",
 		ShortNames:    []string{"cs"},
 		ClusterScoped: true,
-		New:           func() *corev1.ComponentStatus { return &corev1.ComponentStatus{} },
-		NewList:       func() runtime.Object { return &corev1.ComponentStatusList{} },
 		Deprecated:    "v1 ComponentStatus is deprecated in v1.19+",
 		Observe: func(ctx context.Context, name string) ([]*corev1.ComponentStatus, error) {
 			var list []*corev1.ComponentStatus

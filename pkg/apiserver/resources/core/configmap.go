@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -22,11 +21,7 @@ func ConfigMap() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.ConfigMap]{
 		Kind:        corev1.SchemeGroupVersion.WithKind("ConfigMap"),
 		Plural:      "configmaps",
-		Singular:    "configmap",
 		ShortNames:  []string{"cm"},
-		New:         func() *corev1.ConfigMap { return &corev1.ConfigMap{} },
-		NewList:     func() runtime.Object { return &corev1.ConfigMapList{} },
-		Prefix:      "configmaps",
 		WholeUpdate: true,
 		Validate: func(_ context.Context, obj, old *corev1.ConfigMap) field.ErrorList {
 			if old == nil {

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -26,10 +25,7 @@ func Endpoints() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Endpoints]{
 		Kind:       corev1.SchemeGroupVersion.WithKind("Endpoints"),
 		Plural:     "endpoints",
-		Singular:   "endpoints",
 		ShortNames: []string{"ep"},
-		New:        func() *corev1.Endpoints { return &corev1.Endpoints{} },
-		NewList:    func() runtime.Object { return &corev1.EndpointsList{} },
 		Deprecated: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 		Prefix:     "services/endpoints",
 		Default: func(e *corev1.Endpoints) {

@@ -29,11 +29,8 @@ func Event(ttl time.Duration) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Event]{
 		Kind:           corev1.SchemeGroupVersion.WithKind("Event"),
 		Plural:         "events",
-		Singular:       "event",
 		ShortNames:     []string{"ev"},
-		New:            func() *corev1.Event { return &corev1.Event{} },
 		NewList:        func() runtime.Object { return &corev1.EventList{} },
-		Prefix:         "events",
 		CreateOnUpdate: true,
 		MetadataLast:   true,
 		// What old recorders name their events is not judged further; the new group does so by itself.

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,11 +23,7 @@ func LimitRange() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.LimitRange]{
 		Kind:           corev1.SchemeGroupVersion.WithKind("LimitRange"),
 		Plural:         "limitranges",
-		Singular:       "limitrange",
 		ShortNames:     []string{"limits"},
-		New:            func() *corev1.LimitRange { return &corev1.LimitRange{} },
-		NewList:        func() runtime.Object { return &corev1.LimitRangeList{} },
-		Prefix:         "limitranges",
 		WholeUpdate:    true,
 		CreateOnUpdate: true,
 		Default: func(obj *corev1.LimitRange) {

@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
@@ -22,13 +21,9 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Namespace]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("Namespace"),
 		Plural:        "namespaces",
-		Singular:      "namespace",
 		ShortNames:    []string{"ns"},
 		ClusterScoped: true,
 		Verbs:         []string{"create", "delete", "get", "list", "patch", "update", "watch"},
-		New:           func() *corev1.Namespace { return &corev1.Namespace{} },
-		NewList:       func() runtime.Object { return &corev1.NamespaceList{} },
-		Prefix:        "namespaces",
 		WholeUpdate:   true,
 		ValidateName:  apivalidation.ValidateNamespaceName,
 		Default:       defaultNamespace,

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
@@ -23,11 +22,8 @@ func Node(streams ...resource.Subresource[*corev1.Node]) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Node]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("Node"),
 		Plural:        "nodes",
-		Singular:      "node",
 		ShortNames:    []string{"no"},
 		ClusterScoped: true,
-		New:           func() *corev1.Node { return &corev1.Node{} },
-		NewList:       func() runtime.Object { return &corev1.NodeList{} },
 		Prefix:        "minions",
 		Default:       defaultNode,
 		Prepare: func(_ context.Context, n, old *corev1.Node) {

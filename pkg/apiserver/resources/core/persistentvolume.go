@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/diff"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
@@ -22,12 +21,8 @@ func PersistentVolume(c clock.PassiveClock) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.PersistentVolume]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("PersistentVolume"),
 		Plural:        "persistentvolumes",
-		Singular:      "persistentvolume",
 		ShortNames:    []string{"pv"},
 		ClusterScoped: true,
-		New:           func() *corev1.PersistentVolume { return &corev1.PersistentVolume{} },
-		NewList:       func() runtime.Object { return &corev1.PersistentVolumeList{} },
-		Prefix:        "persistentvolumes",
 		ReturnDeleted: true,
 		WholeUpdate:   true,
 		Default: func(v *corev1.PersistentVolume) {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -19,11 +18,7 @@ func PersistentVolumeClaim() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.PersistentVolumeClaim]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"),
 		Plural:        "persistentvolumeclaims",
-		Singular:      "persistentvolumeclaim",
 		ShortNames:    []string{"pvc"},
-		New:           func() *corev1.PersistentVolumeClaim { return &corev1.PersistentVolumeClaim{} },
-		NewList:       func() runtime.Object { return &corev1.PersistentVolumeClaimList{} },
-		Prefix:        "persistentvolumeclaims",
 		ReturnDeleted: true,
 		WholeUpdate:   true,
 		DefaultedLate: true, // a new claim is stored without a phase

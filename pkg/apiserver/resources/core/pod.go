@@ -8,11 +8,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/names"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
@@ -32,12 +32,8 @@ func Pod(d PodDeps) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Pod]{
 		Kind:        corev1.SchemeGroupVersion.WithKind("Pod"),
 		Plural:      "pods",
-		Singular:    "pod",
 		ShortNames:  []string{"po"},
 		Categories:  []string{"all"},
-		New:         func() *corev1.Pod { return &corev1.Pod{} },
-		NewList:     func() runtime.Object { return &corev1.PodList{} },
-		Prefix:      "pods",
 		WholeUpdate: true,
 		Shares:      true,
 		Default:     defaults.Pod,
@@ -98,7 +94,8 @@ func warnPod(_ context.Context, pod, old *corev1.Pod) []string {
 		return nil
 	}
 	var warnings []string
-	if texts := validation.IsDNS1123Label(pod.Name); len(texts) > 0 {
+	if !names.IsLabel(pod.Name) {
+		texts := validation.IsDNS1123Label(pod.Name)
 		warnings = append(warnings, fmt.Sprintf("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: %v", texts))
 	}
 	return append(warnings, podvalidation.PodWarnings(nil, &pod.ObjectMeta, &pod.Spec)...)

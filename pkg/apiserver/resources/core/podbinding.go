@@ -36,11 +36,9 @@ func podBinding(d PodDeps) resource.Subresource[*corev1.Pod] {
 // Binding declares the older way to bind, whose pod is named in the body alone.
 func Binding(d PodDeps) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Binding]{
-		Kind:     corev1.SchemeGroupVersion.WithKind("Binding"),
-		Plural:   "bindings",
-		Singular: "binding",
-		New:      func() *corev1.Binding { return &corev1.Binding{} },
-		Verbs:    []string{"create"},
+		Kind:   corev1.SchemeGroupVersion.WithKind("Binding"),
+		Plural: "bindings",
+		Verbs:  []string{"create"},
 		Answer: func(ctx context.Context, b *corev1.Binding, opts *metav1.CreateOptions) (runtime.Object, error) {
 			return bind(ctx, d, b.Namespace, b.Name, b, opts)
 		},

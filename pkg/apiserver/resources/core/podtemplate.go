@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -21,11 +20,7 @@ func PodTemplate() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.PodTemplate]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("PodTemplate"),
 		Plural:        "podtemplates",
-		Singular:      "podtemplate",
-		New:           func() *corev1.PodTemplate { return &corev1.PodTemplate{} },
-		NewList:       func() runtime.Object { return &corev1.PodTemplateList{} },
 		ReturnDeleted: true,
-		Prefix:        "podtemplates",
 		Default:       func(t *corev1.PodTemplate) { defaults.PodTemplate(&t.Template) },
 		Prepare: func(_ context.Context, t, _ *corev1.PodTemplate) {
 			podvalidation.DropSwitchedOff(&t.Template.Spec, nil)

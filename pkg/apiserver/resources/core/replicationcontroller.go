@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -23,11 +22,8 @@ func ReplicationController() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.ReplicationController]{
 		Kind:        corev1.SchemeGroupVersion.WithKind("ReplicationController"),
 		Plural:      "replicationcontrollers",
-		Singular:    "replicationcontroller",
 		ShortNames:  []string{"rc"},
 		Categories:  []string{"all"},
-		New:         func() *corev1.ReplicationController { return &corev1.ReplicationController{} },
-		NewList:     func() runtime.Object { return &corev1.ReplicationControllerList{} },
 		Prefix:      "controllers",
 		WholeUpdate: true,
 		Default:     defaultReplicationController,

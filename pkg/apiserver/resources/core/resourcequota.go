@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -24,11 +23,7 @@ func ResourceQuota() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.ResourceQuota]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("ResourceQuota"),
 		Plural:        "resourcequotas",
-		Singular:      "resourcequota",
 		ShortNames:    []string{"quota"},
-		New:           func() *corev1.ResourceQuota { return &corev1.ResourceQuota{} },
-		NewList:       func() runtime.Object { return &corev1.ResourceQuotaList{} },
-		Prefix:        "resourcequotas",
 		ReturnDeleted: true,
 		Default: func(obj *corev1.ResourceQuota) {
 			defaults.Resources(obj.Spec.Hard)

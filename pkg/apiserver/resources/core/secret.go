@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -24,10 +23,6 @@ func Secret() *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Secret]{
 		Kind:        corev1.SchemeGroupVersion.WithKind("Secret"),
 		Plural:      "secrets",
-		Singular:    "secret",
-		New:         func() *corev1.Secret { return &corev1.Secret{} },
-		NewList:     func() runtime.Object { return &corev1.SecretList{} },
-		Prefix:      "secrets",
 		WholeUpdate: true,
 		Default:     defaultSecret,
 		Prepare: func(_ context.Context, obj, old *corev1.Secret) {

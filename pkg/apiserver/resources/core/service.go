@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -31,11 +30,8 @@ func Service(d ServiceDeps) *resource.Resource {
 	return resource.Define(resource.Definition[*corev1.Service]{
 		Kind:         corev1.SchemeGroupVersion.WithKind("Service"),
 		Plural:       "services",
-		Singular:     "service",
 		ShortNames:   []string{"svc"},
 		Categories:   []string{"all"},
-		New:          func() *corev1.Service { return &corev1.Service{} },
-		NewList:      func() runtime.Object { return &corev1.ServiceList{} },
 		Prefix:       "services/specs",
 		WholeUpdate:  true,
 		ValidateName: apivalidation.NameIsDNSLabel,

@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -19,11 +18,7 @@ func ServiceAccount(subresources ...resource.Subresource[*corev1.ServiceAccount]
 	return resource.Define(resource.Definition[*corev1.ServiceAccount]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("ServiceAccount"),
 		Plural:        "serviceaccounts",
-		Singular:      "serviceaccount",
 		ShortNames:    []string{"sa"},
-		New:           func() *corev1.ServiceAccount { return &corev1.ServiceAccount{} },
-		NewList:       func() runtime.Object { return &corev1.ServiceAccountList{} },
-		Prefix:        "serviceaccounts",
 		WholeUpdate:   true,
 		ReturnDeleted: true,
 		Prepare: func(_ context.Context, obj, _ *corev1.ServiceAccount) {

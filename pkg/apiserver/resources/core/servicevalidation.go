@@ -225,7 +225,7 @@ func validateSourceRanges(path *field.Path, s, old *corev1.Service) field.ErrorL
 	if old != nil && old.Annotations[corev1.AnnotationLoadBalancerSourceRangesKey] == text || strings.TrimSpace(text) == "" {
 		return faults
 	}
-	for _, value := range strings.Split(text, ",") {
+	for value := range strings.SplitSeq(text, ",") {
 		faults = append(faults, validation.Network(at, strings.TrimSpace(value))...)
 	}
 	return faults

@@ -9,7 +9,6 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -22,11 +21,7 @@ func DeviceClass() *resource.Resource {
 	return resource.Define(resource.Definition[*resourcev1.DeviceClass]{
 		Kind:          resourcev1.SchemeGroupVersion.WithKind("DeviceClass"),
 		Plural:        "deviceclasses",
-		Singular:      "deviceclass",
 		ClusterScoped: true,
-		New:           func() *resourcev1.DeviceClass { return &resourcev1.DeviceClass{} },
-		NewList:       func() runtime.Object { return &resourcev1.DeviceClassList{} },
-		Prefix:        "deviceclasses",
 		ReturnDeleted: true,
 		WholeUpdate:   true,
 		Spec:          func(c *resourcev1.DeviceClass) any { return c.Spec },

@@ -6,7 +6,6 @@ import (
 
 	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/authz"
@@ -22,10 +21,6 @@ func ResourceClaim(access resource.Reader, a authz.Authorizer) *resource.Resourc
 	return resource.Define(resource.Definition[*resourcev1.ResourceClaim]{
 		Kind:          resourcev1.SchemeGroupVersion.WithKind("ResourceClaim"),
 		Plural:        "resourceclaims",
-		Singular:      "resourceclaim",
-		New:           func() *resourcev1.ResourceClaim { return &resourcev1.ResourceClaim{} },
-		NewList:       func() runtime.Object { return &resourcev1.ResourceClaimList{} },
-		Prefix:        "resourceclaims",
 		ReturnDeleted: true,
 		Default: func(c *resourcev1.ResourceClaim) {
 			defaultClaimSpec(&c.Spec)

@@ -5,7 +5,6 @@ import (
 
 	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -18,10 +17,6 @@ func ResourceClaimTemplate(access resource.Reader) *resource.Resource {
 	return resource.Define(resource.Definition[*resourcev1.ResourceClaimTemplate]{
 		Kind:          resourcev1.SchemeGroupVersion.WithKind("ResourceClaimTemplate"),
 		Plural:        "resourceclaimtemplates",
-		Singular:      "resourceclaimtemplate",
-		New:           func() *resourcev1.ResourceClaimTemplate { return &resourcev1.ResourceClaimTemplate{} },
-		NewList:       func() runtime.Object { return &resourcev1.ResourceClaimTemplateList{} },
-		Prefix:        "resourceclaimtemplates",
 		ReturnDeleted: true,
 		Default:       func(t *resourcev1.ResourceClaimTemplate) { defaultClaimSpec(&t.Spec.Spec) },
 		Prepare:       func(_ context.Context, t, _ *resourcev1.ResourceClaimTemplate) { asStored(&t.Spec.Spec) },

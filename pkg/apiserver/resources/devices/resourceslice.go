@@ -7,7 +7,6 @@ import (
 
 	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
 
@@ -25,9 +24,6 @@ func ResourceSlice(c clock.PassiveClock) *resource.Resource {
 		Plural:        "resourceslices",
 		Singular:      "resourceslice",
 		ClusterScoped: true,
-		New:           func() *resourcev1.ResourceSlice { return &resourcev1.ResourceSlice{} },
-		NewList:       func() runtime.Object { return &resourcev1.ResourceSliceList{} },
-		Prefix:        "resourceslices",
 		ReturnDeleted: true,
 		Spec:          func(s *resourcev1.ResourceSlice) any { return s.Spec },
 		Prepare: func(_ context.Context, s, old *resourcev1.ResourceSlice) {

@@ -87,7 +87,7 @@ func validatePoolName(at *field.Path, name string) field.ErrorList {
 	if len(name) > resourcev1.PoolNameMaxLength {
 		faults = append(faults, field.TooLong(at, "", resourcev1.PoolNameMaxLength))
 	}
-	for _, part := range strings.Split(name, "/") {
+	for part := range strings.SplitSeq(name, "/") {
 		faults = append(faults, validation.DNSSubdomain(at, part)...)
 	}
 	return faults

@@ -12,7 +12,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -36,10 +35,6 @@ func EndpointSlice() *resource.Resource {
 	return resource.Define(resource.Definition[*discoveryv1.EndpointSlice]{
 		Kind:        discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"),
 		Plural:      "endpointslices",
-		Singular:    "endpointslice",
-		New:         func() *discoveryv1.EndpointSlice { return &discoveryv1.EndpointSlice{} },
-		NewList:     func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
-		Prefix:      "endpointslices",
 		WholeUpdate: true,
 		Default:     defaultEndpointSlice,
 		Prepare:     prepareEndpointSlice,

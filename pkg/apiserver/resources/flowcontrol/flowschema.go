@@ -7,7 +7,6 @@ import (
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -27,9 +26,6 @@ func FlowSchema() *resource.Resource {
 		Plural:        "flowschemas",
 		Singular:      "flowschema",
 		ClusterScoped: true,
-		New:           func() *flowSchema { return &flowSchema{} },
-		NewList:       func() runtime.Object { return &flowcontrolv1.FlowSchemaList{} },
-		Prefix:        "flowschemas",
 		Default: func(obj *flowSchema) {
 			if obj.Spec.MatchingPrecedence == 0 {
 				obj.Spec.MatchingPrecedence = usualPrecedence

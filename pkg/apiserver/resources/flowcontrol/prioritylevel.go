@@ -8,7 +8,6 @@ import (
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -41,9 +40,6 @@ func PriorityLevelConfiguration() *resource.Resource {
 		Plural:        "prioritylevelconfigurations",
 		Singular:      "prioritylevelconfiguration",
 		ClusterScoped: true,
-		New:           func() *priorityLevel { return &priorityLevel{} },
-		NewList:       func() runtime.Object { return &flowcontrolv1.PriorityLevelConfigurationList{} },
-		Prefix:        "prioritylevelconfigurations",
 		Default:       defaultLevel,
 		Prepare:       resource.KeepStatus(func(obj *priorityLevel) *flowcontrolv1.PriorityLevelConfigurationStatus { return &obj.Status }),
 		Spec:          func(obj *priorityLevel) any { return &obj.Spec },

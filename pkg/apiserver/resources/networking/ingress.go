@@ -7,7 +7,6 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -33,8 +32,6 @@ func Ingress() *resource.Resource {
 		Plural:      "ingresses",
 		Singular:    "ingress",
 		ShortNames:  []string{"ing"},
-		New:         func() *networkingv1.Ingress { return &networkingv1.Ingress{} },
-		NewList:     func() runtime.Object { return &networkingv1.IngressList{} },
 		Prefix:      "ingress",
 		Prepare:     resource.KeepStatus(func(i *networkingv1.Ingress) *networkingv1.IngressStatus { return &i.Status }),
 		Validate:    validateIngress,

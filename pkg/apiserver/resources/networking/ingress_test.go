@@ -119,9 +119,9 @@ func TestClassesAreJudged(t *testing.T) {
 		"longest":           {class(long, nil), nil, ""},
 		"long":              {class(long+"b", nil), nil, "controller"},
 		"another":           {class("a.io/c", nil), class("a.io/b", nil), "controller"},
-		"in a namespace":    {class("a.io/b", in("Namespace", ptr.To("n"))), nil, ""},
+		"in a namespace":    {class("a.io/b", in("Namespace", new("n"))), nil, ""},
 		"in none":           {class("a.io/b", in("Namespace", nil)), nil, "parameters.namespace"},
-		"in all and in one": {class("a.io/b", in("Cluster", ptr.To("n"))), nil, "parameters.namespace"},
+		"in all and in one": {class("a.io/b", in("Cluster", new("n"))), nil, "parameters.namespace"},
 		"anywhere":          {class("a.io/b", in("Any", nil)), nil, "parameters.scope"},
 	} {
 		if got := places(validateIngressClass(context.Background(), c.obj, c.old)); got != c.want {

@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -22,11 +21,7 @@ func IngressClass() *resource.Resource {
 	return resource.Define(resource.Definition[*networkingv1.IngressClass]{
 		Kind:          networkingv1.SchemeGroupVersion.WithKind("IngressClass"),
 		Plural:        "ingressclasses",
-		Singular:      "ingressclass",
 		ClusterScoped: true,
-		New:           func() *networkingv1.IngressClass { return &networkingv1.IngressClass{} },
-		NewList:       func() runtime.Object { return &networkingv1.IngressClassList{} },
-		Prefix:        "ingressclasses",
 		Default: func(c *networkingv1.IngressClass) {
 			if p := c.Spec.Parameters; p != nil && p.Scope == nil {
 				scope := networkingv1.IngressClassParametersReferenceScopeCluster

@@ -8,7 +8,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -22,12 +21,8 @@ func IPAddress() *resource.Resource {
 	return resource.Define(resource.Definition[*networkingv1.IPAddress]{
 		Kind:          networkingv1.SchemeGroupVersion.WithKind("IPAddress"),
 		Plural:        "ipaddresses",
-		Singular:      "ipaddress",
 		ShortNames:    []string{"ip"},
 		ClusterScoped: true,
-		New:           func() *networkingv1.IPAddress { return &networkingv1.IPAddress{} },
-		NewList:       func() runtime.Object { return &networkingv1.IPAddressList{} },
-		Prefix:        "ipaddresses",
 		ValidateName:  addressName,
 		Validate:      validateIPAddress,
 		WholeUpdate:   true,

@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,11 +23,7 @@ func NetworkPolicy() *resource.Resource {
 	return resource.Define(resource.Definition[*networkingv1.NetworkPolicy]{
 		Kind:       networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
 		Plural:     "networkpolicies",
-		Singular:   "networkpolicy",
 		ShortNames: []string{"netpol"},
-		New:        func() *networkingv1.NetworkPolicy { return &networkingv1.NetworkPolicy{} },
-		NewList:    func() runtime.Object { return &networkingv1.NetworkPolicyList{} },
-		Prefix:     "networkpolicies",
 		Default:    defaultNetworkPolicy,
 		Spec:       func(p *networkingv1.NetworkPolicy) any { return &p.Spec },
 		Validate:   validateNetworkPolicy,

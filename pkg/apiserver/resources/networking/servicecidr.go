@@ -8,7 +8,6 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -22,11 +21,7 @@ func ServiceCIDR() *resource.Resource {
 	return resource.Define(resource.Definition[*networkingv1.ServiceCIDR]{
 		Kind:          networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"),
 		Plural:        "servicecidrs",
-		Singular:      "servicecidr",
 		ClusterScoped: true,
-		New:           func() *networkingv1.ServiceCIDR { return &networkingv1.ServiceCIDR{} },
-		NewList:       func() runtime.Object { return &networkingv1.ServiceCIDRList{} },
-		Prefix:        "servicecidrs",
 		Prepare:       resource.KeepStatus(func(c *networkingv1.ServiceCIDR) *networkingv1.ServiceCIDRStatus { return &c.Status }),
 		Validate:      validateServiceCIDR,
 		Reset:         []string{"status"},

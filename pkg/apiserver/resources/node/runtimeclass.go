@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -26,11 +25,7 @@ func RuntimeClass() *resource.Resource {
 	return resource.Define(resource.Definition[*nodev1.RuntimeClass]{
 		Kind:           nodev1.SchemeGroupVersion.WithKind("RuntimeClass"),
 		Plural:         "runtimeclasses",
-		Singular:       "runtimeclass",
 		ClusterScoped:  true,
-		New:            func() *nodev1.RuntimeClass { return &nodev1.RuntimeClass{} },
-		NewList:        func() runtime.Object { return &nodev1.RuntimeClassList{} },
-		Prefix:         "runtimeclasses",
 		CreateOnUpdate: true,
 		StrictUpdate:   true,
 		Default: func(obj *nodev1.RuntimeClass) {

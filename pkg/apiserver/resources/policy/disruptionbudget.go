@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -24,11 +23,7 @@ func PodDisruptionBudget() *resource.Resource {
 	return resource.Define(resource.Definition[*budget]{
 		Kind:         policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"),
 		Plural:       "poddisruptionbudgets",
-		Singular:     "poddisruptionbudget",
 		ShortNames:   []string{"pdb"},
-		New:          func() *budget { return &budget{} },
-		NewList:      func() runtime.Object { return &policyv1.PodDisruptionBudgetList{} },
-		Prefix:       "poddisruptionbudgets",
 		StrictUpdate: true,
 		MetadataLast: true,
 		ValidateName: func(name string, _ bool) []string { return path.IsValidPathSegmentName(name) },

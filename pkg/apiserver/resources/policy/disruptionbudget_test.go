@@ -20,7 +20,7 @@ func paths(faults field.ErrorList) string {
 }
 
 func TestBudgetsAreJudged(t *testing.T) {
-	amount := func(text string) *intstr.IntOrString { return ptr.To(intstr.Parse(text)) }
+	amount := func(text string) *intstr.IntOrString { return new(intstr.Parse(text)) }
 	never := &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: metav1.LabelSelectorOpIn, Values: []string{"not a value"}}}}
 	for name, c := range map[string]struct {
 		spec     policyv1.PodDisruptionBudgetSpec

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -15,11 +14,7 @@ func ClusterRole() *resource.Resource {
 	return resource.Define(resource.Definition[*rbacv1.ClusterRole]{
 		Kind:           rbacv1.SchemeGroupVersion.WithKind("ClusterRole"),
 		Plural:         "clusterroles",
-		Singular:       "clusterrole",
 		ClusterScoped:  true,
-		New:            func() *rbacv1.ClusterRole { return &rbacv1.ClusterRole{} },
-		NewList:        func() runtime.Object { return &rbacv1.ClusterRoleList{} },
-		Prefix:         "clusterroles",
 		WholeUpdate:    true,
 		CreateOnUpdate: true,
 		ValidateName:   validateName,

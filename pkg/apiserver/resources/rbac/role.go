@@ -4,7 +4,6 @@ import (
 	"context"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -15,10 +14,6 @@ func Role() *resource.Resource {
 	return resource.Define(resource.Definition[*rbacv1.Role]{
 		Kind:           rbacv1.SchemeGroupVersion.WithKind("Role"),
 		Plural:         "roles",
-		Singular:       "role",
-		New:            func() *rbacv1.Role { return &rbacv1.Role{} },
-		NewList:        func() runtime.Object { return &rbacv1.RoleList{} },
-		Prefix:         "roles",
 		WholeUpdate:    true,
 		CreateOnUpdate: true,
 		ValidateName:   validateName,

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -16,10 +15,6 @@ func RoleBinding() *resource.Resource {
 	return resource.Define(resource.Definition[*rbacv1.RoleBinding]{
 		Kind:           rbacv1.SchemeGroupVersion.WithKind("RoleBinding"),
 		Plural:         "rolebindings",
-		Singular:       "rolebinding",
-		New:            func() *rbacv1.RoleBinding { return &rbacv1.RoleBinding{} },
-		NewList:        func() runtime.Object { return &rbacv1.RoleBindingList{} },
-		Prefix:         "rolebindings",
 		WholeUpdate:    true,
 		CreateOnUpdate: true,
 		ValidateName:   validateName,
@@ -43,11 +38,7 @@ func ClusterRoleBinding() *resource.Resource {
 	return resource.Define(resource.Definition[*rbacv1.ClusterRoleBinding]{
 		Kind:           rbacv1.SchemeGroupVersion.WithKind("ClusterRoleBinding"),
 		Plural:         "clusterrolebindings",
-		Singular:       "clusterrolebinding",
 		ClusterScoped:  true,
-		New:            func() *rbacv1.ClusterRoleBinding { return &rbacv1.ClusterRoleBinding{} },
-		NewList:        func() runtime.Object { return &rbacv1.ClusterRoleBindingList{} },
-		Prefix:         "clusterrolebindings",
 		WholeUpdate:    true,
 		CreateOnUpdate: true,
 		ValidateName:   validateName,

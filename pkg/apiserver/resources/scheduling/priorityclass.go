@@ -11,7 +11,6 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -39,12 +38,8 @@ func PriorityClass() *resource.Resource {
 	return resource.Define(resource.Definition[*schedulingv1.PriorityClass]{
 		Kind:          schedulingv1.SchemeGroupVersion.WithKind("PriorityClass"),
 		Plural:        "priorityclasses",
-		Singular:      "priorityclass",
 		ShortNames:    []string{"pc"},
 		ClusterScoped: true,
-		New:           func() *schedulingv1.PriorityClass { return &schedulingv1.PriorityClass{} },
-		NewList:       func() runtime.Object { return &schedulingv1.PriorityClassList{} },
-		Prefix:        "priorityclasses",
 		Default: func(obj *schedulingv1.PriorityClass) {
 			if obj.PreemptionPolicy == nil {
 				obj.PreemptionPolicy = new(corev1.PreemptLowerPriority)

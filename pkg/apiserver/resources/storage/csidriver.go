@@ -7,7 +7,6 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -27,11 +26,7 @@ func CSIDriver() *resource.Resource {
 	return resource.Define(resource.Definition[*storagev1.CSIDriver]{
 		Kind:          storagev1.SchemeGroupVersion.WithKind("CSIDriver"),
 		Plural:        "csidrivers",
-		Singular:      "csidriver",
 		ClusterScoped: true,
-		New:           func() *storagev1.CSIDriver { return &storagev1.CSIDriver{} },
-		NewList:       func() runtime.Object { return &storagev1.CSIDriverList{} },
-		Prefix:        "csidrivers",
 		ReturnDeleted: true,
 		StrictUpdate:  true,
 		Default:       defaultDriver,

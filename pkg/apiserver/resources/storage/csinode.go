@@ -7,7 +7,6 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -23,11 +22,7 @@ func CSINode() *resource.Resource {
 	return resource.Define(resource.Definition[*storagev1.CSINode]{
 		Kind:          storagev1.SchemeGroupVersion.WithKind("CSINode"),
 		Plural:        "csinodes",
-		Singular:      "csinode",
 		ClusterScoped: true,
-		New:           func() *storagev1.CSINode { return &storagev1.CSINode{} },
-		NewList:       func() runtime.Object { return &storagev1.CSINodeList{} },
-		Prefix:        "csinodes",
 		ReturnDeleted: true,
 		StrictUpdate:  true,
 		WholeUpdate:   true,

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -24,10 +23,6 @@ func CSIStorageCapacity() *apiresource.Resource {
 	return apiresource.Define(apiresource.Definition[*storagev1.CSIStorageCapacity]{
 		Kind:         storagev1.SchemeGroupVersion.WithKind("CSIStorageCapacity"),
 		Plural:       "csistoragecapacities",
-		Singular:     "csistoragecapacity",
-		New:          func() *storagev1.CSIStorageCapacity { return &storagev1.CSIStorageCapacity{} },
-		NewList:      func() runtime.Object { return &storagev1.CSIStorageCapacityList{} },
-		Prefix:       "csistoragecapacities",
 		StrictUpdate: true,
 		WholeUpdate:  true,
 		Validate:     validateStorageCapacity,

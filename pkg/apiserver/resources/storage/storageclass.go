@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -34,12 +33,8 @@ func StorageClass() *resource.Resource {
 	return resource.Define(resource.Definition[*storagev1.StorageClass]{
 		Kind:          storagev1.SchemeGroupVersion.WithKind("StorageClass"),
 		Plural:        "storageclasses",
-		Singular:      "storageclass",
 		ShortNames:    []string{"sc"},
 		ClusterScoped: true,
-		New:           func() *storagev1.StorageClass { return &storagev1.StorageClass{} },
-		NewList:       func() runtime.Object { return &storagev1.StorageClassList{} },
-		Prefix:        "storageclasses",
 		WholeUpdate:   true,
 		ReturnDeleted: true,
 		Default: func(obj *storagev1.StorageClass) {

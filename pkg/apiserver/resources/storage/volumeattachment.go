@@ -6,7 +6,6 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -26,11 +25,7 @@ func VolumeAttachment() *resource.Resource {
 	return resource.Define(resource.Definition[*storagev1.VolumeAttachment]{
 		Kind:          storagev1.SchemeGroupVersion.WithKind("VolumeAttachment"),
 		Plural:        "volumeattachments",
-		Singular:      "volumeattachment",
 		ClusterScoped: true,
-		New:           func() *storagev1.VolumeAttachment { return &storagev1.VolumeAttachment{} },
-		NewList:       func() runtime.Object { return &storagev1.VolumeAttachmentList{} },
-		Prefix:        "volumeattachments",
 		ReturnDeleted: true,
 		StrictUpdate:  true,
 		Default: func(a *storagev1.VolumeAttachment) {

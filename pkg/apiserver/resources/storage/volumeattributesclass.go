@@ -6,7 +6,6 @@ import (
 
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -18,12 +17,8 @@ func VolumeAttributesClass() *resource.Resource {
 	return resource.Define(resource.Definition[*storagev1.VolumeAttributesClass]{
 		Kind:          storagev1.SchemeGroupVersion.WithKind("VolumeAttributesClass"),
 		Plural:        "volumeattributesclasses",
-		Singular:      "volumeattributesclass",
 		ShortNames:    []string{"vac"},
 		ClusterScoped: true,
-		New:           func() *storagev1.VolumeAttributesClass { return &storagev1.VolumeAttributesClass{} },
-		NewList:       func() runtime.Object { return &storagev1.VolumeAttributesClassList{} },
-		Prefix:        "volumeattributesclasses",
 		ReturnDeleted: true,
 		WholeUpdate:   true,
 		Validate: func(_ context.Context, c, old *storagev1.VolumeAttributesClass) field.ErrorList {

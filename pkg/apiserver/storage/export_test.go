@@ -1,0 +1,4 @@
+package storage
+
+// EmbeddedConfig lets tests make servers like the one in the process.
+var EmbeddedConfig = embeddedConfig
