@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,9 +26,7 @@ func resolve(i Image, bin string) ([]entry, error) {
 	var all []entry
 	for _, f := range i.Files {
 		e := entry{to: f.To, from: f.From, link: f.Link, mode: f.Mode, folder: f.Folder}
-		if e.mode == 0 {
-			e.mode = 0o755
-		}
+		e.mode = cmp.Or(e.mode, 0o755)
 		if e.from != "" && !filepath.IsAbs(e.from) {
 			e.from = filepath.Join(bin, e.from)
 		}
@@ -64,9 +63,7 @@ func hostProgram(p HostProgram) ([]entry, error) {
 		return nil, fmt.Errorf("%w: install it, on Debian with apt install %s", err, p.Package)
 	}
 	to := p.To
-	if to == "" {
-		to = file
-	}
+	to = cmp.Or(to, file)
 	found := []entry{{to: to, from: file, mode: 0o755}}
 	libraries, err := loaded(file, p.Plugins)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/crd"
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
@@ -90,10 +91,7 @@ func (s *Server) dialWebhook(c *apiextensionsv1.WebhookClientConfig) (*http.Clie
 	if c.Service == nil {
 		return nil, "", errors.New("the webhook has no address")
 	}
-	port := int32(443)
-	if c.Service.Port != nil {
-		port = *c.Service.Port
-	}
+	port := ptr.Deref(c.Service.Port, int32(443))
 	at, err := s.serviceAddress(c.Service.Namespace, c.Service.Name, port)
 	if err != nil {
 		return nil, "", err
@@ -102,10 +100,7 @@ func (s *Server) dialWebhook(c *apiextensionsv1.WebhookClientConfig) (*http.Clie
 	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, at)
 	}
-	path := ""
-	if c.Service.Path != nil {
-		path = *c.Service.Path
-	}
+	path := ptr.Deref(c.Service.Path, "")
 	return client, "https://" + net.JoinHostPort(settings.ServerName, strconv.Itoa(int(port))) + path, nil
 }
 

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bufio"
+	"cmp"
 	"net"
 	"net/http"
 	"slices"
@@ -50,9 +51,7 @@ type coded struct {
 }
 
 func (c *coded) WriteHeader(code int) {
-	if c.code == 0 {
-		c.code = code
-	}
+	c.code = cmp.Or(c.code, code)
 	c.ResponseWriter.WriteHeader(code)
 }
 

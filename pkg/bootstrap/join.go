@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +75,7 @@ func (j *Join) find(ctx context.Context) (*api.Cluster, error) {
 		if err != nil {
 			return nil, err
 		}
-		if j.TLSToken == "" {
-			j.TLSToken = own
-		}
+		j.TLSToken = cmp.Or(j.TLSToken, own)
 		j.cluster = cluster
 		return cluster, nil
 	}

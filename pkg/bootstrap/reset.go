@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,9 +43,7 @@ func NewReset(l layout.Layout, socket, cgroupRoot string, c clock.WithTicker) (*
 		rec.CgroupRoot = cgroupRoot
 	}
 	for _, s := range []string{strings.TrimPrefix(rec.Socket, "unix://"), layout.ContainerdSocket} {
-		if r.Socket == "" {
-			r.Socket = s
-		}
+		r.Socket = cmp.Or(r.Socket, s)
 	}
 	return r, nil
 }

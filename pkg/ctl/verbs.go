@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -242,9 +243,7 @@ func client(cmd *cobra.Command) (kubernetes.Interface, string, error) {
 	if file == "" {
 		file = filepath.SplitList(os.Getenv("KUBECONFIG") + string(filepath.ListSeparator))[0]
 	}
-	if file == "" {
-		file = layout.AdminConf
-	}
+	file = cmp.Or(file, layout.AdminConf)
 	if _, err := os.Stat(file); err != nil {
 		return nil, "", fmt.Errorf("the kubeconfig cannot be read (name another with --kubeconfig): %w", err)
 	}

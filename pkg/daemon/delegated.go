@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
@@ -176,9 +177,7 @@ func (d *Delegated) lookup(key [sha256.Size]byte) (keptAnswer, bool) {
 }
 
 func (d *Delegated) keep(key [sha256.Size]byte, a keptAnswer, ttl time.Duration) {
-	if ttl == 0 {
-		ttl = defaultAnswerTTL
-	}
+	ttl = cmp.Or(ttl, defaultAnswerTTL)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.Clock.Now()

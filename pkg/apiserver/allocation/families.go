@@ -1,6 +1,7 @@
 package allocation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -158,9 +159,7 @@ func settleList(s *corev1.Service, cluster []corev1.IPFamily, both bool) {
 func keepAllocated(s, old *corev1.Service) {
 	now, was := &s.Spec, &old.Spec
 	if now.Type != corev1.ServiceTypeExternalName && was.Type != corev1.ServiceTypeExternalName {
-		if now.ClusterIP == "" {
-			now.ClusterIP = was.ClusterIP
-		}
+		now.ClusterIP = cmp.Or(now.ClusterIP, was.ClusterIP)
 		if len(now.ClusterIPs) == 0 && now.ClusterIP == was.ClusterIP {
 			now.ClusterIPs = slices.Clone(was.ClusterIPs)
 		}

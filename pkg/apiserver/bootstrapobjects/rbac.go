@@ -3,6 +3,7 @@
 package bootstrapobjects
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -114,9 +115,7 @@ func clusterRole(r role) *rbacv1.ClusterRole {
 
 func (b binding) ref(kind string) rbacv1.RoleRef {
 	name := b.Role
-	if name == "" {
-		name = b.Name
-	}
+	name = cmp.Or(name, b.Name)
 	return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: name}
 }
 

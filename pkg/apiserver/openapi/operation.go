@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -64,9 +65,7 @@ func (d *definitions) optionParameters(definition string, without ...string) ([]
 		if items, ok := p["items"].(object); ok {
 			kind, _ = items["type"].(string)
 		}
-		if kind == "" {
-			kind = "string"
-		}
+		kind = cmp.Or(kind, "string")
 		description, _ := p["description"].(string)
 		out = append(out, parameter{name, "query", description, kind})
 	}

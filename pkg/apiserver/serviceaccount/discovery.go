@@ -1,6 +1,7 @@
 package serviceaccount
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/sha256"
 	"encoding/base64"
@@ -31,9 +32,7 @@ func NewDiscovery(issuer, keysURL, base string, keys []crypto.PublicKey) (*Disco
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("OpenID discovery is off: the issuer %q is not an https URL without query and fragment", issuer)
 	}
-	if keysURL == "" {
-		keysURL = base + KeysPath
-	}
+	keysURL = cmp.Or(keysURL, base+KeysPath)
 	if k, err := url.Parse(keysURL); err != nil || k.Scheme != "https" {
 		return nil, fmt.Errorf("OpenID discovery is off: the address of the keys, %q, is not an https URL", keysURL)
 	}

@@ -18,7 +18,7 @@ func OneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList
 
 // PortNumber refuses numbers that no port has.
 func PortNumber(path *field.Path, port int32) field.ErrorList {
-	return invalid(path, port, utilvalidation.IsValidPortNum(int(port)))
+	return Invalid(path, port, utilvalidation.IsValidPortNum(int(port)))
 }
 
 // Address judges an IP address in a field that once took sloppy ones; those that stood before stay good.

@@ -95,7 +95,7 @@ func nodeLabelRequirement(path *field.Path, r corev1.NodeSelectorRequirement) fi
 	faults = append(faults, qualifiedName(path.Child("key"), r.Key)...)
 	if r.Operator == corev1.NodeSelectorOpIn || r.Operator == corev1.NodeSelectorOpNotIn {
 		for i, value := range r.Values {
-			faults = append(faults, invalid(path.Child("values").Index(i), value, utilvalidation.IsValidLabelValue(value))...)
+			faults = append(faults, Invalid(path.Child("values").Index(i), value, utilvalidation.IsValidLabelValue(value))...)
 		}
 	}
 	return faults
@@ -115,7 +115,7 @@ func nodeFieldRequirement(path *field.Path, r corev1.NodeSelectorRequirement) fi
 		return append(faults, field.Invalid(path.Child("key"), r.Key, "not a valid field selector key"))
 	}
 	for i, value := range r.Values {
-		faults = append(faults, invalid(path.Child("values").Index(i), value, utilvalidation.IsDNS1123Subdomain(value))...)
+		faults = append(faults, Invalid(path.Child("values").Index(i), value, utilvalidation.IsDNS1123Subdomain(value))...)
 	}
 	return faults
 }

@@ -52,9 +52,7 @@ func ClaimSpec(path *field.Path, s *corev1.PersistentVolumeClaimSpec, options Cl
 	if s.StorageClassName != nil && *s.StorageClassName != "" {
 		faults = append(faults, DNSSubdomain(path.Child("storageClassName"), *s.StorageClassName)...)
 	}
-	if s.VolumeMode != nil {
-		faults = append(faults, volumeMode(path.Child("volumeMode"), *s.VolumeMode)...)
-	}
+	faults = append(faults, WhereSet(path.Child("volumeMode"), s.VolumeMode, volumeMode)...)
 	faults = append(faults, dataSources(path, s, options)...)
 	if s.VolumeAttributesClassName != nil && *s.VolumeAttributesClassName != "" {
 		faults = append(faults, DNSSubdomain(path.Child("volumeAttributesClassName"), *s.VolumeAttributesClassName)...)
@@ -95,7 +93,7 @@ func dataSources(path *field.Path, s *corev1.PersistentVolumeClaimSpec, options 
 	faults = append(faults, dataSource(path.Child("dataSourceRef"), ref.APIGroup, ref.Kind, ref.Name, options)...)
 	elsewhere := ref.Namespace != nil && *ref.Namespace != ""
 	if elsewhere {
-		faults = append(faults, invalid(path.Child("dataSourceRef", "namespace"), *ref.Namespace, apivalidation.ValidateNamespaceName(*ref.Namespace, false))...)
+		faults = append(faults, Invalid(path.Child("dataSourceRef", "namespace"), *ref.Namespace, apivalidation.ValidateNamespaceName(*ref.Namespace, false))...)
 	}
 	switch {
 	case source == nil:

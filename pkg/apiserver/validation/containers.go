@@ -96,9 +96,7 @@ func container(path *field.Path, c *corev1.Container, s *surroundings) field.Err
 	} else {
 		faults = append(faults, DNSLabel(path.Child("name"), c.Name)...)
 	}
-	if c.Image == "" {
-		faults = append(faults, field.Required(path.Child("image"), ""))
-	}
+	faults = append(faults, Filled(path.Child("image"), c.Image)...)
 	faults = append(faults, oneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	faults = append(faults, containerPorts(path.Child("ports"), c.Ports)...)
@@ -121,7 +119,7 @@ func containerPorts(path *field.Path, ports []corev1.ContainerPort) field.ErrorL
 		at := path.Index(i)
 		if p.Name != "" {
 			if texts := utilvalidation.IsValidPortName(p.Name); len(texts) > 0 {
-				faults = append(faults, invalid(at.Child("name"), p.Name, texts)...)
+				faults = append(faults, Invalid(at.Child("name"), p.Name, texts)...)
 			} else if names.Has(p.Name) {
 				faults = append(faults, field.Duplicate(at.Child("name"), p.Name))
 			} else {
@@ -131,10 +129,10 @@ func containerPorts(path *field.Path, ports []corev1.ContainerPort) field.ErrorL
 		if p.ContainerPort == 0 {
 			faults = append(faults, field.Required(at.Child("containerPort"), ""))
 		} else {
-			faults = append(faults, invalid(at.Child("containerPort"), p.ContainerPort, utilvalidation.IsValidPortNum(int(p.ContainerPort)))...)
+			faults = append(faults, Invalid(at.Child("containerPort"), p.ContainerPort, utilvalidation.IsValidPortNum(int(p.ContainerPort)))...)
 		}
 		if p.HostPort != 0 {
-			faults = append(faults, invalid(at.Child("hostPort"), p.HostPort, utilvalidation.IsValidPortNum(int(p.HostPort)))...)
+			faults = append(faults, Invalid(at.Child("hostPort"), p.HostPort, utilvalidation.IsValidPortNum(int(p.HostPort)))...)
 		}
 		faults = append(faults, oneOf(at.Child("protocol"), p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
 	}

@@ -58,7 +58,7 @@ func searches(path *field.Path, list []string) field.ErrorList {
 			continue
 		}
 		name := strings.TrimSuffix(search, ".")
-		faults = append(faults, invalid(path.Index(i), name, utilvalidation.IsDNS1123SubdomainWithUnderscore(name))...)
+		faults = append(faults, Invalid(path.Index(i), name, utilvalidation.IsDNS1123SubdomainWithUnderscore(name))...)
 	}
 	return faults
 }
@@ -69,7 +69,7 @@ func hostAliases(path *field.Path, list []corev1.HostAlias, options PodOptions) 
 	for i, alias := range list {
 		faults = append(faults, utilvalidation.IsValidIPForLegacyField(path.Index(i).Child("ip"), alias.IP, true, options.OldAliasIPs)...)
 		for j, name := range alias.Hostnames {
-			faults = append(faults, invalid(path.Index(i).Child("hostnames").Index(j), name, utilvalidation.IsDNS1123Subdomain(name))...)
+			faults = append(faults, Invalid(path.Index(i).Child("hostnames").Index(j), name, utilvalidation.IsDNS1123Subdomain(name))...)
 		}
 	}
 	return faults

@@ -35,7 +35,7 @@ func env(path *field.Path, vars []corev1.EnvVar, volumes map[string]corev1.Volum
 		if v.Name == "" {
 			faults = append(faults, field.Required(at.Child("name"), ""))
 		} else {
-			faults = append(faults, invalid(at.Child("name"), v.Name, utilvalidation.IsRelaxedEnvVarName(v.Name))...)
+			faults = append(faults, Invalid(at.Child("name"), v.Name, utilvalidation.IsRelaxedEnvVarName(v.Name))...)
 		}
 		if v.ValueFrom != nil {
 			faults = append(faults, envSource(at.Child("valueFrom"), v)...)
@@ -84,7 +84,7 @@ func envFrom(path *field.Path, sources []corev1.EnvFromSource) field.ErrorList {
 	for i, from := range sources {
 		at := path.Index(i)
 		if from.Prefix != "" {
-			faults = append(faults, invalid(at.Child("prefix"), from.Prefix, utilvalidation.IsRelaxedEnvVarName(from.Prefix))...)
+			faults = append(faults, Invalid(at.Child("prefix"), from.Prefix, utilvalidation.IsRelaxedEnvVarName(from.Prefix))...)
 		}
 		n := 0
 		if from.ConfigMapRef != nil {
@@ -118,7 +118,7 @@ func keySelector(path *field.Path, name, key string) field.ErrorList {
 	if key == "" {
 		return append(faults, field.Required(path.Child("key"), ""))
 	}
-	return append(faults, invalid(path.Child("key"), key, utilvalidation.IsConfigMapKey(key))...)
+	return append(faults, Invalid(path.Child("key"), key, utilvalidation.IsConfigMapKey(key))...)
 }
 
 func fileSelector(path *field.Path, ref *corev1.FileKeySelector) field.ErrorList {
@@ -126,11 +126,9 @@ func fileSelector(path *field.Path, ref *corev1.FileKeySelector) field.ErrorList
 	if ref.Key == "" {
 		faults = append(faults, field.Required(path.Child("key"), ""))
 	} else {
-		faults = append(faults, invalid(path.Child("key"), ref.Key, utilvalidation.IsRelaxedEnvVarName(ref.Key))...)
+		faults = append(faults, Invalid(path.Child("key"), ref.Key, utilvalidation.IsRelaxedEnvVarName(ref.Key))...)
 	}
-	if ref.VolumeName == "" {
-		faults = append(faults, field.Required(path.Child("volumeName"), ""))
-	}
+	faults = append(faults, Filled(path.Child("volumeName"), ref.VolumeName)...)
 	if ref.Path == "" {
 		return append(faults, field.Required(path.Child("path"), ""))
 	}

@@ -15,15 +15,11 @@ func volumeMounts(path *field.Path, c *corev1.Container, volumes map[string]core
 	points := sets.New[string]()
 	for i, m := range c.VolumeMounts {
 		at := path.Index(i)
-		if m.Name == "" {
-			faults = append(faults, field.Required(at.Child("name"), ""))
-		}
+		faults = append(faults, Filled(at.Child("name"), m.Name)...)
 		if _, found := volumes[m.Name]; !found {
 			faults = append(faults, field.NotFound(at.Child("name"), m.Name))
 		}
-		if m.MountPath == "" {
-			faults = append(faults, field.Required(at.Child("mountPath"), ""))
-		}
+		faults = append(faults, Filled(at.Child("mountPath"), m.MountPath)...)
 		if points.Has(m.MountPath) {
 			faults = append(faults, field.Invalid(at.Child("mountPath"), m.MountPath, "must be unique"))
 		}
@@ -95,9 +91,7 @@ func volumeDevices(path *field.Path, c *corev1.Container, volumes map[string]cor
 	names, paths := sets.New[string](), sets.New[string]()
 	for i, d := range c.VolumeDevices {
 		name, device := path.Index(i).Child("name"), path.Index(i).Child("devicePath")
-		if d.Name == "" {
-			faults = append(faults, field.Required(name, ""))
-		}
+		faults = append(faults, Filled(name, d.Name)...)
 		if names.Has(d.Name) {
 			faults = append(faults, field.Invalid(name, d.Name, "must be unique"))
 		}
@@ -106,9 +100,7 @@ func volumeDevices(path *field.Path, c *corev1.Container, volumes map[string]cor
 		} else if source.PersistentVolumeClaim == nil && source.Ephemeral == nil {
 			faults = append(faults, field.Invalid(name, d.Name, "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"))
 		}
-		if d.DevicePath == "" {
-			faults = append(faults, field.Required(device, ""))
-		}
+		faults = append(faults, Filled(device, d.DevicePath)...)
 		if paths.Has(d.DevicePath) {
 			faults = append(faults, field.Invalid(device, d.DevicePath, "must be unique"))
 		}

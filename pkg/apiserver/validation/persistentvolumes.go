@@ -34,9 +34,7 @@ func PersistentVolumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec, name s
 	if s.StorageClassName != "" {
 		faults = append(faults, DNSSubdomain(at.Child("storageClassName"), s.StorageClassName)...)
 	}
-	if s.VolumeMode != nil {
-		faults = append(faults, volumeMode(at.Child("volumeMode"), *s.VolumeMode)...)
-	}
+	faults = append(faults, WhereSet(at.Child("volumeMode"), s.VolumeMode, volumeMode)...)
 	return append(faults, volumeAttributes(at, s)...)
 }
 
@@ -211,7 +209,7 @@ func persistentGluster(at *field.Path, v *corev1.GlusterfsPersistentVolumeSource
 	if *v.EndpointsNamespace == "" {
 		faults = append(faults, field.Required(namespace, "if the endpointnamespace is set, it must be a valid namespace name"))
 	}
-	return append(faults, invalid(namespace, *v.EndpointsNamespace, apivalidation.ValidateNamespaceName(*v.EndpointsNamespace, false))...)
+	return append(faults, Invalid(namespace, *v.EndpointsNamespace, apivalidation.ValidateNamespaceName(*v.EndpointsNamespace, false))...)
 }
 
 func persistentISCSI(at *field.Path, v *corev1.ISCSIPersistentVolumeSource, name string) field.ErrorList {
@@ -226,9 +224,7 @@ func persistentISCSI(at *field.Path, v *corev1.ISCSIPersistentVolumeSource, name
 	if v.SecretRef != nil {
 		faults = append(faults, need(at.Child("secretRef"), "name", v.SecretRef.Name)...)
 	}
-	if v.InitiatorName != nil {
-		faults = append(faults, iscsiName(at.Child("initiatorname"), *v.InitiatorName)...)
-	}
+	faults = append(faults, WhereSet(at.Child("initiatorname"), v.InitiatorName, iscsiName)...)
 	return faults
 }
 

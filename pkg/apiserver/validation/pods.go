@@ -242,5 +242,5 @@ func hostnameOverride(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	if len(*s.HostnameOverride) > maxHostname {
 		faults = append(faults, field.TooLong(at, *s.HostnameOverride, maxHostname))
 	}
-	return append(faults, invalid(at, *s.HostnameOverride, utilvalidation.IsDNS1123Subdomain(*s.HostnameOverride))...)
+	return append(faults, Invalid(at, *s.HostnameOverride, utilvalidation.IsDNS1123Subdomain(*s.HostnameOverride))...)
 }

@@ -97,13 +97,11 @@ func handler(path *field.Path, h handlers, grace int64) field.ErrorList {
 
 func httpGet(path *field.Path, get *corev1.HTTPGetAction) field.ErrorList {
 	var faults field.ErrorList
-	if get.Path == "" {
-		faults = append(faults, field.Required(path.Child("path"), ""))
-	}
+	faults = append(faults, Filled(path.Child("path"), get.Path)...)
 	faults = append(faults, PortNumberOrName(path.Child("port"), get.Port)...)
 	faults = append(faults, oneOfAny(path.Child("scheme"), get.Scheme, corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
 	for _, header := range get.HTTPHeaders {
-		faults = append(faults, invalid(path.Child("httpHeaders"), header.Name, utilvalidation.IsHTTPHeaderName(header.Name))...)
+		faults = append(faults, Invalid(path.Child("httpHeaders"), header.Name, utilvalidation.IsHTTPHeaderName(header.Name))...)
 	}
 	return faults
 }
@@ -111,9 +109,9 @@ func httpGet(path *field.Path, get *corev1.HTTPGetAction) field.ErrorList {
 // PortNumberOrName judges a port that is given by number or by the name of a container's port.
 func PortNumberOrName(path *field.Path, port intstr.IntOrString) field.ErrorList {
 	if port.Type == intstr.Int {
-		return invalid(path, port.IntValue(), utilvalidation.IsValidPortNum(port.IntValue()))
+		return Invalid(path, port.IntValue(), utilvalidation.IsValidPortNum(port.IntValue()))
 	}
-	return invalid(path, port.StrVal, utilvalidation.IsValidPortName(port.StrVal))
+	return Invalid(path, port.StrVal, utilvalidation.IsValidPortName(port.StrVal))
 }
 
 func lifecycle(path *field.Path, l *corev1.Lifecycle, grace int64, os *corev1.PodOS) field.ErrorList {

@@ -49,14 +49,14 @@ func userID(path *field.Path, id *int64) field.ErrorList {
 	if id == nil {
 		return nil
 	}
-	return invalid(path, *id, utilvalidation.IsValidUserID(*id))
+	return Invalid(path, *id, utilvalidation.IsValidUserID(*id))
 }
 
 func groupID(path *field.Path, id *int64) field.ErrorList {
 	if id == nil {
 		return nil
 	}
-	return invalid(path, *id, utilvalidation.IsValidGroupID(*id))
+	return Invalid(path, *id, utilvalidation.IsValidGroupID(*id))
 }
 
 func seccomp(path *field.Path, p *corev1.SeccompProfile) field.ErrorList {

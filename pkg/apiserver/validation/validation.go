@@ -24,8 +24,24 @@ const Immutable = apivalidation.FieldImmutableErrorMsg
 
 const notNegative = apivalidation.IsNegativeErrorMsg
 
-// invalid makes one fault of each text.
-func invalid[T any](path *field.Path, value T, texts []string) field.ErrorList {
+// Filled refuses an empty value.
+func Filled[T ~string](path *field.Path, value T) field.ErrorList {
+	if value != "" {
+		return nil
+	}
+	return field.ErrorList{field.Required(path, "")}
+}
+
+// WhereSet judges what value points at, where it points at something.
+func WhereSet[T any](path *field.Path, value *T, judge func(*field.Path, T) field.ErrorList) field.ErrorList {
+	if value == nil {
+		return nil
+	}
+	return judge(path, *value)
+}
+
+// Invalid makes one fault of each text.
+func Invalid[T any](path *field.Path, value T, texts []string) field.ErrorList {
 	if len(texts) == 0 {
 		return nil
 	}
@@ -62,7 +78,7 @@ func DNSLabel(path *field.Path, value string) field.ErrorList {
 	if names.IsLabel(value) {
 		return nil
 	}
-	return invalid(path, value, utilvalidation.IsDNS1123Label(value))
+	return Invalid(path, value, utilvalidation.IsDNS1123Label(value))
 }
 
 // DNSSubdomain judges a name that may hold dots.
@@ -70,7 +86,7 @@ func DNSSubdomain(path *field.Path, value string) field.ErrorList {
 	if names.IsSubdomain(value) {
 		return nil
 	}
-	return invalid(path, value, utilvalidation.IsDNS1123Subdomain(value))
+	return Invalid(path, value, utilvalidation.IsDNS1123Subdomain(value))
 }
 
 func qualifiedName(path *field.Path, value string) field.ErrorList {
@@ -85,7 +101,7 @@ func qualified(path *field.Path, value string) field.ErrorList {
 	if names.IsKey(value) {
 		return nil
 	}
-	return invalid(path, value, utilvalidation.IsQualifiedName(value))
+	return Invalid(path, value, utilvalidation.IsQualifiedName(value))
 }
 
 // Unchanged refuses any difference to the old value, naming the new one.
@@ -107,7 +123,7 @@ func LabelSelector(path *field.Path, selector *metav1.LabelSelector, tolerant bo
 func IntOrPercent(path *field.Path, value intstr.IntOrString) field.ErrorList {
 	switch value.Type {
 	case intstr.String:
-		return invalid(path, value, utilvalidation.IsValidPercent(value.StrVal))
+		return Invalid(path, value, utilvalidation.IsValidPercent(value.StrVal))
 	case intstr.Int:
 		return NotNegative(path, value.IntVal)
 	default:

@@ -152,9 +152,7 @@ func HostPath(path *field.Path, v *corev1.HostPathVolumeSource) field.ErrorList 
 
 func gitRepo(path *field.Path, v *corev1.GitRepoVolumeSource) field.ErrorList {
 	var faults field.ErrorList
-	if v.Repository == "" {
-		faults = append(faults, field.Required(path.Child("repository"), ""))
-	}
+	faults = append(faults, Filled(path.Child("repository"), v.Repository)...)
 	return append(faults, localDescendingPath(path.Child("directory"), v.Directory)...)
 }
 
@@ -169,12 +167,8 @@ func keyToPath(path *field.Path, items []corev1.KeyToPath) field.ErrorList {
 	var faults field.ErrorList
 	for i, item := range items {
 		at := path.Child("items").Index(i)
-		if item.Key == "" {
-			faults = append(faults, field.Required(at.Child("key"), ""))
-		}
-		if item.Path == "" {
-			faults = append(faults, field.Required(at.Child("path"), ""))
-		}
+		faults = append(faults, Filled(at.Child("key"), item.Key)...)
+		faults = append(faults, Filled(at.Child("path"), item.Path)...)
 		faults = append(faults, localNonReservedPath(at.Child("path"), item.Path)...)
 		faults = append(faults, fileMode(at.Child("mode"), item.Mode)...)
 	}
@@ -183,18 +177,14 @@ func keyToPath(path *field.Path, items []corev1.KeyToPath) field.ErrorList {
 
 func secretVolume(path *field.Path, v *corev1.SecretVolumeSource) field.ErrorList {
 	var faults field.ErrorList
-	if v.SecretName == "" {
-		faults = append(faults, field.Required(path.Child("secretName"), ""))
-	}
+	faults = append(faults, Filled(path.Child("secretName"), v.SecretName)...)
 	faults = append(faults, fileMode(path.Child("defaultMode"), v.DefaultMode)...)
 	return append(faults, keyToPath(path, v.Items)...)
 }
 
 func configMapVolume(path *field.Path, v *corev1.ConfigMapVolumeSource) field.ErrorList {
 	var faults field.ErrorList
-	if v.Name == "" {
-		faults = append(faults, field.Required(path.Child("name"), ""))
-	}
+	faults = append(faults, Filled(path.Child("name"), v.Name)...)
 	faults = append(faults, fileMode(path.Child("defaultMode"), v.DefaultMode)...)
 	return append(faults, keyToPath(path, v.Items)...)
 }
@@ -209,9 +199,7 @@ func downwardVolume(path *field.Path, v *corev1.DownwardAPIVolumeSource) field.E
 
 func downwardFile(path *field.Path, file *corev1.DownwardAPIVolumeFile) field.ErrorList {
 	var faults field.ErrorList
-	if file.Path == "" {
-		faults = append(faults, field.Required(path.Child("path"), ""))
-	}
+	faults = append(faults, Filled(path.Child("path"), file.Path)...)
 	faults = append(faults, localNonReservedPath(path.Child("path"), file.Path)...)
 	switch {
 	case file.FieldRef != nil:
@@ -258,18 +246,14 @@ func projection(path, at *field.Path, p *corev1.VolumeProjection, use func(*fiel
 		judge(at.Child(name))
 	}
 	take("secret", p.Secret != nil, func(at *field.Path) {
-		if p.Secret.Name == "" {
-			faults = append(faults, field.Required(at.Child("name"), ""))
-		}
+		faults = append(faults, Filled(at.Child("name"), p.Secret.Name)...)
 		faults = append(faults, keyToPath(at, p.Secret.Items)...)
 		for _, item := range p.Secret.Items {
 			use(path, p.Secret.Name, item.Path)
 		}
 	})
 	take("configMap", p.ConfigMap != nil, func(at *field.Path) {
-		if p.ConfigMap.Name == "" {
-			faults = append(faults, field.Required(at.Child("name"), ""))
-		}
+		faults = append(faults, Filled(at.Child("name"), p.ConfigMap.Name)...)
 		faults = append(faults, keyToPath(at, p.ConfigMap.Items)...)
 		for _, item := range p.ConfigMap.Items {
 			use(path, p.ConfigMap.Name, item.Path)
@@ -341,17 +325,13 @@ func CSIDriverName(path *field.Path, driver string) field.ErrorList {
 	if len(driver) > maxLength {
 		faults = append(faults, field.TooLong(path, driver, maxLength))
 	}
-	for _, text := range utilvalidation.IsDNS1123Subdomain(strings.ToLower(driver)) {
-		faults = append(faults, field.Invalid(path, driver, text))
-	}
+	faults = append(faults, Invalid(path, driver, utilvalidation.IsDNS1123Subdomain(strings.ToLower(driver)))...)
 	return faults
 }
 
 func imageVolume(path *field.Path, v *corev1.ImageVolumeSource) field.ErrorList {
 	var faults field.ErrorList
-	if v.Reference == "" {
-		faults = append(faults, field.Required(path.Child("reference"), ""))
-	}
+	faults = append(faults, Filled(path.Child("reference"), v.Reference)...)
 	return append(faults, oneOf(path.Child("pullPolicy"), v.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 }
 
@@ -363,7 +343,7 @@ func ephemeralVolume(path *field.Path, v *corev1.EphemeralVolumeSource, name str
 	var faults field.ErrorList
 	// The claim is named after the pod and the volume; a template has no name to judge yet.
 	if meta != nil && meta.Name != "" && name != "" {
-		faults = append(faults, invalid(path.Root().Child("spec", "volumes"), meta.Name+"-"+name, longClaimName(meta.Name+"-"+name))...)
+		faults = append(faults, Invalid(path.Root().Child("spec", "volumes"), meta.Name+"-"+name, longClaimName(meta.Name+"-"+name))...)
 	}
 	faults = append(faults, TemplateMeta(at.Child("metadata"), &v.VolumeClaimTemplate.ObjectMeta)...)
 	return append(faults, ClaimSpec(at.Child("spec"), &v.VolumeClaimTemplate.Spec, ClaimOptions{})...)

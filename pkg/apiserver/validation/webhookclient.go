@@ -37,12 +37,8 @@ func WebhookURL(at *field.Path, address string) (faults field.ErrorList) {
 
 // WebhookService judges the service through which a webhook is called.
 func WebhookService(at *field.Path, namespace, name string, path *string, port int32) (faults field.ErrorList) {
-	if name == "" {
-		faults = append(faults, field.Required(at.Child("name"), ""))
-	}
-	if namespace == "" {
-		faults = append(faults, field.Required(at.Child("namespace"), ""))
-	}
+	faults = append(faults, Filled(at.Child("name"), name)...)
+	faults = append(faults, Filled(at.Child("namespace"), namespace)...)
 	if problems := validation.IsValidPortNum(int(port)); len(problems) > 0 {
 		faults = append(faults, field.Invalid(at.Child("port"), port, "port is not valid: "+strings.Join(problems, ", ")))
 	}

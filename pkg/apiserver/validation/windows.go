@@ -30,9 +30,7 @@ func windowsOptions(path *field.Path, o *corev1.WindowsSecurityContextOptions) f
 		return nil
 	}
 	var faults field.ErrorList
-	if o.GMSACredentialSpecName != nil {
-		faults = append(faults, DNSSubdomain(path.Child("gmsaCredentialSpecName"), *o.GMSACredentialSpecName)...)
-	}
+	faults = append(faults, WhereSet(path.Child("gmsaCredentialSpecName"), o.GMSACredentialSpecName, DNSSubdomain)...)
 	if spec := o.GMSACredentialSpec; spec != nil {
 		at := path.Child("gmsaCredentialSpec")
 		if *spec == "" {
@@ -42,7 +40,7 @@ func windowsOptions(path *field.Path, o *corev1.WindowsSecurityContextOptions) f
 		}
 	}
 	if o.RunAsUserName != nil {
-		faults = append(faults, invalid(path.Child("runAsUserName"), *o.RunAsUserName, windowsUserFaults(*o.RunAsUserName))...)
+		faults = append(faults, Invalid(path.Child("runAsUserName"), *o.RunAsUserName, windowsUserFaults(*o.RunAsUserName))...)
 	}
 	return faults
 }

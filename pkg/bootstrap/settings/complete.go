@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -38,9 +39,7 @@ func (s *Settings) CompleteNode() error {
 	if errs := validation.IsDNS1123Subdomain(s.NodeName); len(errs) > 0 {
 		return fmt.Errorf("%q cannot be a node's name (give another with --node-name): %s", s.NodeName, errs[0])
 	}
-	if s.NodeIP == "" {
-		s.NodeIP = s.Advertise
-	}
+	s.NodeIP = cmp.Or(s.NodeIP, s.Advertise)
 	if s.NodeIP == "" {
 		s.NodeIP = ownAddress()
 	}
@@ -75,9 +74,7 @@ func (s *Settings) completeDirs() error {
 			}
 		}
 	}
-	if s.BinDir == "" {
-		s.BinDir = own
-	}
+	s.BinDir = cmp.Or(s.BinDir, own)
 	if s.ImageDir != "" {
 		return nil
 	}
@@ -200,15 +197,9 @@ func (s *Settings) CompleteJoin(server string) error {
 		return err
 	}
 	set(&s.Server, server)
-	if s.DiscoveryToken == "" {
-		s.DiscoveryToken = s.Token
-	}
-	if s.TLSToken == "" {
-		s.TLSToken = s.Token
-	}
-	if s.TLSToken == "" {
-		s.TLSToken = s.DiscoveryToken
-	}
+	s.DiscoveryToken = cmp.Or(s.DiscoveryToken, s.Token)
+	s.TLSToken = cmp.Or(s.TLSToken, s.Token)
+	s.TLSToken = cmp.Or(s.TLSToken, s.DiscoveryToken)
 	if s.DiscoveryFile != "" {
 		return CheckToken("--tls-bootstrap-token", s.TLSToken)
 	}

@@ -3,6 +3,7 @@
 package certificate
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -55,9 +56,7 @@ func NewClient(ctx context.Context, c ClientConfig) (*Client, error) {
 	if c.NewClient == nil {
 		c.NewClient = func(cfg *rest.Config) (kubernetes.Interface, error) { return kubernetes.NewForConfig(cfg) }
 	}
-	if c.UserAgent == "" {
-		c.UserAgent = "kubelet"
-	}
+	c.UserAgent = cmp.Or(c.UserAgent, "kubelet")
 	if c.BootstrapKubeconfig != "" {
 		if err := bootstrap(ctx, c); err != nil {
 			return nil, err

@@ -4,6 +4,7 @@
 package cgroup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,9 +84,7 @@ func New(c Config) (*Manager, error) {
 	set(&c.Mount, "/sys/fs/cgroup")
 	set(&c.MountInfo, "/proc/self/mountinfo")
 	set(&c.RunDir, "/run/systemd/system")
-	if c.QuotaPeriod == 0 {
-		c.QuotaPeriod = 100 * time.Millisecond
-	}
+	c.QuotaPeriod = cmp.Or(c.QuotaPeriod, 100*time.Millisecond)
 	t, err := detect(c)
 	if err != nil {
 		return nil, err

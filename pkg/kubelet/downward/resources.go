@@ -1,6 +1,7 @@
 package downward
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -15,9 +16,7 @@ import (
 // allocatable.
 func Resource(pod *corev1.Pod, own string, s *corev1.ResourceFieldSelector, allocatable corev1.ResourceList) (string, error) {
 	name := s.ContainerName
-	if name == "" {
-		name = own
-	}
+	name = cmp.Or(name, own)
 	r, ok := resourcesOf(pod, name)
 	if !ok {
 		return "", fmt.Errorf("container %s not found", name)

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -42,9 +43,7 @@ type Rotator struct{ cfg RotationConfig }
 
 // NewRotator makes a Rotator.
 func NewRotator(cfg RotationConfig) *Rotator {
-	if cfg.Interval == 0 {
-		cfg.Interval = 10 * time.Second
-	}
+	cfg.Interval = cmp.Or(cfg.Interval, 10*time.Second)
 	cfg.MaxFiles = max(cfg.MaxFiles, 2)
 	return &Rotator{cfg: cfg}
 }

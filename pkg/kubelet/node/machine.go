@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -54,12 +55,8 @@ func ReadMachine(p Paths) (Machine, error) {
 	m.Disk, m.Inodes = int64(fs.Blocks)*fs.Bsize, int64(fs.Files)
 	m.HugePages = p.hugePages()
 	m.MaxPID, _ = strconv.ParseInt(p.first("proc/sys/kernel/pid_max"), 10, 64)
-	if p.MachineID == "" {
-		p.MachineID = "/etc/machine-id,/var/lib/dbus/machine-id"
-	}
-	if p.BootID == "" {
-		p.BootID = "/proc/sys/kernel/random/boot_id"
-	}
+	p.MachineID = cmp.Or(p.MachineID, "/etc/machine-id,/var/lib/dbus/machine-id")
+	p.BootID = cmp.Or(p.BootID, "/proc/sys/kernel/random/boot_id")
 	m.MachineID = p.first(strings.Split(p.MachineID, ",")...)
 	m.BootID = p.first(strings.Split(p.BootID, ",")...)
 	if m.SystemUUID = strings.ToLower(p.first("sys/class/dmi/id/product_uuid", "proc/device-tree/system-id", "proc/device-tree/vm,uuid")); m.SystemUUID == "" {

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,9 +76,7 @@ type Manager struct {
 
 // New reads the machine, so that capacity and allocatable are known at once.
 func New(c Config) (*Manager, error) {
-	if c.Hostname == "" {
-		c.Hostname = c.Name
-	}
+	c.Hostname = cmp.Or(c.Hostname, c.Name)
 	defaultTo(&c.UpdateEvery, 10*time.Second)
 	defaultTo(&c.ReportEvery, 5*time.Minute)
 	defaultTo(&c.LeaseDuration, 40*time.Second)
@@ -276,9 +275,7 @@ func (m *Manager) askRuntime(ctx context.Context) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.version == "" {
-		s.version = m.runtime.version
-	}
+	s.version = cmp.Or(s.version, m.runtime.version)
 	if s.images == nil {
 		s.images = m.runtime.images
 	}

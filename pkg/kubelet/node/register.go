@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -126,9 +127,7 @@ func (m *Manager) reconcile(ctx context.Context, existing *corev1.Node) error {
 	} else {
 		delete(updated.Annotations, attachDetachAnnotation)
 	}
-	if updated.Spec.ProviderID == "" {
-		updated.Spec.ProviderID = m.config.ProviderID
-	}
+	updated.Spec.ProviderID = cmp.Or(updated.Spec.ProviderID, m.config.ProviderID)
 	if equality.Semantic.DeepEqual(existing, updated) {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,9 +48,7 @@ func Request(ctx context.Context, get *corev1.HTTPGetAction, c *corev1.Container
 		return nil, err
 	}
 	host := get.Host
-	if host == "" {
-		host = ip
-	}
+	host = cmp.Or(host, ip)
 	u, err := url.Parse(get.Path)
 	if err != nil {
 		// What cannot be parsed is taken as a path.

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -115,9 +116,7 @@ func shorten(b []byte) string {
 
 func (p *prober) tcp(ctx context.Context, t *target, timeout time.Duration) (outcome, error) {
 	host := t.spec.TCPSocket.Host
-	if host == "" {
-		host = t.ip
-	}
+	host = cmp.Or(host, t.ip)
 	port, err := Port(t.spec.TCPSocket.Port, t.container)
 	if err != nil {
 		return outcome{}, err

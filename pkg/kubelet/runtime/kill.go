@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 	"github.com/sampan-project/sampan/pkg/kubelet/pod"
@@ -29,10 +31,7 @@ type KillOptions struct {
 // Grace is how long a container may take to end: what the pod's deletion, the failed probe ("liveness" or
 // "startup"), or the pod's specification says.
 func Grace(p *corev1.Pod, c *corev1.Container, failedProbe string) time.Duration {
-	seconds := int64(corev1.DefaultTerminationGracePeriodSeconds)
-	if p.Spec.TerminationGracePeriodSeconds != nil {
-		seconds = *p.Spec.TerminationGracePeriodSeconds
-	}
+	seconds := ptr.Deref(p.Spec.TerminationGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
 	if c != nil {
 		probe := map[string]*corev1.Probe{"liveness": c.LivenessProbe, "startup": c.StartupProbe}[failedProbe]
 		if probe != nil && probe.TerminationGracePeriodSeconds != nil {
@@ -48,9 +47,7 @@ func Grace(p *corev1.Pod, c *corev1.Container, failedProbe string) time.Duration
 // Kill runs a container's preStop hook, sends the stop signal, and kills it when its grace is over. It
 // returns when the container has ended.
 func (m *Manager) Kill(ctx context.Context, p *corev1.Pod, c pod.Container, o KillOptions) error {
-	if o.Message == "" {
-		o.Message = "Stopping container " + c.Name
-	}
+	o.Message = cmp.Or(o.Message, "Stopping container "+c.Name)
 	m.Event(p, c.Name, corev1.EventTypeNormal, "Killing", o.Message)
 	over := m.Clock.Now().Add(o.Grace)
 	spec := pod.Find(p, c.Name)

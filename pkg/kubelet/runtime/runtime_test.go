@@ -14,7 +14,6 @@ import (
 )
 
 //go:fix inline
-func ptr[T any](v T) *T { return new(v) }
 
 func podWith(c corev1.Container, sc *corev1.PodSecurityContext) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}, Spec: corev1.PodSpec{SecurityContext: sc, Containers: []corev1.Container{c}}}

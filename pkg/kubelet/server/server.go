@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,9 +25,7 @@ type Server struct {
 
 // New makes a server; Run opens its ports.
 func New(cfg Config) *Server {
-	if cfg.StreamIdle == 0 {
-		cfg.StreamIdle = defaultStreamIdle
-	}
+	cfg.StreamIdle = cmp.Or(cfg.StreamIdle, defaultStreamIdle)
 	s := &Server{cfg: cfg, runtime: &http.Transport{
 		DialContext: (&net.Dialer{Timeout: 30 * time.Second}).DialContext, DisableKeepAlives: true, DisableCompression: true,
 		Protocols: http1(),

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
@@ -56,9 +57,7 @@ func (s *Source) complete(pod *corev1.Pod, source, origin string) error {
 		return errors.New("it has no metadata.name")
 	}
 	pod.Name += "-" + strings.ToLower(s.config.NodeName)
-	if pod.Namespace == "" {
-		pod.Namespace = metav1.NamespaceDefault
-	}
+	pod.Namespace = cmp.Or(pod.Namespace, metav1.NamespaceDefault)
 	pod.GenerateName, pod.ResourceVersion, pod.DeletionTimestamp = "", "", nil
 	if pod.Annotations == nil {
 		pod.Annotations = map[string]string{}

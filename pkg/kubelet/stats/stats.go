@@ -3,6 +3,7 @@
 package stats
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -48,11 +49,7 @@ type sample struct {
 
 // New makes a Provider.
 func New(cfg Config) *Provider {
-	if cfg.CgroupRoot == "" {
-		cfg.CgroupRoot = "/sys/fs/cgroup"
-	}
-	if cfg.ProcRoot == "" {
-		cfg.ProcRoot = "/proc"
-	}
+	cfg.CgroupRoot = cmp.Or(cfg.CgroupRoot, "/sys/fs/cgroup")
+	cfg.ProcRoot = cmp.Or(cfg.ProcRoot, "/proc")
 	return &Provider{cfg: cfg, last: map[string]sample{}}
 }

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
 )
@@ -300,10 +301,7 @@ func total(s *statsapi.PodStats, now metav1.Time) {
 }
 
 func value(n *uint64) uint64 {
-	if n == nil {
-		return 0
-	}
-	return *n
+	return ptr.Deref(n, 0)
 }
 
 // stamp is a runtime's time, or now where it gives none.

@@ -6,6 +6,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/utils/ptr"
 )
 
 // defaultTokenSeconds is what the apiserver would have filled in.
@@ -52,10 +53,7 @@ func (s *setup) addToken(p payload, t *corev1.ServiceAccountTokenProjection, mod
 	if s.Tokens == nil {
 		return errors.New("service account tokens need an apiserver, and this kubelet has none")
 	}
-	seconds := defaultTokenSeconds
-	if t.ExpirationSeconds != nil {
-		seconds = *t.ExpirationSeconds
-	}
+	seconds := ptr.Deref(t.ExpirationSeconds, defaultTokenSeconds)
 	r := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		ExpirationSeconds: &seconds,
 		BoundObjectRef:    &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: s.pod.Name, UID: s.pod.UID},

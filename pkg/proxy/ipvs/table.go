@@ -1,6 +1,7 @@
 package ipvs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,9 +18,7 @@ type Table struct {
 
 // NewTable works on a server. scheduler "" is round robin.
 func NewTable(s Server, scheduler string) *Table {
-	if scheduler == "" {
-		scheduler = "rr"
-	}
+	scheduler = cmp.Or(scheduler, "rr")
 	return &Table{server: s, scheduler: scheduler}
 }
 

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 )
 
 // Slice is what the rules need of an EndpointSlice.
@@ -64,10 +65,7 @@ func NewSlice(s *discoveryv1.EndpointSlice, node string) *Slice {
 		if err != nil || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() {
 			continue
 		}
-		on := ""
-		if e.NodeName != nil {
-			on = *e.NodeName
-		}
+		on := ptr.Deref(e.NodeName, "")
 		c := e.Conditions
 		ready := c.Ready == nil || *c.Ready
 		out.Endpoints = append(out.Endpoints, endpoint{

@@ -1,6 +1,7 @@
 package framework
 
 import (
+	"cmp"
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
@@ -108,12 +109,8 @@ func hostPorts(pod *corev1.Pod) []HostPort {
 				continue
 			}
 			h := HostPort{IP: p.HostIP, Protocol: p.Protocol, Port: p.HostPort}
-			if h.IP == "" {
-				h.IP = "0.0.0.0"
-			}
-			if h.Protocol == "" {
-				h.Protocol = corev1.ProtocolTCP
-			}
+			h.IP = cmp.Or(h.IP, "0.0.0.0")
+			h.Protocol = cmp.Or(h.Protocol, corev1.ProtocolTCP)
 			ports = append(ports, h)
 		}
 	}

@@ -2,6 +2,7 @@
 package plugins
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,12 +49,8 @@ func (cfg *Config) complete() {
 	if cfg.Rnd == nil {
 		cfg.Rnd = utilrand.String
 	}
-	if cfg.NotReadySeconds == 0 {
-		cfg.NotReadySeconds = defaultTolerationSeconds
-	}
-	if cfg.UnreachableSeconds == 0 {
-		cfg.UnreachableSeconds = defaultTolerationSeconds
-	}
+	cfg.NotReadySeconds = cmp.Or(cfg.NotReadySeconds, defaultTolerationSeconds)
+	cfg.UnreachableSeconds = cmp.Or(cfg.UnreachableSeconds, defaultTolerationSeconds)
 }
 
 // New makes the chain of the rules that are on: those on by default, and those asked for, without those

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,9 +224,7 @@ func (e *enforcement) refusal() error {
 	}
 	s := &status.ErrStatus
 	s.Reason = d.reason
-	if s.Reason == "" {
-		s.Reason = metav1.StatusReasonInvalid
-	}
+	s.Reason = cmp.Or(s.Reason, metav1.StatusReasonInvalid)
 	s.Code = http.StatusUnprocessableEntity
 	if code, is := codes[s.Reason]; is {
 		s.Code = code

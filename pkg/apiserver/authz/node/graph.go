@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -175,9 +177,7 @@ func volumeSecrets(v *corev1.PersistentVolume) []ref {
 		if name == "" {
 			return
 		}
-		if namespace == "" {
-			namespace = v.Spec.ClaimRef.Namespace
-		}
+		namespace = cmp.Or(namespace, v.Spec.ClaimRef.Namespace)
 		out = append(out, ref{secrets, namespace, name})
 	}
 	each := func(refs ...*corev1.SecretReference) {
@@ -192,10 +192,7 @@ func volumeSecrets(v *corev1.PersistentVolume) []ref {
 	case s.CSI != nil:
 		each(s.CSI.ControllerPublishSecretRef, s.CSI.NodePublishSecretRef, s.CSI.NodeStageSecretRef, s.CSI.NodeExpandSecretRef)
 	case s.AzureFile != nil:
-		ns := ""
-		if s.AzureFile.SecretNamespace != nil {
-			ns = *s.AzureFile.SecretNamespace
-		}
+		ns := ptr.Deref(s.AzureFile.SecretNamespace, "")
 		add(ns, s.AzureFile.SecretName)
 	case s.CephFS != nil:
 		each(s.CephFS.SecretRef)

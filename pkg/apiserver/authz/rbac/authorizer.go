@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -38,9 +39,7 @@ func (g *grant) String() string {
 	who := fmt.Sprintf("%s %q", g.subject.Kind, g.subject.Name)
 	if g.subject.Kind == rbacv1.ServiceAccountKind {
 		ns := g.subject.Namespace
-		if ns == "" {
-			ns = g.binding.namespace
-		}
+		ns = cmp.Or(ns, g.binding.namespace)
 		who = fmt.Sprintf("%s %q", g.subject.Kind, g.subject.Name+"/"+ns)
 	}
 	kind, name := "ClusterRoleBinding", g.binding.name

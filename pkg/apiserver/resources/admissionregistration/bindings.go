@@ -124,9 +124,7 @@ func validateParamRef(at *field.Path, ref *admissionv1.ParamRef) field.ErrorList
 	const exclusive = "name and selector are mutually exclusive"
 	var faults field.ErrorList
 	if ref.Name != "" {
-		for _, text := range path.ValidatePathSegmentName(ref.Name, false) {
-			faults = append(faults, field.Invalid(at.Child("name"), ref.Name, text))
-		}
+		faults = append(faults, validation.Invalid(at.Child("name"), ref.Name, path.ValidatePathSegmentName(ref.Name, false))...)
 		if ref.Selector != nil {
 			faults = append(faults, field.Forbidden(at.Child("name"), exclusive))
 		}

@@ -49,9 +49,7 @@ func validateRule(at *field.Path, rule *admissionv1.RuleWithOperations) field.Er
 	}
 	faults = append(faults, alone(at.Child("apiVersions"), rule.APIVersions, "API versions")...)
 	for i, v := range rule.APIVersions {
-		if v == "" {
-			faults = append(faults, field.Required(at.Child("apiVersions").Index(i), ""))
-		}
+		faults = append(faults, validation.Filled(at.Child("apiVersions").Index(i), v)...)
 	}
 	faults = append(faults, validateResources(at.Child("resources"), rule.Resources)...)
 	return append(faults, oneOf(at.Child("scope"), rule.Scope, scopes...)...)
@@ -96,9 +94,7 @@ func validateResources(at *field.Path, resources []string) field.ErrorList {
 func validateNamedRule(at *field.Path, rule *admissionv1.NamedRuleWithOperations) field.ErrorList {
 	var faults field.ErrorList
 	for i, name := range rule.ResourceNames {
-		for _, text := range path.ValidatePathSegmentName(name, false) {
-			faults = append(faults, field.Invalid(at.Child("resourceNames").Index(i), name, text))
-		}
+		faults = append(faults, validation.Invalid(at.Child("resourceNames").Index(i), name, path.ValidatePathSegmentName(name, false))...)
 		if slices.Contains(rule.ResourceNames[:i], name) {
 			faults = append(faults, field.Duplicate(at.Child("resourceNames").Index(i), name))
 		}

@@ -155,9 +155,7 @@ func validateVersions(at *field.Path, versions []string, lenient bool) field.Err
 			faults = append(faults, field.Invalid(at.Index(i), v, "duplicate version"))
 			continue
 		}
-		for _, text := range utilvalidation.IsDNS1035Label(v) {
-			faults = append(faults, field.Invalid(at.Index(i), v, text))
-		}
+		faults = append(faults, validation.Invalid(at.Index(i), v, utilvalidation.IsDNS1035Label(v))...)
 	}
 	if !lenient && !slices.ContainsFunc(versions, spoken) {
 		faults = append(faults, field.Invalid(at, versions, "must include at least one of "+joined(reviewVersions)))

@@ -5,10 +5,10 @@ import (
 	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	generic "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 // reviewVersions are the versions of ConversionReview that are spoken.
@@ -37,13 +37,13 @@ func (r *rules) conversion(c *apiextensions.CustomResourceConversion, at *field.
 		case (w.URL == nil) == (w.Service == nil):
 			faults = append(faults, field.Required(client, "exactly one of url or service is required"))
 		case w.URL != nil:
-			faults = append(faults, generic.WebhookURL(client.Child("url"), *w.URL)...)
+			faults = append(faults, validation.WebhookURL(client.Child("url"), *w.URL)...)
 		default:
 			// Name and namespace are judged for each other's, as in kube-apiserver.
-			faults = append(faults, generic.WebhookService(client.Child("service"), w.Service.Namespace, w.Service.Name, w.Service.Path, w.Service.Port)...)
+			faults = append(faults, validation.WebhookService(client.Child("service"), w.Service.Namespace, w.Service.Name, w.Service.Path, w.Service.Port)...)
 		}
 		if len(w.CABundle) > 0 && !r.badBundle {
-			faults = append(faults, generic.CABundle(client.Child("caBundle"), w.CABundle)...)
+			faults = append(faults, validation.CABundle(client.Child("caBundle"), w.CABundle)...)
 		}
 	}
 	return append(faults, r.reviews(c.ConversionReviewVersions, at.Child("conversionReviewVersions"))...)
@@ -59,9 +59,7 @@ func (r *rules) reviews(versions []string, at *field.Path) (faults field.ErrorLi
 			faults = append(faults, field.Invalid(at.Index(i), v, "duplicate version"))
 			continue
 		}
-		for _, problem := range validation.IsDNS1035Label(v) {
-			faults = append(faults, field.Invalid(at.Index(i), v, problem))
-		}
+		faults = append(faults, validation.Invalid(at.Index(i), v, utilvalidation.IsDNS1035Label(v))...)
 		spoken = spoken || slices.Contains(reviewVersions(), v)
 	}
 	if !spoken && r.spokenReview {

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/crdschema"
-	generic "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 // rules are those that a definition is judged by. Of a new one all hold; of one that is changed not those that the
@@ -92,7 +92,7 @@ func isEstablished(crd *apiextensions.CustomResourceDefinition) bool {
 
 func hasBadBundle(c *apiextensions.CustomResourceConversion) bool {
 	return c != nil && c.WebhookClientConfig != nil && len(c.WebhookClientConfig.CABundle) > 0 &&
-		len(generic.CABundle(field.NewPath("caBundle"), c.WebhookClientConfig.CABundle)) > 0
+		len(validation.CABundle(field.NewPath("caBundle"), c.WebhookClientConfig.CABundle)) > 0
 }
 
 func isStructural(s *apiextensions.JSONSchemaProps) bool {

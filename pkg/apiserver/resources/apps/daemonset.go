@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"strconv"
@@ -64,9 +65,7 @@ func DaemonSet() *resource.Resource {
 func defaultDaemonSet(d *appsv1.DaemonSet) {
 	defaults.PodTemplate(&d.Spec.Template)
 	s := &d.Spec.UpdateStrategy
-	if s.Type == "" {
-		s.Type = appsv1.RollingUpdateDaemonSetStrategyType
-	}
+	s.Type = cmp.Or(s.Type, appsv1.RollingUpdateDaemonSetStrategyType)
 	if s.Type == appsv1.RollingUpdateDaemonSetStrategyType {
 		set(&s.RollingUpdate, appsv1.RollingUpdateDaemonSet{})
 		set(&s.RollingUpdate.MaxUnavailable, intstr.FromInt32(1))
@@ -175,8 +174,6 @@ func validateDaemonSetStatus(_ context.Context, d, old *appsv1.DaemonSet) field.
 		workload.Count{Name: "updatedNumberScheduled", Value: int64(s.UpdatedNumberScheduled)},
 		workload.Count{Name: "numberAvailable", Value: int64(s.NumberAvailable)},
 		workload.Count{Name: "numberUnavailable", Value: int64(s.NumberUnavailable)})
-	if s.CollisionCount != nil {
-		faults = append(faults, validation.NotNegative(path.Child("collisionCount"), *s.CollisionCount)...)
-	}
+	faults = append(faults, validation.WhereSet(path.Child("collisionCount"), s.CollisionCount, validation.NotNegative)...)
 	return append(faults, workload.NotDecremented(path.Child("collisionCount"), s.CollisionCount, old.Status.CollisionCount)...)
 }

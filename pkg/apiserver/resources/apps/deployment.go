@@ -2,6 +2,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -80,10 +82,7 @@ func Deployment() *resource.Resource {
 
 // desired is how many replicas are asked for; stored objects of old may leave it out.
 func desired(replicas *int32) int32 {
-	if replicas == nil {
-		return 0
-	}
-	return *replicas
+	return ptr.Deref(replicas, 0)
 }
 
 func selectorOf(s *metav1.LabelSelector) string {
@@ -109,9 +108,7 @@ func defaultDeployment(d *appsv1.Deployment) {
 	defaults.PodTemplate(&d.Spec.Template)
 	s := &d.Spec
 	set(&s.Replicas, 1)
-	if s.Strategy.Type == "" {
-		s.Strategy.Type = appsv1.RollingUpdateDeploymentStrategyType
-	}
+	s.Strategy.Type = cmp.Or(s.Strategy.Type, appsv1.RollingUpdateDeploymentStrategyType)
 	if s.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType {
 		set(&s.Strategy.RollingUpdate, appsv1.RollingUpdateDeployment{})
 		set(&s.Strategy.RollingUpdate.MaxUnavailable, intstr.FromString("25%"))
@@ -201,9 +198,7 @@ func validateDeploymentStatus(_ context.Context, d, old *appsv1.Deployment) fiel
 	if s.TerminatingReplicas != nil {
 		faults = append(faults, validation.NotNegative(path.Child("terminatingReplicas"), *s.TerminatingReplicas)...)
 	}
-	if s.CollisionCount != nil {
-		faults = append(faults, validation.NotNegative(path.Child("collisionCount"), *s.CollisionCount)...)
-	}
+	faults = append(faults, validation.WhereSet(path.Child("collisionCount"), s.CollisionCount, validation.NotNegative)...)
 	available := workload.Count{Name: "availableReplicas", Value: int64(s.AvailableReplicas)}
 	faults = append(faults, workload.AtMost(path, s.Replicas, "status.replicas",
 		workload.Count{Name: "updatedReplicas", Value: int64(s.UpdatedReplicas)},

@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -77,9 +78,7 @@ func usesMaxUnavailable(s *appsv1.StatefulSet) bool {
 func defaultStatefulSet(s *appsv1.StatefulSet) {
 	defaults.PodTemplate(&s.Spec.Template)
 	spec := &s.Spec
-	if spec.PodManagementPolicy == "" {
-		spec.PodManagementPolicy = appsv1.OrderedReadyPodManagement
-	}
+	spec.PodManagementPolicy = cmp.Or(spec.PodManagementPolicy, appsv1.OrderedReadyPodManagement)
 	if spec.UpdateStrategy.Type == "" {
 		spec.UpdateStrategy.Type = appsv1.RollingUpdateStatefulSetStrategyType
 		// A partition alone means a rolling update.
@@ -101,9 +100,7 @@ func defaultStatefulSet(s *appsv1.StatefulSet) {
 		claim := &spec.VolumeClaimTemplates[i]
 		claim.APIVersion, claim.Kind = "v1", "PersistentVolumeClaim"
 		defaults.Claim(&claim.Spec)
-		if claim.Status.Phase == "" {
-			claim.Status.Phase = corev1.ClaimPending
-		}
+		claim.Status.Phase = cmp.Or(claim.Status.Phase, corev1.ClaimPending)
 	}
 }
 

@@ -3,6 +3,7 @@
 package authorization
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -53,9 +54,7 @@ func infoOf(res *authorizationv1.ResourceAttributes, non *authorizationv1.NonRes
 		IsResource: true, Verb: res.Verb, Group: res.Group, Version: res.Version,
 		Resource: res.Resource, Subresource: res.Subresource, Namespace: res.Namespace, Name: res.Name,
 	}
-	if info.Version == "" {
-		info.Version = "*"
-	}
+	info.Version = cmp.Or(info.Version, "*")
 	var problems []string
 	var err error
 	if info.LabelSelector, err = labelSelector(res.LabelSelector); err != nil {

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -85,9 +86,7 @@ func cronJobRow(c *batchv1.CronJob) []any {
 
 func defaultCronJob(c *batchv1.CronJob) {
 	defaultJobSpec(&c.Spec.JobTemplate.Spec)
-	if c.Spec.ConcurrencyPolicy == "" {
-		c.Spec.ConcurrencyPolicy = batchv1.AllowConcurrent
-	}
+	c.Spec.ConcurrencyPolicy = cmp.Or(c.Spec.ConcurrencyPolicy, batchv1.AllowConcurrent)
 	set(&c.Spec.Suspend, false)
 	set(&c.Spec.SuccessfulJobsHistoryLimit, 3)
 	set(&c.Spec.FailedJobsHistoryLimit, 1)

@@ -105,9 +105,7 @@ func exitCodes(path *field.Path, e *batchv1.PodFailurePolicyOnExitCodesRequireme
 func podConditions(path *field.Path, patterns []batchv1.PodFailurePolicyOnPodConditionsPattern) field.ErrorList {
 	faults := atMost(path, len(patterns), mostPatterns)
 	for i, p := range patterns {
-		for _, text := range utilvalidation.IsQualifiedName(string(p.Type)) {
-			faults = append(faults, field.Invalid(path.Index(i).Child("type"), string(p.Type), text))
-		}
+		faults = append(faults, validation.Invalid(path.Index(i).Child("type"), string(p.Type), utilvalidation.IsQualifiedName(string(p.Type)))...)
 		faults = append(faults, named(path.Index(i).Child("status"), p.Status, conditionStatuses)...)
 	}
 	return faults

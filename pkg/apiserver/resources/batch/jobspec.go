@@ -56,9 +56,7 @@ func jobSpec(path *field.Path, s *batchv1.JobSpec, options validation.PodOptions
 func jobLimits(path *field.Path, s *batchv1.JobSpec) field.ErrorList {
 	var faults field.ErrorList
 	judge := func(name string, n *int32) {
-		if n != nil {
-			faults = append(faults, validation.NotNegative(path.Child(name), *n)...)
-		}
+		faults = append(faults, validation.WhereSet(path.Child(name), n, validation.NotNegative)...)
 	}
 	judge("parallelism", s.Parallelism)
 	judge("completions", s.Completions)

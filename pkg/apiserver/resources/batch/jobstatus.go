@@ -62,12 +62,8 @@ func validateJobStatus(_ context.Context, j, old *batchv1.Job) field.ErrorList {
 func statusCounts(path *field.Path, s *batchv1.JobStatus) field.ErrorList {
 	faults := workload.NotNegative(path, workload.Count{Name: "active", Value: int64(s.Active)},
 		workload.Count{Name: "succeeded", Value: int64(s.Succeeded)}, workload.Count{Name: "failed", Value: int64(s.Failed)})
-	if s.Ready != nil {
-		faults = append(faults, validation.NotNegative(path.Child("ready"), *s.Ready)...)
-	}
-	if s.Terminating != nil {
-		faults = append(faults, validation.NotNegative(path.Child("terminating"), *s.Terminating)...)
-	}
+	faults = append(faults, validation.WhereSet(path.Child("ready"), s.Ready, validation.NotNegative)...)
+	faults = append(faults, validation.WhereSet(path.Child("terminating"), s.Terminating, validation.NotNegative)...)
 	if s.UncountedTerminatedPods == nil {
 		return faults
 	}

@@ -7,6 +7,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -32,10 +33,7 @@ func Lease() *resource.Resource {
 			column.Age(),
 		},
 		Row: func(obj *coordinationv1.Lease) []any {
-			holder := ""
-			if obj.Spec.HolderIdentity != nil {
-				holder = *obj.Spec.HolderIdentity
-			}
+			holder := ptr.Deref(obj.Spec.HolderIdentity, "")
 			return []any{obj.Name, holder, column.Since(obj.CreationTimestamp)}
 		},
 	})

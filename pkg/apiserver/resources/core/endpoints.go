@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -31,9 +32,7 @@ func Endpoints() *resource.Resource {
 		Default: func(e *corev1.Endpoints) {
 			for i := range e.Subsets {
 				for j := range e.Subsets[i].Ports {
-					if e.Subsets[i].Ports[j].Protocol == "" {
-						e.Subsets[i].Ports[j].Protocol = corev1.ProtocolTCP
-					}
+					e.Subsets[i].Ports[j].Protocol = cmp.Or(e.Subsets[i].Ports[j].Protocol, corev1.ProtocolTCP)
 				}
 			}
 		},
@@ -92,9 +91,7 @@ func validateEndpointAddress(path *field.Path, a *corev1.EndpointAddress, before
 		faults = append(faults, validation.DNSLabel(path.Child("hostname"), a.Hostname)...)
 	}
 	if a.NodeName != nil {
-		for _, text := range apivalidation.NameIsDNSSubdomain(*a.NodeName, false) {
-			faults = append(faults, field.Invalid(path.Child("nodeName"), *a.NodeName, text))
-		}
+		faults = append(faults, validation.Invalid(path.Child("nodeName"), *a.NodeName, apivalidation.NameIsDNSSubdomain(*a.NodeName, false))...)
 	}
 	return append(faults, validation.NotSpecialIP(path.Child("ip"), a.IP)...)
 }
@@ -109,9 +106,7 @@ func validateEndpointPort(path *field.Path, p *corev1.EndpointPort, named bool) 
 	}
 	faults = append(faults, validation.PortNumber(path.Child("port"), p.Port)...)
 	faults = append(faults, validateProtocol(path.Child("protocol"), p.Protocol)...)
-	if p.AppProtocol != nil {
-		faults = append(faults, validation.QualifiedName(path.Child("appProtocol"), *p.AppProtocol)...)
-	}
+	faults = append(faults, validation.WhereSet(path.Child("appProtocol"), p.AppProtocol, validation.QualifiedName)...)
 	return faults
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,13 +16,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 // Event declares events of the core group, and their view in events.k8s.io. They are forgotten after ttl.
@@ -47,9 +48,7 @@ func Event(ttl time.Duration) *resource.Resource {
 
 func eventFields(e *corev1.Event) map[string]string {
 	source := e.Source.Component
-	if source == "" {
-		source = e.ReportingController
-	}
+	source = cmp.Or(source, e.ReportingController)
 	fields := map[string]string{"reason": e.Reason, "reportingComponent": e.ReportingController, "source": source, "type": e.Type}
 	referenceFields(fields, "involvedObject.", &e.InvolvedObject)
 	return fields
@@ -100,7 +99,7 @@ func validateAnyEvent(e *corev1.Event, strict bool) field.ErrorList {
 	if !e.EventTime.IsZero() {
 		faults = append(faults, validateReport(e, strict)...)
 	}
-	return append(faults, texts(field.NewPath("namespace"), e.Namespace, validation.IsDNS1123Subdomain(e.Namespace))...)
+	return append(faults, texts(field.NewPath("namespace"), e.Namespace, utilvalidation.IsDNS1123Subdomain(e.Namespace))...)
 }
 
 // validateReport judges what an event with an eventTime must tell. The core group calls the controller a
@@ -119,10 +118,8 @@ func validateReport(e *corev1.Event, strict bool) field.ErrorList {
 	if strict {
 		controller = field.NewPath("reportingController")
 	}
-	if e.ReportingController == "" {
-		faults = append(faults, field.Required(controller, ""))
-	}
-	faults = append(faults, texts(controller, e.ReportingController, validation.IsQualifiedName(e.ReportingController))...)
+	faults = append(faults, validation.Filled(controller, e.ReportingController)...)
+	faults = append(faults, texts(controller, e.ReportingController, utilvalidation.IsQualifiedName(e.ReportingController))...)
 	short("reportingInstance", e.ReportingInstance, true, 128)
 	short("action", e.Action, true, 128)
 	short("reason", e.Reason, true, 128)
@@ -194,7 +191,7 @@ func validateEventUpdate(obj, old *corev1.Event) field.ErrorList {
 		{"reportingController", obj.ReportingController, old.ReportingController},
 		{"reportingInstance", obj.ReportingInstance, old.ReportingInstance},
 	} {
-		faults = append(faults, podvalidation.Unchanged(field.NewPath(f.name), f.now, f.before)...)
+		faults = append(faults, validation.Unchanged(field.NewPath(f.name), f.now, f.before)...)
 	}
 	return faults
 }
@@ -241,12 +238,8 @@ func eventRow(e *corev1.Event) []any {
 
 func eventSource(e *corev1.Event) string {
 	source, instance := e.Source.Component, e.Source.Host
-	if source == "" {
-		source = e.ReportingController
-	}
-	if instance == "" {
-		instance = e.ReportingInstance
-	}
+	source = cmp.Or(source, e.ReportingController)
+	instance = cmp.Or(instance, e.ReportingInstance)
 	if instance == "" {
 		return source
 	}

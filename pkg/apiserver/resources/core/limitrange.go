@@ -10,11 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 	"github.com/sampan-project/sampan/pkg/defaults"
 )
 
@@ -84,7 +84,7 @@ func validateLimitRange(obj *corev1.LimitRange) field.ErrorList {
 }
 
 func validateLimitType(at *field.Path, name string) field.ErrorList {
-	faults := texts(at, name, validation.IsQualifiedName(name))
+	faults := texts(at, name, utilvalidation.IsQualifiedName(name))
 	standard := []corev1.LimitType{corev1.LimitTypePod, corev1.LimitTypeContainer, corev1.LimitTypePersistentVolumeClaim}
 	if len(faults) == 0 && !strings.Contains(name, "/") && !slices.Contains(standard, corev1.LimitType(name)) {
 		faults = append(faults, field.Invalid(at, name, "must be a standard limit type or fully qualified"))
@@ -98,9 +98,9 @@ func validateLimitNames(at *field.Path, item *corev1.LimitRangeItem) field.Error
 		for _, name := range slices.Sorted(maps.Keys(list)) {
 			path := at.Child(child).Key(string(name))
 			if item.Type == corev1.LimitTypePod || item.Type == corev1.LimitTypeContainer {
-				faults = append(faults, podvalidation.ContainerResourceName(path, name)...)
+				faults = append(faults, validation.ContainerResourceName(path, name)...)
 			} else {
-				faults = append(faults, podvalidation.ResourceName(path, name)...)
+				faults = append(faults, validation.ResourceName(path, name)...)
 			}
 		}
 	}
@@ -161,7 +161,7 @@ func validateLimit(at *field.Path, item *corev1.LimitRangeItem, name corev1.Reso
 	above(low, usual, "default", low.q)
 	above(usual, high, "default", high.q)
 	faults = append(faults, validateRatio(at, item, name, low, high)...)
-	if !podvalidation.CanOvercommit(name) && usual.set && request.set && usual.q.Cmp(request.q) != 0 {
+	if !validation.CanOvercommit(name) && usual.set && request.set && usual.q.Cmp(request.q) != 0 {
 		faults = append(faults, field.Invalid(at.Child("default").Key(string(name)), usual.q.String(),
 			fmt.Sprintf("default value %s must equal to defaultRequest value %s in %s", usual.q.String(), request.q.String(), name)))
 	}

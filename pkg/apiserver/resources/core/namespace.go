@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -77,9 +78,7 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 }
 
 func defaultNamespace(obj *corev1.Namespace) {
-	if obj.Status.Phase == "" {
-		obj.Status.Phase = corev1.NamespaceActive
-	}
+	obj.Status.Phase = cmp.Or(obj.Status.Phase, corev1.NamespaceActive)
 	if obj.Name == "" { // a generated name is labelled once it is known
 		return
 	}

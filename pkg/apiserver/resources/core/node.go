@@ -135,9 +135,7 @@ func validateTaints(path *field.Path, taints []corev1.Taint) field.ErrorList {
 	for i := range taints {
 		t, at := &taints[i], path.Index(i)
 		faults = append(faults, validation.QualifiedName(at.Child("key"), t.Key)...)
-		for _, text := range utilvalidation.IsValidLabelValue(t.Value) {
-			faults = append(faults, field.Invalid(at.Child("value"), t.Value, text))
-		}
+		faults = append(faults, validation.Invalid(at.Child("value"), t.Value, utilvalidation.IsValidLabelValue(t.Value))...)
 		faults = append(faults, validation.OneOf(at.Child("effect"), t.Effect,
 			corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
 		if id := (identity{t.Key, t.Effect}); seen[id] {

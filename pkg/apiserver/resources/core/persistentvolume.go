@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -26,9 +27,7 @@ func PersistentVolume(c clock.PassiveClock) *resource.Resource {
 		ReturnDeleted: true,
 		WholeUpdate:   true,
 		Default: func(v *corev1.PersistentVolume) {
-			if v.Status.Phase == "" {
-				v.Status.Phase = corev1.VolumePending
-			}
+			v.Status.Phase = cmp.Or(v.Status.Phase, corev1.VolumePending)
 			defaults.PersistentVolume(&v.Spec)
 		},
 		Prepare: func(_ context.Context, v, old *corev1.PersistentVolume) {

@@ -1,12 +1,14 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/validation"
@@ -23,9 +25,7 @@ func PersistentVolumeClaim() *resource.Resource {
 		WholeUpdate:   true,
 		DefaultedLate: true, // a new claim is stored without a phase
 		Default: func(c *corev1.PersistentVolumeClaim) {
-			if c.Status.Phase == "" {
-				c.Status.Phase = corev1.ClaimPending
-			}
+			c.Status.Phase = cmp.Or(c.Status.Phase, corev1.ClaimPending)
 			defaults.Claim(&c.Spec)
 			defaults.Resources(c.Status.Capacity)
 			defaults.Resources(c.Status.AllocatedResources)
@@ -83,10 +83,7 @@ func fillsVolumes(source *corev1.TypedLocalObjectReference) bool {
 	if source == nil {
 		return false
 	}
-	group := ""
-	if source.APIGroup != nil {
-		group = *source.APIGroup
-	}
+	group := ptr.Deref(source.APIGroup, "")
 	return source.Kind == "PersistentVolumeClaim" && group == "" || source.Kind == "VolumeSnapshot" && group == "snapshot.storage.k8s.io"
 }
 

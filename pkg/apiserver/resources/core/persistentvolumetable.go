@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 )
@@ -98,10 +99,7 @@ func classNamed(annotations map[string]string, name *string) string {
 	if class, old := annotations[corev1.BetaStorageClassAnnotation]; old {
 		return class
 	}
-	if name == nil {
-		return ""
-	}
-	return *name
+	return ptr.Deref(name, "")
 }
 
 func orUnset[T ~string](value *T) string {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 	"github.com/sampan-project/sampan/pkg/apiserver/workload"
 	"github.com/sampan-project/sampan/pkg/defaults"
 )
@@ -23,20 +23,20 @@ func PodTemplate() *resource.Resource {
 		ReturnDeleted: true,
 		Default:       func(t *corev1.PodTemplate) { defaults.PodTemplate(&t.Template) },
 		Prepare: func(_ context.Context, t, _ *corev1.PodTemplate) {
-			podvalidation.DropSwitchedOff(&t.Template.Spec, nil)
+			validation.DropSwitchedOff(&t.Template.Spec, nil)
 		},
 		Validate: func(_ context.Context, t, old *corev1.PodTemplate) field.ErrorList {
-			var options podvalidation.PodOptions
+			var options validation.PodOptions
 			if old != nil {
 				options = workload.Options(&old.Template)
 			}
-			return podvalidation.PodTemplate(field.NewPath("template"), &t.Template, options)
+			return validation.PodTemplate(field.NewPath("template"), &t.Template, options)
 		},
 		Warn: func(_ context.Context, t, old *corev1.PodTemplate) []string {
 			if old != nil && old.Generation == t.Generation {
 				return nil
 			}
-			return podvalidation.PodWarnings(field.NewPath("template"), &t.Template.ObjectMeta, &t.Template.Spec)
+			return validation.PodWarnings(field.NewPath("template"), &t.Template.ObjectMeta, &t.Template.Spec)
 		},
 		Spec: func(t *corev1.PodTemplate) any { return &t.Template },
 		Columns: append(append([]metav1.TableColumnDefinition{column.Name()}, workload.ContainerColumns(0)...),

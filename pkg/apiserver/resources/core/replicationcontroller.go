@@ -11,7 +11,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 	"github.com/sampan-project/sampan/pkg/apiserver/workload"
 	"github.com/sampan-project/sampan/pkg/defaults"
 )
@@ -29,7 +29,7 @@ func ReplicationController() *resource.Resource {
 		Default:     defaultReplicationController,
 		Prepare: func(_ context.Context, rc, old *corev1.ReplicationController) {
 			if rc.Spec.Template != nil {
-				podvalidation.DropSwitchedOff(&rc.Spec.Template.Spec, nil)
+				validation.DropSwitchedOff(&rc.Spec.Template.Spec, nil)
 			}
 			rc.Status = corev1.ReplicationControllerStatus{}
 			if old != nil {
@@ -45,7 +45,7 @@ func ReplicationController() *resource.Resource {
 			if old == nil {
 				said = workload.NameWarnings(rc.Name)
 			}
-			return append(said, podvalidation.PodWarnings(field.NewPath("spec", "template"), &rc.Spec.Template.ObjectMeta, &rc.Spec.Template.Spec)...)
+			return append(said, validation.PodWarnings(field.NewPath("spec", "template"), &rc.Spec.Template.ObjectMeta, &rc.Spec.Template.Spec)...)
 		},
 		Spec:               func(rc *corev1.ReplicationController) any { return &rc.Spec },
 		Reset:              []string{"status"},
@@ -109,15 +109,15 @@ func defaultReplicationController(rc *corev1.ReplicationController) {
 
 func validateReplicationController(_ context.Context, rc, old *corev1.ReplicationController) field.ErrorList {
 	path, s := field.NewPath("spec"), &rc.Spec
-	faults := podvalidation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)
+	faults := validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)
 	if len(s.Selector) == 0 {
 		faults = append(faults, field.Required(path.Child("selector"), ""))
 	}
-	faults = append(faults, podvalidation.NotNegative(path.Child("replicas"), *s.Replicas)...)
+	faults = append(faults, validation.NotNegative(path.Child("replicas"), *s.Replicas)...)
 	if s.Template == nil {
 		return append(faults, field.Required(path.Child("template"), ""))
 	}
-	var options podvalidation.PodOptions
+	var options validation.PodOptions
 	if old != nil {
 		options = workload.Options(old.Spec.Template)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 	"github.com/sampan-project/sampan/pkg/defaults"
 )
 
@@ -35,7 +35,7 @@ func ResourceQuota() *resource.Resource {
 		Validate: func(_ context.Context, obj, old *corev1.ResourceQuota) field.ErrorList {
 			faults := validateQuota(&obj.Spec)
 			if old != nil && !sets.New(obj.Spec.Scopes...).Equal(sets.New(old.Spec.Scopes...)) {
-				faults = append(faults, field.Invalid(field.NewPath("spec", "scopes"), obj.Spec.Scopes, podvalidation.Immutable))
+				faults = append(faults, field.Invalid(field.NewPath("spec", "scopes"), obj.Spec.Scopes, validation.Immutable))
 			}
 			return faults
 		},
@@ -82,8 +82,8 @@ func validateQuota(spec *corev1.ResourceQuotaSpec) field.ErrorList {
 func validateQuotaList(at *field.Path, list corev1.ResourceList) field.ErrorList {
 	var faults field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(list)) {
-		faults = append(faults, podvalidation.QuotaResourceName(at.Key(string(name)), name)...)
-		faults = append(faults, podvalidation.Quantity(at.Key(string(name)), name, list[name])...)
+		faults = append(faults, validation.QuotaResourceName(at.Key(string(name)), name)...)
+		faults = append(faults, validation.Quantity(at.Key(string(name)), name, list[name])...)
 	}
 	return faults
 }
@@ -124,7 +124,7 @@ func validateScopeSelector(at *field.Path, spec *corev1.ResourceQuotaSpec) field
 			faults = append(faults, field.Invalid(at.Child("scopeName"), r.ScopeName, "unsupported scope"))
 		}
 		for range outOfScope(r.ScopeName, spec.Hard) {
-			faults = append(faults, field.Invalid(at, podvalidation.GoNames(*spec.ScopeSelector), "unsupported scope applied to resource"))
+			faults = append(faults, field.Invalid(at, validation.GoNames(*spec.ScopeSelector), "unsupported scope applied to resource"))
 		}
 		faults = append(faults, validateScopeOperator(at, r)...)
 	}
@@ -185,7 +185,7 @@ func outOfScope(scope corev1.ResourceQuotaScope, hard corev1.ResourceList) []cor
 	}
 	var out []corev1.ResourceName
 	for name := range hard {
-		if podvalidation.IsQuotaResource(name) && !fitting.Has(name) {
+		if validation.IsQuotaResource(name) && !fitting.Has(name) {
 			out = append(out, name)
 		}
 	}

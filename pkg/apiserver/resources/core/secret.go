@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -63,9 +64,7 @@ func defaultSecret(obj *corev1.Secret) {
 		}
 	}
 	obj.StringData = nil
-	if obj.Type == "" {
-		obj.Type = corev1.SecretTypeOpaque
-	}
+	obj.Type = cmp.Or(obj.Type, corev1.SecretTypeOpaque)
 }
 
 func validateSecret(obj *corev1.Secret) field.ErrorList {

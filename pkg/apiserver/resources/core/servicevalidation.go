@@ -118,9 +118,7 @@ func validateServicePort(path *field.Path, p *corev1.ServicePort, named bool, na
 	faults = append(faults, validation.PortNumber(path.Child("port"), p.Port)...)
 	faults = append(faults, validateProtocol(path.Child("protocol"), p.Protocol)...)
 	faults = append(faults, validation.PortNumberOrName(path.Child("targetPort"), p.TargetPort)...)
-	if p.AppProtocol != nil {
-		faults = append(faults, validation.QualifiedName(path.Child("appProtocol"), *p.AppProtocol)...)
-	}
+	faults = append(faults, validation.WhereSet(path.Child("appProtocol"), p.AppProtocol, validation.QualifiedName)...)
 	return faults
 }
 

@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -43,9 +44,7 @@ func defaultAmount(mode *resourcev1.DeviceAllocationMode, count *int64) {
 
 func defaultTolerations(list []resourcev1.DeviceToleration) {
 	for i := range list {
-		if list[i].Operator == "" {
-			list[i].Operator = resourcev1.DeviceTolerationOpEqual
-		}
+		list[i].Operator = cmp.Or(list[i].Operator, resourcev1.DeviceTolerationOpEqual)
 	}
 }
 

@@ -81,9 +81,7 @@ func validateClaimStatus(c, old *resourcev1.ResourceClaim) field.ErrorList {
 func validateUser(at *field.Path, r resourcev1.ResourceClaimConsumerReference) field.ErrorList {
 	var faults field.ErrorList
 	for _, part := range [][2]string{{"resource", r.Resource}, {"name", r.Name}, {"uid", string(r.UID)}} {
-		if part[1] == "" {
-			faults = append(faults, field.Required(at.Child(part[0]), ""))
-		}
+		faults = append(faults, validation.Filled(at.Child(part[0]), part[1])...)
 	}
 	return faults
 }
@@ -143,9 +141,7 @@ func validateUID(at *field.Path, uid string) field.ErrorList {
 
 func validateDeviceStatus(at *field.Path, d resourcev1.AllocatedDeviceStatus, given sets.Set[share]) field.ErrorList {
 	faults := validateDeviceNames(at, d.Driver, d.Pool, d.Device)
-	if d.ShareID != nil {
-		faults = append(faults, validateUID(at.Child("shareID"), *d.ShareID)...)
-	}
+	faults = append(faults, validation.WhereSet(at.Child("shareID"), d.ShareID, validateUID)...)
 	if s := statusShare(d); !given.Has(s) {
 		faults = append(faults, field.Invalid(at, s, "must be an allocated device in the claim"))
 	}

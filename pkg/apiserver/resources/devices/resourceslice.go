@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -51,10 +52,7 @@ func ResourceSlice(c clock.PassiveClock) *resource.Resource {
 }
 
 func nodeName(s *resourcev1.ResourceSlice) string {
-	if s.Spec.NodeName == nil {
-		return ""
-	}
-	return *s.Spec.NodeName
+	return ptr.Deref(s.Spec.NodeName, "")
 }
 
 // timeTaints says of new taints that they are new.

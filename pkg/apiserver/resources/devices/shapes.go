@@ -127,17 +127,13 @@ func validateID(at *field.Path, id string) field.ErrorList {
 	if len(id) > resourcev1.DeviceMaxIDLength {
 		faults = append(faults, field.TooLong(at, "", resourcev1.DeviceMaxIDLength))
 	}
-	for _, text := range content.IsCIdentifier(id) {
-		faults = append(faults, field.Invalid(at, id, text))
-	}
+	faults = append(faults, validation.Invalid(at, id, content.IsCIdentifier(id))...)
 	return faults
 }
 
 func validateLabelValue(at *field.Path, value string) field.ErrorList {
 	var faults field.ErrorList
-	for _, text := range utilvalidation.IsValidLabelValue(value) {
-		faults = append(faults, field.Invalid(at, value, text))
-	}
+	faults = append(faults, validation.Invalid(at, value, utilvalidation.IsValidLabelValue(value))...)
 	return faults
 }
 

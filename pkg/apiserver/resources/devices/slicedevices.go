@@ -134,12 +134,8 @@ func validateAttribute(at *field.Path, a resourcev1.DeviceAttribute) field.Error
 			n++
 		}
 	}
-	if a.StringValue != nil {
-		faults = append(faults, validateText(at.Child("string"), *a.StringValue)...)
-	}
-	if a.VersionValue != nil {
-		faults = append(faults, validateVersion(at.Child("version"), *a.VersionValue)...)
-	}
+	faults = append(faults, validation.WhereSet(at.Child("string"), a.StringValue, validateText)...)
+	faults = append(faults, validation.WhereSet(at.Child("version"), a.VersionValue, validateVersion)...)
 	faults = append(faults, validateItems(at.Child("bools"), a.BoolValues, nil)...)
 	faults = append(faults, validateItems(at.Child("ints"), a.IntValues, nil)...)
 	faults = append(faults, validateItems(at.Child("strings"), a.StringValues, validateText)...)

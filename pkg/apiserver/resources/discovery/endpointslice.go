@@ -130,9 +130,7 @@ func validatePorts(path *field.Path, ports []discoveryv1.EndpointPort) field.Err
 		}
 		seen[*p.Name] = true
 		faults = append(faults, validation.OneOf(at.Child("protocol"), *p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
-		if p.AppProtocol != nil {
-			faults = append(faults, validation.QualifiedName(at.Child("appProtocol"), *p.AppProtocol)...)
-		}
+		faults = append(faults, validation.WhereSet(at.Child("appProtocol"), p.AppProtocol, validation.QualifiedName)...)
 	}
 	return faults
 }
@@ -145,12 +143,8 @@ func validateEndpoints(path *field.Path, kind discoveryv1.AddressType, list []di
 	for i := range list {
 		e, at := &list[i], path.Index(i)
 		faults = append(faults, validateAddresses(at.Child("addresses"), kind, e.Addresses)...)
-		if e.NodeName != nil {
-			faults = append(faults, validation.DNSSubdomain(at.Child("nodeName"), *e.NodeName)...)
-		}
-		if e.Hostname != nil {
-			faults = append(faults, validation.DNSLabel(at.Child("hostname"), *e.Hostname)...)
-		}
+		faults = append(faults, validation.WhereSet(at.Child("nodeName"), e.NodeName, validation.DNSSubdomain)...)
+		faults = append(faults, validation.WhereSet(at.Child("hostname"), e.Hostname, validation.DNSLabel)...)
 		if e.Hints != nil {
 			faults = append(faults, validateHints(at.Child("hints"), e.Hints)...)
 		}
@@ -211,9 +205,7 @@ func validateHintNames(path *field.Path, list []string, judge func(string) []str
 		if slices.Contains(list[:i], name) {
 			faults = append(faults, field.Duplicate(at, name))
 		}
-		for _, text := range judge(name) {
-			faults = append(faults, field.Invalid(at, name, text))
-		}
+		faults = append(faults, validation.Invalid(at, name, judge(name))...)
 	}
 	return faults
 }

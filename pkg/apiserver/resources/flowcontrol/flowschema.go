@@ -3,6 +3,7 @@
 package flowcontrol
 
 import (
+	"cmp"
 	"context"
 
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
@@ -27,9 +28,7 @@ func FlowSchema() *resource.Resource {
 		Singular:      "flowschema",
 		ClusterScoped: true,
 		Default: func(obj *flowSchema) {
-			if obj.Spec.MatchingPrecedence == 0 {
-				obj.Spec.MatchingPrecedence = usualPrecedence
-			}
+			obj.Spec.MatchingPrecedence = cmp.Or(obj.Spec.MatchingPrecedence, usualPrecedence)
 		},
 		Prepare: resource.KeepStatus(func(obj *flowSchema) *flowcontrolv1.FlowSchemaStatus { return &obj.Status }),
 		Spec:    func(obj *flowSchema) any { return &obj.Spec },

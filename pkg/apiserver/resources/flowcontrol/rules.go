@@ -231,9 +231,7 @@ func validateConditions(types []string) field.ErrorList {
 		if slices.Contains(types[:i], t) {
 			faults = append(faults, field.Duplicate(at.Index(i).Child("type"), t))
 		}
-		if t == "" {
-			faults = append(faults, field.Required(at.Index(i).Child("type"), ""))
-		}
+		faults = append(faults, validation.Filled(at.Index(i).Child("type"), t)...)
 	}
 	return faults
 }

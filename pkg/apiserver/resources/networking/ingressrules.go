@@ -78,9 +78,7 @@ func host(at *field.Path, name string) field.ErrorList {
 		return validation.DNSSubdomain(at, name)
 	}
 	var faults field.ErrorList
-	for _, text := range utilvalidation.IsWildcardDNS1123Subdomain(name) {
-		faults = append(faults, field.Invalid(at, name, text))
-	}
+	faults = append(faults, validation.Invalid(at, name, utilvalidation.IsWildcardDNS1123Subdomain(name))...)
 	return faults
 }
 
@@ -161,9 +159,7 @@ func serviceBackend(at *field.Path, s *networkingv1.IngressServiceBackend) field
 	case name != "" && number != 0:
 		faults = append(faults, field.Invalid(at, "", "cannot set both port name & port number"))
 	case name != "":
-		for _, text := range utilvalidation.IsValidPortName(name) {
-			faults = append(faults, field.Invalid(port.Child("name"), name, text))
-		}
+		faults = append(faults, validation.Invalid(port.Child("name"), name, utilvalidation.IsValidPortName(name))...)
 	case number != 0:
 		faults = append(faults, validation.PortNumber(port.Child("number"), number)...)
 	default:
@@ -175,9 +171,7 @@ func serviceBackend(at *field.Path, s *networkingv1.IngressServiceBackend) field
 // typedReference judges a reference to an object of any kind; the texts say what is missing.
 func typedReference(at *field.Path, r *corev1.TypedLocalObjectReference, noKind, noName string) field.ErrorList {
 	var faults field.ErrorList
-	if r.APIGroup != nil {
-		faults = append(faults, validation.DNSSubdomain(at.Child("apiGroup"), *r.APIGroup)...)
-	}
+	faults = append(faults, validation.WhereSet(at.Child("apiGroup"), r.APIGroup, validation.DNSSubdomain)...)
 	if r.Kind == "" {
 		faults = append(faults, field.Required(at.Child("kind"), noKind))
 	}

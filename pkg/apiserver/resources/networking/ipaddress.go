@@ -77,9 +77,7 @@ func segment(at *field.Path, value string, required bool) field.ErrorList {
 		return nil
 	}
 	var faults field.ErrorList
-	for _, text := range path.IsValidPathSegmentName(value) {
-		faults = append(faults, field.Invalid(at, value, text))
-	}
+	faults = append(faults, validation.Invalid(at, value, path.IsValidPathSegmentName(value))...)
 	return faults
 }
 

@@ -172,9 +172,7 @@ func policyPort(at *field.Path, p *networkingv1.NetworkPolicyPort) field.ErrorLi
 		if p.EndPort != nil {
 			faults = append(faults, field.Invalid(end, *p.EndPort, "may not be specified when `port` is non-numeric"))
 		}
-		for _, text := range utilvalidation.IsValidPortName(p.Port.StrVal) {
-			faults = append(faults, field.Invalid(at.Child("port"), p.Port.StrVal, text))
-		}
+		faults = append(faults, validation.Invalid(at.Child("port"), p.Port.StrVal, utilvalidation.IsValidPortName(p.Port.StrVal))...)
 	}
 	return faults
 }

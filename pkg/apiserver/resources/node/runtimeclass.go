@@ -16,7 +16,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 	"github.com/sampan-project/sampan/pkg/defaults"
 )
 
@@ -53,16 +53,16 @@ func validateRuntimeClass(_ context.Context, obj, old *nodev1.RuntimeClass) fiel
 	if obj.Handler == "" {
 		faults = append(faults, field.Required(handler, ""))
 	} else {
-		faults = append(faults, podvalidation.DNSLabel(handler, obj.Handler)...)
+		faults = append(faults, validation.DNSLabel(handler, obj.Handler)...)
 	}
 	if obj.Overhead != nil {
-		faults = append(faults, podvalidation.Requirements(field.NewPath("overhead"), &corev1.ResourceRequirements{Limits: obj.Overhead.PodFixed})...)
+		faults = append(faults, validation.Requirements(field.NewPath("overhead"), &corev1.ResourceRequirements{Limits: obj.Overhead.PodFixed})...)
 	}
 	if obj.Scheduling != nil {
 		faults = append(faults, validateScheduling(field.NewPath("scheduling"), obj.Scheduling)...)
 	}
 	if old != nil {
-		faults = append(faults, podvalidation.Unchanged(handler, obj.Handler, old.Handler)...)
+		faults = append(faults, validation.Unchanged(handler, obj.Handler, old.Handler)...)
 	}
 	return faults
 }
@@ -74,7 +74,7 @@ func warnRuntimeClass(_ context.Context, obj, _ *nodev1.RuntimeClass) []string {
 	}
 	var said []string
 	for _, key := range slices.Sorted(maps.Keys(obj.Scheduling.NodeSelector)) {
-		if text := podvalidation.OldNodeLabel(key); text != "" {
+		if text := validation.OldNodeLabel(key); text != "" {
 			said = append(said, "scheduling.nodeSelector: "+strings.TrimPrefix(text, key+" is "))
 		}
 	}
@@ -84,11 +84,11 @@ func warnRuntimeClass(_ context.Context, obj, _ *nodev1.RuntimeClass) []string {
 func validateScheduling(at *field.Path, s *nodev1.Scheduling) field.ErrorList {
 	faults := metav1validation.ValidateLabels(s.NodeSelector, at.Child("nodeSelector"))
 	list := at.Child("tolerations")
-	faults = append(faults, podvalidation.Tolerations(list, s.Tolerations)...)
+	faults = append(faults, validation.Tolerations(list, s.Tolerations)...)
 	for i, t := range s.Tolerations {
 		same := func(o corev1.Toleration) bool { return equality.Semantic.DeepEqual(o, t) }
 		if slices.ContainsFunc(s.Tolerations[:i], same) {
-			faults = append(faults, field.Duplicate(list.Index(i), podvalidation.GoNames(t)))
+			faults = append(faults, field.Duplicate(list.Index(i), validation.GoNames(t)))
 		}
 	}
 	return faults

@@ -13,7 +13,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 type budget = policyv1.PodDisruptionBudget
@@ -62,15 +62,15 @@ func validateBudget(spec *policyv1.PodDisruptionBudgetSpec, tolerant bool) field
 	var faults field.ErrorList
 	at := field.NewPath("spec")
 	if spec.MinAvailable != nil && spec.MaxUnavailable != nil {
-		faults = append(faults, field.Invalid(at, podvalidation.GoNames(*spec), "minAvailable and maxUnavailable cannot be both set"))
+		faults = append(faults, field.Invalid(at, validation.GoNames(*spec), "minAvailable and maxUnavailable cannot be both set"))
 	}
 	for _, n := range []struct {
 		name  string
 		value *intstr.IntOrString
 	}{{"minAvailable", spec.MinAvailable}, {"maxUnavailable", spec.MaxUnavailable}} {
 		if n.value != nil {
-			faults = append(faults, podvalidation.IntOrPercent(at.Child(n.name), *n.value)...)
-			faults = append(faults, podvalidation.AtMostHundredPercent(at.Child(n.name), *n.value)...)
+			faults = append(faults, validation.IntOrPercent(at.Child(n.name), *n.value)...)
+			faults = append(faults, validation.AtMostHundredPercent(at.Child(n.name), *n.value)...)
 		}
 	}
 	faults = append(faults, validateSelector(spec, tolerant)...)
@@ -84,14 +84,14 @@ func validateBudget(spec *policyv1.PodDisruptionBudgetSpec, tolerant bool) field
 }
 
 func validateSelector(spec *policyv1.PodDisruptionBudgetSpec, tolerant bool) field.ErrorList {
-	return podvalidation.LabelSelector(field.NewPath("spec", "selector"), spec.Selector, tolerant)
+	return validation.LabelSelector(field.NewPath("spec", "selector"), spec.Selector, tolerant)
 }
 
 func validateStatus(status *policyv1.PodDisruptionBudgetStatus) field.ErrorList {
 	at := field.NewPath("status")
 	faults := metav1validation.ValidateConditions(status.Conditions, at.Child("conditions"))
-	faults = append(faults, podvalidation.NotNegative(at.Child("disruptionsAllowed"), status.DisruptionsAllowed)...)
-	faults = append(faults, podvalidation.NotNegative(at.Child("currentHealthy"), status.CurrentHealthy)...)
-	faults = append(faults, podvalidation.NotNegative(at.Child("desiredHealthy"), status.DesiredHealthy)...)
-	return append(faults, podvalidation.NotNegative(at.Child("expectedPods"), status.ExpectedPods)...)
+	faults = append(faults, validation.NotNegative(at.Child("disruptionsAllowed"), status.DisruptionsAllowed)...)
+	faults = append(faults, validation.NotNegative(at.Child("currentHealthy"), status.CurrentHealthy)...)
+	faults = append(faults, validation.NotNegative(at.Child("desiredHealthy"), status.DesiredHealthy)...)
+	return append(faults, validation.NotNegative(at.Child("expectedPods"), status.ExpectedPods)...)
 }

@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 // bound is what the two kinds of binding have in common.
@@ -22,9 +23,7 @@ type bound struct {
 }
 
 func (b bound) setDefaults() {
-	if b.ref.APIGroup == "" {
-		b.ref.APIGroup = rbacv1.GroupName
-	}
+	b.ref.APIGroup = cmp.Or(b.ref.APIGroup, rbacv1.GroupName)
 	for i := range b.subjects {
 		s := &b.subjects[i]
 		if s.APIGroup == "" && (s.Kind == rbacv1.UserKind || s.Kind == rbacv1.GroupKind) {
@@ -39,7 +38,7 @@ func (b bound) validate(old *rbacv1.RoleRef) field.ErrorList {
 		faults = append(faults, b.validateSubject(&b.subjects[i], field.NewPath("subjects").Index(i))...)
 	}
 	if old != nil && *b.ref != *old {
-		faults = append(faults, field.Invalid(field.NewPath("roleRef"), podvalidation.GoNames(*b.ref), "cannot change roleRef"))
+		faults = append(faults, field.Invalid(field.NewPath("roleRef"), validation.GoNames(*b.ref), "cannot change roleRef"))
 	}
 	return faults
 }
@@ -60,23 +59,17 @@ func (b bound) validateRef() field.ErrorList {
 	if b.ref.Name == "" {
 		return append(faults, field.Required(at.Child("name"), ""))
 	}
-	for _, text := range path.IsValidPathSegmentName(b.ref.Name) {
-		faults = append(faults, field.Invalid(at.Child("name"), b.ref.Name, text))
-	}
+	faults = append(faults, validation.Invalid(at.Child("name"), b.ref.Name, path.IsValidPathSegmentName(b.ref.Name))...)
 	return faults
 }
 
 func (b bound) validateSubject(s *rbacv1.Subject, at *field.Path) field.ErrorList {
 	var faults field.ErrorList
-	if s.Name == "" {
-		faults = append(faults, field.Required(at.Child("name"), ""))
-	}
+	faults = append(faults, validation.Filled(at.Child("name"), s.Name)...)
 	switch s.Kind {
 	case rbacv1.ServiceAccountKind:
 		if s.Name != "" {
-			for _, text := range apivalidation.ValidateServiceAccountName(s.Name, false) {
-				faults = append(faults, field.Invalid(at.Child("name"), s.Name, text))
-			}
+			faults = append(faults, validation.Invalid(at.Child("name"), s.Name, apivalidation.ValidateServiceAccountName(s.Name, false))...)
 		}
 		if s.APIGroup != "" {
 			faults = append(faults, field.NotSupported(at.Child("apiGroup"), s.APIGroup, []string{""}))

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 // validateName lets roles and bindings have any name that can stand in a path: "system:node".
@@ -58,7 +58,7 @@ func validateAggregation(rule *rbacv1.AggregationRule, tolerant bool) field.Erro
 	var faults field.ErrorList
 	for i := range rule.ClusterRoleSelectors {
 		selector := &rule.ClusterRoleSelectors[i]
-		faults = append(faults, podvalidation.LabelSelector(at.Index(i), selector, tolerant)...)
+		faults = append(faults, validation.LabelSelector(at.Index(i), selector, tolerant)...)
 		if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
 			faults = append(faults, field.Invalid(at.Index(i), nil, "invalid label selector."))
 		}

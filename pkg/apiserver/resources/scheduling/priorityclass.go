@@ -15,7 +15,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 // Priorities up to the first are anyone's; those above belong to the classes that every cluster has.
@@ -79,7 +79,7 @@ func validatePriorityClass(_ context.Context, obj, old *schedulingv1.PriorityCla
 		if obj.Value != old.Value {
 			faults = append(faults, field.Forbidden(value, "may not be changed in an update."))
 		}
-		return append(faults, podvalidation.Unchanged(policy, obj.PreemptionPolicy, old.PreemptionPolicy)...)
+		return append(faults, validation.Unchanged(policy, obj.PreemptionPolicy, old.PreemptionPolicy)...)
 	}
 	switch {
 	case strings.HasPrefix(obj.Name, systemPrefix):

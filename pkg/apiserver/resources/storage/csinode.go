@@ -74,9 +74,7 @@ func validateCSINode(_ context.Context, n, old *storagev1.CSINode) field.ErrorLi
 
 func validateNodeDriver(at *field.Path, d *storagev1.CSINodeDriver, twice bool) field.ErrorList {
 	faults := validation.CSIDriverName(at.Child("name"), d.Name)
-	if d.NodeID == "" {
-		faults = append(faults, field.Required(at.Child("nodeID"), ""))
-	}
+	faults = append(faults, validation.Filled(at.Child("nodeID"), d.NodeID)...)
 	if len(d.NodeID) > maxNodeID {
 		faults = append(faults, field.Invalid(at.Child("nodeID"), d.NodeID, fmt.Sprintf("must be %d characters or less", maxNodeID)))
 	}
@@ -88,9 +86,7 @@ func validateNodeDriver(at *field.Path, d *storagev1.CSINodeDriver, twice bool) 
 	}
 	seen := map[string]bool{}
 	for _, key := range d.TopologyKeys {
-		if key == "" {
-			faults = append(faults, field.Required(at, ""))
-		}
+		faults = append(faults, validation.Filled(at, key)...)
 		if seen[key] {
 			faults = append(faults, field.Duplicate(at, key))
 		}

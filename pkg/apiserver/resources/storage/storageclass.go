@@ -11,12 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
-	podvalidation "github.com/sampan-project/sampan/pkg/apiserver/validation"
+	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 const (
@@ -105,7 +105,7 @@ func warnClass(_ context.Context, obj, _ *storagev1.StorageClass) []string {
 	var warnings []string
 	for i, term := range obj.AllowedTopologies {
 		for j, r := range term.MatchLabelExpressions {
-			if text := podvalidation.OldNodeLabel(r.Key); text != "" {
+			if text := validation.OldNodeLabel(r.Key); text != "" {
 				at := field.NewPath("allowedTopologies").Index(i).Child("matchLabelExpressions").Index(j).Child("key")
 				warnings = append(warnings, at.String()+": "+text)
 			}
@@ -119,9 +119,7 @@ func validateProvisioner(at *field.Path, name string) field.ErrorList {
 		return field.ErrorList{field.Required(at, "")}
 	}
 	var faults field.ErrorList
-	for _, text := range validation.IsQualifiedName(strings.ToLower(name)) {
-		faults = append(faults, field.Invalid(at, name, text))
-	}
+	faults = append(faults, validation.Invalid(at, name, utilvalidation.IsQualifiedName(strings.ToLower(name)))...)
 	return faults
 }
 
@@ -185,8 +183,8 @@ func validateTopology(at *field.Path, term corev1.TopologySelectorTerm) (map[str
 }
 
 func validateClassUpdate(obj, old *storagev1.StorageClass) field.ErrorList {
-	faults := podvalidation.Unchanged(field.NewPath("parameters"), obj.Parameters, old.Parameters)
-	faults = append(faults, podvalidation.Unchanged(field.NewPath("provisioner"), obj.Provisioner, old.Provisioner)...)
-	faults = append(faults, podvalidation.Unchanged(field.NewPath("reclaimPolicy"), obj.ReclaimPolicy, old.ReclaimPolicy)...)
-	return append(faults, podvalidation.Unchanged(field.NewPath("volumeBindingMode"), obj.VolumeBindingMode, old.VolumeBindingMode)...)
+	faults := validation.Unchanged(field.NewPath("parameters"), obj.Parameters, old.Parameters)
+	faults = append(faults, validation.Unchanged(field.NewPath("provisioner"), obj.Provisioner, old.Provisioner)...)
+	faults = append(faults, validation.Unchanged(field.NewPath("reclaimPolicy"), obj.ReclaimPolicy, old.ReclaimPolicy)...)
+	return append(faults, validation.Unchanged(field.NewPath("volumeBindingMode"), obj.VolumeBindingMode, old.VolumeBindingMode)...)
 }

@@ -107,9 +107,7 @@ func validateAttachmentMetadata(at *field.Path, metadata map[string]string) fiel
 	var faults field.ErrorList
 	size := 0
 	for key, value := range metadata {
-		if key == "" {
-			faults = append(faults, field.Required(at.Child(key), ""))
-		}
+		faults = append(faults, validation.Filled(at.Child(key), key)...)
 		size += len(key) + len(value)
 	}
 	if size > maxAttachmentMetadata {
