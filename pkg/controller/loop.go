@@ -36,6 +36,19 @@ type Result struct {
 // is wished. It is level-triggered: it neither knows nor needs to know which event brought the key.
 type Reconcile[K comparable] func(ctx context.Context, key K) (Result, error)
 
+// Of makes a Reconcile of an object that each key names: get reads it, and where it is gone nothing is to be done.
+func Of[K comparable, T any](get func(key K) (T, error), reconcile func(ctx context.Context, key K, obj T) (Result, error)) Reconcile[K] {
+	return func(ctx context.Context, key K) (Result, error) {
+		obj, err := get(key)
+		if apierrors.IsNotFound(err) {
+			return Result{}, nil
+		} else if err != nil {
+			return Result{}, fmt.Errorf("reading %v: %w", key, err)
+		}
+		return reconcile(ctx, key, obj)
+	}
+}
+
 // Runner works until ctx ends.
 type Runner interface {
 	Run(ctx context.Context) error

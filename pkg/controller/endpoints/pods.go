@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/sampan-project/sampan/pkg/controller"
 	"github.com/sampan-project/sampan/pkg/controller/pods"
@@ -49,6 +51,20 @@ func namedPort(c *corev1.Container, port *corev1.ServicePort) (int32, bool) {
 		}
 	}
 	return 0, false
+}
+
+// WatchPods brings the services whose endpoints a pod's change concerns, batch later: so long it waits for others.
+func WatchPods(l *controller.Loop[controller.Key], pods cache.SharedIndexInformer, services corelisters.ServiceLister, batch time.Duration) {
+	controller.Watch(l, pods, func(old, pod *corev1.Pod) []controller.Key {
+		keys := ServicesOf(services, old, pod)
+		if batch == 0 {
+			return keys
+		}
+		for _, k := range keys {
+			l.AddAfter(k, batch)
+		}
+		return nil
+	})
 }
 
 // Addresses are the pod's addresses of one family.

@@ -1,6 +1,7 @@
 package endpoints
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -90,9 +91,7 @@ func dress(s *discoveryv1.EndpointSlice, labels, annotations map[string]string, 
 	s.Labels = maps.Clone(labels)
 	kept := s.Annotations[corev1.EndpointsLastChangeTriggerTime]
 	s.Annotations = maps.Clone(annotations)
-	if trigger == "" {
-		trigger = kept
-	}
+	trigger = cmp.Or(trigger, kept)
 	if trigger != "" {
 		if s.Annotations == nil {
 			s.Annotations = map[string]string{}

@@ -67,3 +67,17 @@ func SetCondition(status *corev1.PodStatus, c corev1.PodCondition) bool {
 	status.Conditions = append(status.Conditions, c)
 	return true
 }
+
+// Tolerating finds the first toleration in list that bears a taint, nil for none.
+func Tolerating(list []corev1.Toleration, taint *corev1.Taint) *corev1.Toleration {
+	for i := range list {
+		t := &list[i]
+		if t.Effect != "" && t.Effect != taint.Effect || t.Key != "" && t.Key != taint.Key {
+			continue
+		}
+		if t.Operator == corev1.TolerationOpExists || (t.Operator == "" || t.Operator == corev1.TolerationOpEqual) && t.Value == taint.Value {
+			return t
+		}
+	}
+	return nil
+}

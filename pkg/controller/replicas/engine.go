@@ -63,37 +63,13 @@ func New(env *controller.Env, kind Kind, workers int) (*Engine, error) {
 	if err := pods.IndexByOwner(e.pods); err != nil {
 		return nil, err
 	}
-	e.Loop = controller.New(env, kind.Name, workers, e.reconcile)
+	e.Loop = controller.New(env, kind.Name, workers, controller.Of(kind.Get, e.reconcile))
 	e.Needs(kind.Informer)
-	controller.Watch(e.Loop, e.pods, e.keysOfPod)
+	controller.Watch(e.Loop, e.pods, controller.Dependents(kind.GVK.Kind, kind.Matching))
 	return e, nil
 }
 
-// keysOfPod are the owners before and after, and for a pod that nobody controls those who might.
-func (e *Engine) keysOfPod(old, pod *corev1.Pod) []controller.Key {
-	var keys []controller.Key
-	if old != nil {
-		keys = controller.OwnerKey(e.kind.GVK.Kind, old)
-	}
-	if pod == nil {
-		return keys
-	}
-	keys = append(keys, controller.OwnerKey(e.kind.GVK.Kind, pod)...)
-	orphan := controller.ControllerOf(pod) == nil
-	relabelled := old == nil || controller.ControllerOf(old) != nil || !reflect.DeepEqual(old.Labels, pod.Labels)
-	if orphan && relabelled {
-		keys = append(keys, e.kind.Matching(pod)...)
-	}
-	return keys
-}
-
-func (e *Engine) reconcile(ctx context.Context, key controller.Key) (controller.Result, error) {
-	set, err := e.kind.Get(key)
-	if apierrors.IsNotFound(err) {
-		return controller.Result{}, nil
-	} else if err != nil {
-		return controller.Result{}, fmt.Errorf("reading %s: %w", key, err)
-	}
+func (e *Engine) reconcile(ctx context.Context, key controller.Key, set *appsv1.ReplicaSet) (controller.Result, error) {
 	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
 	if err != nil {
 		e.Log().Error(err, "The selector is not usable; the set is left alone", "set", key)

@@ -50,10 +50,7 @@ func NewSigner(env *controller.Env) (controller.Runner, error) {
 		return nil
 	})
 	controller.Watch(loop, secrets.Informer(), func(old, s *corev1.Secret) []string {
-		if s == nil {
-			s = old
-		}
-		if s.Namespace == secretNamespace && s.Type == secretType {
+		if s = controller.Latest(old, s); s.Namespace == secretNamespace && s.Type == secretType {
 			return []string{infoName}
 		}
 		return nil
@@ -91,13 +88,7 @@ func signatures(data map[string]string, secrets []*corev1.Secret, env *controlle
 func NewCleaner(env *controller.Env) (controller.Runner, error) {
 	secrets := env.Informers.Core().V1().Secrets()
 	lister := secrets.Lister()
-	loop := controller.New(env, "token_cleaner", 1, func(ctx context.Context, name string) (controller.Result, error) {
-		s, err := lister.Secrets(secretNamespace).Get(name)
-		if apierrors.IsNotFound(err) {
-			return controller.Result{}, nil
-		} else if err != nil {
-			return controller.Result{}, fmt.Errorf("reading secret %s: %w", name, err)
-		}
+	clean := func(ctx context.Context, name string, s *corev1.Secret) (controller.Result, error) {
 		until, ends := expiry(s)
 		if s.Type != secretType || !ends {
 			return controller.Result{}, nil
@@ -105,12 +96,13 @@ func NewCleaner(env *controller.Env) (controller.Runner, error) {
 		if wait := until.Sub(env.Clock.Now()); wait > 0 {
 			return controller.Result{After: wait}, nil
 		}
-		err = env.Client.CoreV1().Secrets(secretNamespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(s.UID))})
+		err := env.Client.CoreV1().Secrets(secretNamespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(s.UID))})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return controller.Result{}, fmt.Errorf("deleting the expired bootstrap token %s: %w", name, err)
 		}
 		return controller.Result{}, nil
-	})
+	}
+	loop := controller.New(env, "token_cleaner", 1, controller.Of(lister.Secrets(secretNamespace).Get, clean))
 	controller.Watch(loop, secrets.Informer(), func(_, s *corev1.Secret) []string {
 		if s != nil && s.Namespace == secretNamespace && s.Type == secretType {
 			return []string{s.Name}

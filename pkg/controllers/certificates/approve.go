@@ -18,16 +18,13 @@ import (
 // RBAC permits it. Its keys are names of requests.
 func NewApprover(env *controller.Env) (controller.Runner, error) {
 	requests := env.Informers.Certificates().V1().CertificateSigningRequests()
-	lister := requests.Lister()
-	loop := controller.New(env, "certificate_approving", 5, func(ctx context.Context, name string) (controller.Result, error) {
-		cached, err := lister.Get(name)
-		if apierrors.IsNotFound(err) || err == nil && !waiting(cached) {
+	work := func(ctx context.Context, _ string, cached *certificatesv1.CertificateSigningRequest) (controller.Result, error) {
+		if !waiting(cached) {
 			return controller.Result{}, nil
-		} else if err != nil {
-			return controller.Result{}, fmt.Errorf("reading certificate request %s: %w", name, err)
 		}
 		return controller.Result{}, approve(ctx, env, cached.DeepCopy())
-	})
+	}
+	loop := controller.New(env, "certificate_approving", 5, controller.Of(requests.Lister().Get, work))
 	controller.Watch(loop, requests.Informer(), func(_, csr *certificatesv1.CertificateSigningRequest) []string {
 		if csr == nil || !waiting(csr) {
 			return nil

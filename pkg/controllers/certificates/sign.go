@@ -161,16 +161,13 @@ func (s *Signers) find(name string) (*Authority, func(*x509.CertificateRequest, 
 // NewSigner makes the controller that signs approved requests. Its keys are names of requests.
 func NewSigner(env *controller.Env, signers *Signers) (controller.Runner, error) {
 	requests := env.Informers.Certificates().V1().CertificateSigningRequests()
-	lister := requests.Lister()
-	loop := controller.New(env, "certificate_signing", 5, func(ctx context.Context, name string) (controller.Result, error) {
-		cached, err := lister.Get(name)
-		if apierrors.IsNotFound(err) || err == nil && !signable(cached) {
+	work := func(ctx context.Context, _ string, cached *certificatesv1.CertificateSigningRequest) (controller.Result, error) {
+		if !signable(cached) {
 			return controller.Result{}, nil
-		} else if err != nil {
-			return controller.Result{}, fmt.Errorf("reading certificate request %s: %w", name, err)
 		}
 		return controller.Result{}, sign(ctx, env, signers, cached.DeepCopy())
-	})
+	}
+	loop := controller.New(env, "certificate_signing", 5, controller.Of(requests.Lister().Get, work))
 	controller.Watch(loop, requests.Informer(), func(_, csr *certificatesv1.CertificateSigningRequest) []string {
 		if csr == nil || !signable(csr) {
 			return nil

@@ -9,7 +9,6 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -21,12 +20,9 @@ func New(env *controller.Env) (controller.Runner, error) {
 	roles := env.Informers.Rbac().V1().ClusterRoles()
 	lister := roles.Lister()
 	var loop *controller.Loop[string]
-	loop = controller.New(env, "ClusterRoleAggregator", 5, func(ctx context.Context, name string) (controller.Result, error) {
-		role, err := lister.Get(name)
-		if apierrors.IsNotFound(err) || err == nil && role.AggregationRule == nil {
+	loop = controller.New(env, "ClusterRoleAggregator", 5, controller.Of(lister.Get, func(ctx context.Context, name string, role *rbacv1.ClusterRole) (controller.Result, error) {
+		if role.AggregationRule == nil {
 			return controller.Result{}, nil
-		} else if err != nil {
-			return controller.Result{}, fmt.Errorf("reading cluster role %s: %w", name, err)
 		}
 		all, err := lister.List(labels.Everything())
 		if err != nil {
@@ -44,7 +40,7 @@ func New(env *controller.Env) (controller.Runner, error) {
 		}
 		loop.Wrote(name, roles.Informer().GetStore(), written)
 		return controller.Result{}, nil
-	})
+	}))
 	controller.Watch(loop, roles.Informer(), func(_, _ *rbacv1.ClusterRole) []string {
 		all, err := lister.List(labels.Everything())
 		if err != nil {

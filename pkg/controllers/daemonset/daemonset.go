@@ -54,47 +54,21 @@ func New(env *controller.Env, workers int) (controller.Runner, error) {
 	if err := pods.IndexByOwner(r.pods); err != nil {
 		return nil, err
 	}
-	r.Loop = controller.New(env, "daemonset", workers, r.reconcile)
+	get := func(k controller.Key) (*appsv1.DaemonSet, error) { return r.sets.DaemonSets(k.Namespace).Get(k.Name) }
+	r.Loop = controller.New(env, "daemonset", workers, controller.Of(get, r.reconcile))
 	r.history = history.Keeper{Client: env.Client, Lister: revisions.Lister(), Store: revisions.Informer().GetStore(), Writes: r.Writes}
-	controller.Watch(r.Loop, sets.Informer(), func(old, ds *appsv1.DaemonSet) []controller.Key {
-		if ds == nil {
-			ds = old
-		}
-		return []controller.Key{controller.KeyOf(ds)}
-	})
+	controller.Watch(r.Loop, sets.Informer(), controller.Itself[appsv1.DaemonSet])
 	controller.Watch(r.Loop, revisions.Informer(), func(old, rev *appsv1.ControllerRevision) []controller.Key {
-		if rev == nil {
-			rev = old
-		}
-		return controller.OwnerKey("DaemonSet", rev)
+		return controller.OwnerKey("DaemonSet", controller.Latest(old, rev))
 	})
-	controller.Watch(r.Loop, r.pods, r.keysOfPod)
+	controller.Watch(r.Loop, r.pods, controller.Dependents("DaemonSet", func(pod *corev1.Pod) []controller.Key {
+		return controller.Selecting(r.sets.DaemonSets(pod.Namespace).List, selectorOf, pod)
+	}))
 	controller.Watch(r.Loop, core.Nodes().Informer(), r.keysOfNode)
 	return r, nil
 }
 
-func (r *reconciler) keysOfPod(old, pod *corev1.Pod) []controller.Key {
-	var keys []controller.Key
-	if old != nil {
-		keys = controller.OwnerKey("DaemonSet", old)
-	}
-	if pod == nil {
-		return keys
-	}
-	keys = append(keys, controller.OwnerKey("DaemonSet", pod)...)
-	if controller.ControllerOf(pod) == nil && (old == nil || controller.ControllerOf(old) != nil || !reflect.DeepEqual(old.Labels, pod.Labels)) {
-		list, err := r.sets.DaemonSets(pod.Namespace).List(labels.Everything())
-		if err != nil {
-			return keys
-		}
-		for _, ds := range list {
-			if s, err := metav1.LabelSelectorAsSelector(ds.Spec.Selector); err == nil && !s.Empty() && s.Matches(labels.Set(pod.Labels)) {
-				keys = append(keys, controller.KeyOf(ds))
-			}
-		}
-	}
-	return keys
-}
+func selectorOf(ds *appsv1.DaemonSet) *metav1.LabelSelector { return ds.Spec.Selector }
 
 // keysOfNode: the sets for which the node's change makes a difference.
 func (r *reconciler) keysOfNode(old, node *corev1.Node) []controller.Key {
@@ -121,13 +95,7 @@ func (r *reconciler) keysOfNode(old, node *corev1.Node) []controller.Key {
 	return keys
 }
 
-func (r *reconciler) reconcile(ctx context.Context, key controller.Key) (controller.Result, error) {
-	cached, err := r.sets.DaemonSets(key.Namespace).Get(key.Name)
-	if apierrors.IsNotFound(err) {
-		return controller.Result{}, nil
-	} else if err != nil {
-		return controller.Result{}, fmt.Errorf("reading daemon set %s: %w", key, err)
-	}
+func (r *reconciler) reconcile(ctx context.Context, key controller.Key, cached *appsv1.DaemonSet) (controller.Result, error) {
 	ds := cached.DeepCopy()
 	selector, err := metav1.LabelSelectorAsSelector(ds.Spec.Selector)
 	if err != nil {

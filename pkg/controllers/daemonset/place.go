@@ -106,7 +106,7 @@ func belongs(ds *appsv1.DaemonSet, node *corev1.Node) (start, stay bool) {
 	start, stay = true, true
 	for i := range node.Spec.Taints {
 		taint := &node.Spec.Taints[i]
-		if taint.Effect == corev1.TaintEffectPreferNoSchedule || tolerated(spec.Tolerations, taint) {
+		if taint.Effect == corev1.TaintEffectPreferNoSchedule || pods.Tolerating(spec.Tolerations, taint) != nil {
 			continue
 		}
 		start = false
@@ -115,17 +115,4 @@ func belongs(ds *appsv1.DaemonSet, node *corev1.Node) (start, stay bool) {
 		}
 	}
 	return start, stay
-}
-
-func tolerated(list []corev1.Toleration, taint *corev1.Taint) bool {
-	for i := range list {
-		t := &list[i]
-		if t.Effect != "" && t.Effect != taint.Effect || t.Key != "" && t.Key != taint.Key {
-			continue
-		}
-		if t.Operator == corev1.TolerationOpExists || (t.Operator == "" || t.Operator == corev1.TolerationOpEqual) && t.Value == taint.Value {
-			return true
-		}
-	}
-	return false
 }

@@ -9,7 +9,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -46,41 +45,19 @@ func New(env *controller.Env, workers int) (controller.Runner, error) {
 	if err := pods.IndexByOwner(r.pods); err != nil {
 		return nil, err
 	}
-	r.Loop = controller.New(env, "deployment", workers, r.reconcile)
-	controller.Watch(r.Loop, d.Informer(), func(old, d *appsv1.Deployment) []controller.Key {
-		if d == nil {
-			d = old
-		}
-		return []controller.Key{controller.KeyOf(d)}
-	})
-	controller.Watch(r.Loop, s.Informer(), r.keysOfSet)
+	get := func(k controller.Key) (*appsv1.Deployment, error) {
+		return r.deployments.Deployments(k.Namespace).Get(k.Name)
+	}
+	r.Loop = controller.New(env, "deployment", workers, controller.Of(get, r.reconcile))
+	controller.Watch(r.Loop, d.Informer(), controller.Itself[appsv1.Deployment])
+	controller.Watch(r.Loop, s.Informer(), controller.Dependents("Deployment", func(set *appsv1.ReplicaSet) []controller.Key {
+		return controller.Selecting(r.deployments.Deployments(set.Namespace).List, selectorOf, set)
+	}))
 	controller.Watch(r.Loop, r.pods, r.keysOfPod)
 	return r, nil
 }
 
-func (r *reconciler) keysOfSet(old, s *appsv1.ReplicaSet) []controller.Key {
-	var keys []controller.Key
-	if old != nil {
-		keys = controller.OwnerKey("Deployment", old)
-	}
-	if s == nil {
-		return keys
-	}
-	keys = append(keys, controller.OwnerKey("Deployment", s)...)
-	if controller.ControllerOf(s) != nil || old != nil && controller.ControllerOf(old) == nil && reflect.DeepEqual(old.Labels, s.Labels) {
-		return keys
-	}
-	list, err := r.deployments.Deployments(s.Namespace).List(labels.Everything())
-	if err != nil {
-		return keys
-	}
-	for _, d := range list {
-		if sel, err := metav1.LabelSelectorAsSelector(d.Spec.Selector); err == nil && !sel.Empty() && sel.Matches(labels.Set(s.Labels)) {
-			keys = append(keys, controller.KeyOf(d))
-		}
-	}
-	return keys
-}
+func selectorOf(d *appsv1.Deployment) *metav1.LabelSelector { return d.Spec.Selector }
 
 // keysOfPod: a Recreate deployment goes on when the last old pod has gone.
 func (r *reconciler) keysOfPod(old, pod *corev1.Pod) []controller.Key {
@@ -101,13 +78,7 @@ func (r *reconciler) keysOfPod(old, pod *corev1.Pod) []controller.Key {
 	return nil
 }
 
-func (r *reconciler) reconcile(ctx context.Context, key controller.Key) (controller.Result, error) {
-	cached, err := r.deployments.Deployments(key.Namespace).Get(key.Name)
-	if apierrors.IsNotFound(err) {
-		return controller.Result{}, nil
-	} else if err != nil {
-		return controller.Result{}, fmt.Errorf("reading deployment %s: %w", key, err)
-	}
+func (r *reconciler) reconcile(ctx context.Context, key controller.Key, cached *appsv1.Deployment) (controller.Result, error) {
 	d := cached.DeepCopy()
 	selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
 	if err != nil {

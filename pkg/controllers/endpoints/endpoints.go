@@ -31,7 +31,6 @@ type reconciler struct {
 	pods      corelisters.PodLister
 	endpoints corelisters.EndpointsLister
 	store     cache.Store
-	batch     time.Duration
 }
 
 // New makes the controller. batch is how long a pod's change waits for others.
@@ -39,31 +38,12 @@ func New(env *controller.Env, workers int, batch time.Duration) (controller.Runn
 	core := env.Informers.Core().V1()
 	r := &reconciler{
 		client: env.Client, services: core.Services().Lister(), pods: core.Pods().Lister(),
-		endpoints: core.Endpoints().Lister(), store: core.Endpoints().Informer().GetStore(), batch: batch,
+		endpoints: core.Endpoints().Lister(), store: core.Endpoints().Informer().GetStore(),
 	}
 	r.Loop = controller.New(env, "endpoint", workers, r.reconcile)
-	controller.Watch(r.Loop, core.Services().Informer(), func(old, s *corev1.Service) []controller.Key {
-		if s == nil {
-			s = old
-		}
-		return []controller.Key{controller.KeyOf(s)}
-	})
-	controller.Watch(r.Loop, core.Pods().Informer(), func(old, pod *corev1.Pod) []controller.Key {
-		keys := endpoints.ServicesOf(r.services, old, pod)
-		if r.batch == 0 {
-			return keys
-		}
-		for _, k := range keys {
-			r.AddAfter(k, r.batch)
-		}
-		return nil
-	})
-	controller.Watch(r.Loop, core.Endpoints().Informer(), func(old, e *corev1.Endpoints) []controller.Key {
-		if e == nil {
-			e = old
-		}
-		return []controller.Key{controller.KeyOf(e)}
-	})
+	controller.Watch(r.Loop, core.Services().Informer(), controller.Itself[corev1.Service])
+	endpoints.WatchPods(r.Loop, core.Pods().Informer(), r.services, batch)
+	controller.Watch(r.Loop, core.Endpoints().Informer(), controller.Itself[corev1.Endpoints])
 	return r, nil
 }
 

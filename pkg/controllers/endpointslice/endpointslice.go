@@ -32,14 +32,13 @@ type reconciler struct {
 	slices   discoverylisters.EndpointSliceLister
 	writer   endpoints.Writer
 	size     int
-	batch    time.Duration
 }
 
 // New makes the controller. size bounds a slice; batch is how long a pod's change waits for others.
 func New(env *controller.Env, workers, size int, batch time.Duration) (controller.Runner, error) {
 	core, slices := env.Informers.Core().V1(), env.Informers.Discovery().V1().EndpointSlices()
 	r := &reconciler{
-		services: core.Services().Lister(), pods: core.Pods().Lister(), nodes: core.Nodes().Lister(), slices: slices.Lister(), size: size, batch: batch,
+		services: core.Services().Lister(), pods: core.Pods().Lister(), nodes: core.Nodes().Lister(), slices: slices.Lister(), size: size,
 	}
 	r.Loop = controller.New(env, "endpoint_slice", workers, r.reconcile)
 	r.writer = endpoints.Writer{Client: env.Client, Store: slices.Informer().GetStore(), Writes: r.Writes}
@@ -50,16 +49,7 @@ func New(env *controller.Env, workers, size int, batch time.Duration) (controlle
 		}
 		return []controller.Key{controller.KeyOf(s)}
 	})
-	controller.Watch(r.Loop, core.Pods().Informer(), func(old, pod *corev1.Pod) []controller.Key {
-		keys := endpoints.ServicesOf(r.services, old, pod)
-		if r.batch == 0 {
-			return keys
-		}
-		for _, k := range keys {
-			r.AddAfter(k, r.batch)
-		}
-		return nil
-	})
+	endpoints.WatchPods(r.Loop, core.Pods().Informer(), r.services, batch)
 	controller.Watch(r.Loop, slices.Informer(), func(old, s *discoveryv1.EndpointSlice) []controller.Key {
 		var keys []controller.Key
 		for _, s := range []*discoveryv1.EndpointSlice{old, s} {

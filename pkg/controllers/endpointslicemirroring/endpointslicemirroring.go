@@ -37,23 +37,10 @@ func New(env *controller.Env, workers, size int) (controller.Runner, error) {
 	r := &reconciler{services: core.Services().Lister(), endpoints: core.Endpoints().Lister(), slices: slices.Lister(), size: size}
 	r.Loop = controller.New(env, "endpoint_slice_mirroring", workers, r.reconcile)
 	r.writer = endpoints.Writer{Client: env.Client, Store: slices.Informer().GetStore(), Writes: r.Writes}
-	controller.Watch(r.Loop, core.Services().Informer(), func(old, s *corev1.Service) []controller.Key {
-		if s == nil {
-			s = old
-		}
-		return []controller.Key{controller.KeyOf(s)}
-	})
-	controller.Watch(r.Loop, core.Endpoints().Informer(), func(old, e *corev1.Endpoints) []controller.Key {
-		if e == nil {
-			e = old
-		}
-		return []controller.Key{controller.KeyOf(e)}
-	})
+	controller.Watch(r.Loop, core.Services().Informer(), controller.Itself[corev1.Service])
+	controller.Watch(r.Loop, core.Endpoints().Informer(), controller.Itself[corev1.Endpoints])
 	controller.Watch(r.Loop, slices.Informer(), func(old, s *discoveryv1.EndpointSlice) []controller.Key {
-		if s == nil {
-			s = old
-		}
-		if s.Labels[discoveryv1.LabelManagedBy] != managedBy {
+		if s = controller.Latest(old, s); s.Labels[discoveryv1.LabelManagedBy] != managedBy {
 			return nil
 		}
 		return []controller.Key{{Namespace: s.Namespace, Name: s.Labels[discoveryv1.LabelServiceName]}}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+	"k8s.io/utils/ptr"
 )
 
 // resource is a kind of content.
@@ -105,10 +106,7 @@ func (r *reconciler) deleteAll(ctx context.Context, namespace string, list []res
 func (r *reconciler) graceOf(left []metav1.PartialObjectMetadata) int64 {
 	longest := int64(0)
 	for _, p := range left {
-		grace := int64(corev1.DefaultTerminationGracePeriodSeconds)
-		if p.DeletionGracePeriodSeconds != nil {
-			grace = *p.DeletionGracePeriodSeconds
-		}
+		grace := ptr.Deref(p.DeletionGracePeriodSeconds, int64(corev1.DefaultTerminationGracePeriodSeconds))
 		longest = max(longest, grace)
 	}
 	return longest

@@ -41,7 +41,7 @@ type reconciler struct {
 func New(env *controller.Env, workers int) (controller.Runner, error) {
 	informer := env.Informers.Core().V1().Namespaces()
 	r := &reconciler{env: env, client: env.Client, metadata: env.Metadata, lister: informer.Lister(), store: informer.Informer().GetStore()}
-	r.Loop = controller.New(env, "namespace", workers, r.reconcile)
+	r.Loop = controller.New(env, "namespace", workers, controller.Of(r.lister.Get, r.reconcile))
 	controller.Watch(r.Loop, informer.Informer(), func(_, ns *corev1.Namespace) []string {
 		if ns != nil && ns.DeletionTimestamp != nil {
 			return []string{ns.Name}
@@ -60,13 +60,7 @@ func New(env *controller.Env, workers int) (controller.Runner, error) {
 	return r, nil
 }
 
-func (r *reconciler) reconcile(ctx context.Context, name string) (controller.Result, error) {
-	cached, err := r.lister.Get(name)
-	if apierrors.IsNotFound(err) {
-		return controller.Result{}, nil
-	} else if err != nil {
-		return controller.Result{}, fmt.Errorf("reading namespace %s: %w", name, err)
-	}
+func (r *reconciler) reconcile(ctx context.Context, name string, cached *corev1.Namespace) (controller.Result, error) {
 	if cached.DeletionTimestamp == nil || len(cached.Spec.Finalizers) == 0 {
 		return controller.Result{}, nil
 	}
@@ -76,6 +70,7 @@ func (r *reconciler) reconcile(ctx context.Context, name string) (controller.Res
 	ns := cached.DeepCopy()
 	if ns.Status.Phase != corev1.NamespaceTerminating {
 		ns.Status.Phase = corev1.NamespaceTerminating
+		var err error
 		if ns, err = r.client.CoreV1().Namespaces().UpdateStatus(ctx, ns, metav1.UpdateOptions{}); err != nil {
 			return controller.Result{}, ignoreGone(err, "marking namespace %s as terminating", name)
 		}

@@ -2,6 +2,7 @@
 package nodeipam
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,7 +47,7 @@ func New(env *controller.Env, opt Options) (controller.Runner, error) {
 	}
 	nodes := env.Informers.Core().V1().Nodes()
 	a := &allocator{client: env.Client, events: env.Events("cidrAllocator"), nodes: nodes.Lister(), store: nodes.Informer().GetStore(), ranges: parts}
-	a.Loop = controller.New(env, "node_ipam", 1, a.reconcile)
+	a.Loop = controller.New(env, "node_ipam", 1, controller.Of(a.nodes.Get, a.reconcile))
 	// What nodes have must be known before the first new node gets any.
 	a.Before = func(context.Context) error { return a.occupyAll() }
 	controller.Watch(a.Loop, nodes.Informer(), func(old, n *corev1.Node) []string {
@@ -104,9 +105,7 @@ func mask(opt Options, p netip.Prefix, dual bool) int {
 	if size == 0 && !dual {
 		size = opt.Mask
 	}
-	if size == 0 {
-		size = fallback
-	}
+	size = cmp.Or(size, fallback)
 	return size
 }
 
@@ -137,12 +136,9 @@ func (a *allocator) release(n *corev1.Node) {
 	}
 }
 
-func (a *allocator) reconcile(ctx context.Context, name string) (controller.Result, error) {
-	node, err := a.nodes.Get(name)
-	if apierrors.IsNotFound(err) || err == nil && len(node.Spec.PodCIDRs) > 0 {
+func (a *allocator) reconcile(ctx context.Context, name string, node *corev1.Node) (controller.Result, error) {
+	if len(node.Spec.PodCIDRs) > 0 {
 		return controller.Result{}, nil
-	} else if err != nil {
-		return controller.Result{}, fmt.Errorf("reading node %s: %w", name, err)
 	}
 	var taken []netip.Prefix
 	giveBack := func() {

@@ -71,7 +71,7 @@ func New(env *controller.Env, opt Options) (controller.Runner, error) {
 		return nil, err
 	}
 	// Taints against scheduling follow conditions at once, whatever the period.
-	w.schedule = controller.New(env, "node_lifecycle_controller", 4, w.taintSchedule)
+	w.schedule = controller.New(env, "node_lifecycle_controller", 4, controller.Of(w.nodes.Get, w.taintSchedule))
 	controller.Watch(w.schedule, core.Nodes().Informer(), func(old, n *corev1.Node) []string {
 		if n == nil || old != nil && reflect.DeepEqual(noSchedule(old), noSchedule(n)) && reflect.DeepEqual(old.Spec.Taints, n.Spec.Taints) {
 			return nil
@@ -84,13 +84,7 @@ func New(env *controller.Env, opt Options) (controller.Runner, error) {
 	}}, nil
 }
 
-func (w *watcher) taintSchedule(ctx context.Context, name string) (controller.Result, error) {
-	n, err := w.nodes.Get(name)
-	if apierrors.IsNotFound(err) {
-		return controller.Result{}, nil
-	} else if err != nil {
-		return controller.Result{}, fmt.Errorf("reading node %s: %w", name, err)
-	}
+func (w *watcher) taintSchedule(ctx context.Context, _ string, n *corev1.Node) (controller.Result, error) {
 	taints, changed := withNoSchedule(n, w.env.Clock.Now())
 	if !changed {
 		return controller.Result{}, nil

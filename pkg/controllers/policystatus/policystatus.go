@@ -31,12 +31,9 @@ func New(env *controller.Env) (controller.Runner, error) {
 		Schema: (&resolver.ClientDiscoveryResolver{Discovery: env.Client.Discovery()}).ResolveSchema,
 		Kinds:  kinds(env.Client.Discovery()),
 	}
-	loop := controller.New(env, "validatingadmissionpolicy-status", workers, func(ctx context.Context, name string) (controller.Result, error) {
-		p, err := lister.Get(name)
-		if apierrors.IsNotFound(err) || err == nil && p.Status.ObservedGeneration >= p.Generation {
+	check := func(ctx context.Context, name string, p *admissionv1.ValidatingAdmissionPolicy) (controller.Result, error) {
+		if p.Status.ObservedGeneration >= p.Generation {
 			return controller.Result{}, nil
-		} else if err != nil {
-			return controller.Result{}, fmt.Errorf("reading policy %s: %w", name, err)
 		}
 		warnings, err := c.Check(p)
 		if err != nil {
@@ -53,13 +50,9 @@ func New(env *controller.Env) (controller.Runner, error) {
 			return controller.Result{}, fmt.Errorf("writing the status of policy %s: %w", name, err)
 		}
 		return controller.Result{}, nil
-	})
-	controller.Watch(loop, policies.Informer(), func(_, p *admissionv1.ValidatingAdmissionPolicy) []string {
-		if p == nil {
-			return nil
-		}
-		return []string{p.Name}
-	})
+	}
+	loop := controller.New(env, "validatingadmissionpolicy-status", workers, controller.Of(lister.Get, check))
+	controller.Watch(loop, policies.Informer(), controller.WhileThere[admissionv1.ValidatingAdmissionPolicy])
 	return loop, nil
 }
 

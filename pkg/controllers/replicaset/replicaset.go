@@ -33,17 +33,8 @@ func New(env *controller.Env, workers int) (controller.Runner, error) {
 			return env.Client.AppsV1().ReplicaSets(set.Namespace).UpdateStatus(ctx, set, metav1.UpdateOptions{})
 		},
 		Matching: func(pod *corev1.Pod) []controller.Key {
-			list, err := lister.ReplicaSets(pod.Namespace).List(labels.Everything())
-			if err != nil {
-				return nil
-			}
-			var keys []controller.Key
-			for _, set := range list {
-				if s, err := metav1.LabelSelectorAsSelector(set.Spec.Selector); err == nil && !s.Empty() && s.Matches(labels.Set(pod.Labels)) {
-					keys = append(keys, controller.KeyOf(set))
-				}
-			}
-			return keys
+			selector := func(set *appsv1.ReplicaSet) *metav1.LabelSelector { return set.Spec.Selector }
+			return controller.Selecting(lister.ReplicaSets(pod.Namespace).List, selector, pod)
 		},
 		Siblings: func(set *appsv1.ReplicaSet) ([]*corev1.Pod, error) {
 			list, err := lister.ReplicaSets(set.Namespace).List(labels.Everything())
@@ -71,12 +62,7 @@ func New(env *controller.Env, workers int) (controller.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	controller.Watch(engine.Loop, informer, func(old, set *appsv1.ReplicaSet) []controller.Key {
-		if set == nil {
-			set = old
-		}
-		return []controller.Key{controller.KeyOf(set)}
-	})
+	controller.Watch(engine.Loop, informer, controller.Itself[appsv1.ReplicaSet])
 	return engine, nil
 }
 

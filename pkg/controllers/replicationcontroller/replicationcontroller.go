@@ -7,7 +7,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/sampan-project/sampan/pkg/controller"
 	"github.com/sampan-project/sampan/pkg/controller/pods"
@@ -36,28 +35,16 @@ func New(env *controller.Env, workers int) (controller.Runner, error) {
 			return env.Client.CoreV1().ReplicationControllers(set.Namespace).UpdateStatus(ctx, fromSet(set), metav1.UpdateOptions{})
 		},
 		Matching: func(pod *corev1.Pod) []controller.Key {
-			list, err := lister.ReplicationControllers(pod.Namespace).List(labels.Everything())
-			if err != nil {
-				return nil
+			selector := func(rc *corev1.ReplicationController) *metav1.LabelSelector {
+				return &metav1.LabelSelector{MatchLabels: rc.Spec.Selector}
 			}
-			var keys []controller.Key
-			for _, rc := range list {
-				if s := labels.SelectorFromSet(rc.Spec.Selector); !s.Empty() && s.Matches(labels.Set(pod.Labels)) {
-					keys = append(keys, controller.KeyOf(rc))
-				}
-			}
-			return keys
+			return controller.Selecting(lister.ReplicationControllers(pod.Namespace).List, selector, pod)
 		},
 	}, workers)
 	if err != nil {
 		return nil, err
 	}
-	controller.Watch(engine.Loop, informer, func(old, rc *corev1.ReplicationController) []controller.Key {
-		if rc == nil {
-			rc = old
-		}
-		return []controller.Key{controller.KeyOf(rc)}
-	})
+	controller.Watch(engine.Loop, informer, controller.Itself[corev1.ReplicationController])
 	return engine, nil
 }
 

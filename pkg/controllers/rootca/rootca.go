@@ -26,12 +26,9 @@ func New(env *controller.Env, pem []byte) (controller.Runner, error) {
 	namespaces, published := env.Informers.Core().V1().Namespaces(), env.Informers.Core().V1().ConfigMaps()
 	lister, mapLister := namespaces.Lister(), published.Lister()
 	var loop *controller.Loop[string]
-	loop = controller.New(env, "root-ca-cert-publisher", 1, func(ctx context.Context, namespace string) (controller.Result, error) {
-		ns, err := lister.Get(namespace)
-		if apierrors.IsNotFound(err) || err == nil && ns.Status.Phase == corev1.NamespaceTerminating {
+	loop = controller.New(env, "root-ca-cert-publisher", 1, controller.Of(lister.Get, func(ctx context.Context, namespace string, ns *corev1.Namespace) (controller.Result, error) {
+		if ns.Status.Phase == corev1.NamespaceTerminating {
 			return controller.Result{}, nil
-		} else if err != nil {
-			return controller.Result{}, fmt.Errorf("reading namespace %s: %w", namespace, err)
 		}
 		have, err := mapLister.ConfigMaps(namespace).Get(name)
 		if err != nil && !apierrors.IsNotFound(err) {
@@ -58,18 +55,10 @@ func New(env *controller.Env, pem []byte) (controller.Runner, error) {
 			return controller.Result{}, fmt.Errorf("publishing the certificate authority in %s: %w", namespace, err)
 		}
 		return controller.Result{}, nil
-	})
-	controller.Watch(loop, namespaces.Informer(), func(_, ns *corev1.Namespace) []string {
-		if ns == nil {
-			return nil
-		}
-		return []string{ns.Name}
-	})
+	}))
+	controller.Watch(loop, namespaces.Informer(), controller.WhileThere[corev1.Namespace])
 	controller.Watch(loop, published.Informer(), func(old, now *corev1.ConfigMap) []string {
-		if now == nil {
-			now = old
-		}
-		if now.Name != name {
+		if now = controller.Latest(old, now); now.Name != name {
 			return nil
 		}
 		return []string{now.Namespace}

@@ -19,14 +19,8 @@ func New(env *controller.Env, workers int) (controller.Runner, error) {
 	namespaces, accounts := env.Informers.Core().V1().Namespaces(), env.Informers.Core().V1().ServiceAccounts()
 	lister, accountLister := namespaces.Lister(), accounts.Lister()
 	var loop *controller.Loop[string]
-	loop = controller.New(env, "serviceaccount", workers, func(ctx context.Context, name string) (controller.Result, error) {
-		ns, err := lister.Get(name)
-		if apierrors.IsNotFound(err) || err == nil && ns.Status.Phase == corev1.NamespaceTerminating {
-			return controller.Result{}, nil
-		} else if err != nil {
-			return controller.Result{}, fmt.Errorf("reading namespace %s: %w", name, err)
-		}
-		if _, err := accountLister.ServiceAccounts(name).Get(account); err == nil {
+	loop = controller.New(env, "serviceaccount", workers, controller.Of(lister.Get, func(ctx context.Context, name string, ns *corev1.Namespace) (controller.Result, error) {
+		if _, err := accountLister.ServiceAccounts(name).Get(account); err == nil || ns.Status.Phase == corev1.NamespaceTerminating {
 			return controller.Result{}, nil
 		}
 		made, err := env.Client.CoreV1().ServiceAccounts(name).Create(ctx,
@@ -40,13 +34,8 @@ func New(env *controller.Env, workers int) (controller.Runner, error) {
 			return controller.Result{}, fmt.Errorf("creating service account %s/%s: %w", name, account, err)
 		}
 		return controller.Result{}, nil
-	})
-	controller.Watch(loop, namespaces.Informer(), func(_, ns *corev1.Namespace) []string {
-		if ns == nil {
-			return nil
-		}
-		return []string{ns.Name}
-	})
+	}))
+	controller.Watch(loop, namespaces.Informer(), controller.WhileThere[corev1.Namespace])
 	controller.Watch(loop, accounts.Informer(), func(old, now *corev1.ServiceAccount) []string {
 		if now == nil && old.Name == account {
 			return []string{old.Namespace}

@@ -44,7 +44,8 @@ func New(env *controller.Env) (controller.Runner, error) {
 		env: env, client: env.Client, events: env.Events("taint-eviction-controller"), pods: core.Pods().Lister(), nodes: core.Nodes().Lister(),
 		since: map[types.UID]time.Time{},
 	}
-	r.Loop = controller.New(env, "taint-eviction", 8, r.reconcile)
+	get := func(k controller.Key) (*corev1.Pod, error) { return r.pods.Pods(k.Namespace).Get(k.Name) }
+	r.Loop = controller.New(env, "taint-eviction", 8, controller.Of(get, r.reconcile))
 	controller.Watch(r.Loop, informer, func(old, p *corev1.Pod) []controller.Key {
 		if p == nil {
 			r.forget(old.UID)
@@ -93,7 +94,7 @@ func Judge(tolerations []corev1.Toleration, taints []corev1.Taint, since time.Ti
 		if t.TimeAdded != nil {
 			added = t.TimeAdded.Time
 		}
-		toleration := find(tolerations, t)
+		toleration := pods.Tolerating(tolerations, t)
 		switch {
 		case toleration == nil:
 			v.consider(since)
@@ -110,25 +111,9 @@ func (v *Verdict) consider(at time.Time) {
 	}
 }
 
-func find(list []corev1.Toleration, taint *corev1.Taint) *corev1.Toleration {
-	for i := range list {
-		t := &list[i]
-		if t.Effect != "" && t.Effect != taint.Effect || t.Key != "" && t.Key != taint.Key {
-			continue
-		}
-		if t.Operator == corev1.TolerationOpExists || (t.Operator == "" || t.Operator == corev1.TolerationOpEqual) && t.Value == taint.Value {
-			return t
-		}
-	}
-	return nil
-}
-
-func (r *reconciler) reconcile(ctx context.Context, key controller.Key) (controller.Result, error) {
-	pod, err := r.pods.Pods(key.Namespace).Get(key.Name)
-	if apierrors.IsNotFound(err) || err == nil && (pod.DeletionTimestamp != nil || pod.Spec.NodeName == "") {
+func (r *reconciler) reconcile(ctx context.Context, key controller.Key, pod *corev1.Pod) (controller.Result, error) {
+	if pod.DeletionTimestamp != nil || pod.Spec.NodeName == "" {
 		return controller.Result{}, nil
-	} else if err != nil {
-		return controller.Result{}, fmt.Errorf("reading pod %s: %w", key, err)
 	}
 	node, err := r.nodes.Get(pod.Spec.NodeName)
 	if apierrors.IsNotFound(err) {
