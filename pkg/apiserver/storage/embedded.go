@@ -33,6 +33,12 @@ const (
 	// one: at least two, and nobody else could become one.
 	tick     = 100 * time.Millisecond
 	election = 2
+	// commits is how often at most etcd's database is brought up to its log, which is what holds the writes. Each costs a
+	// flush of the disk, and etcd's own tenth of a second would be another wake-up ten times a second when nothing happens.
+	commits = 500 * time.Millisecond
+	// catchUp is how many of the last writes raft keeps in memory beyond what it needs, for other members that fall
+	// behind: there are none.
+	catchUp = 100
 )
 
 // Embedded starts an etcd in this process, with its data under dir. It is asked by calls of its functions, and hears
@@ -90,8 +96,8 @@ func embeddedConfig(dir string, log *zap.Logger) config.ServerConfig {
 	c := config.ServerConfig{
 		Name: member, DataDir: dir, PeerURLs: peers, ClientURLs: peers, NewCluster: true,
 		TickMs: uint(tick.Milliseconds()), ElectionTicks: election, PreVote: true,
-		SnapshotCount: etcdserver.DefaultSnapshotCount, SnapshotCatchUpEntries: etcdserver.DefaultSnapshotCatchUpEntries,
-		MaxSnapFiles: 5, MaxWALFiles: 5, QuotaBackendBytes: quota, MaxTxnOps: 128, MaxRequestBytes: 2 << 20,
+		SnapshotCount: etcdserver.DefaultSnapshotCount, SnapshotCatchUpEntries: catchUp,
+		BackendBatchInterval: commits, MaxSnapFiles: 5, MaxWALFiles: 5, QuotaBackendBytes: quota, MaxTxnOps: 128, MaxRequestBytes: 2 << 20,
 		MaxConcurrentStreams: 1 << 20, WatchProgressNotifyInterval: 5 * time.Second, DowngradeCheckTime: 5 * time.Second,
 		WarningApplyDuration: 100 * time.Millisecond, WarningUnaryRequestDuration: 300 * time.Millisecond,
 		AuthToken: "simple", TokenTTL: 300, BcryptCost: 10, StrictReconfigCheck: true, MaxLearners: 1,

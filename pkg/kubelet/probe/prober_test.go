@@ -93,6 +93,30 @@ func TestHTTPProbe(t *testing.T) {
 	}
 }
 
+func TestHTTPSProbesGoOnWithTheirSession(t *testing.T) {
+	var resumed []bool
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		resumed = append(resumed, r.TLS.DidResume)
+	}))
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProber(Config{Clock: clock.RealClock{}, Log: logr.Discard()})
+	c := &corev1.Container{Name: "app"}
+	spec := &corev1.Probe{TimeoutSeconds: 5, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+		Path: "/", Port: intstr.FromInt32(portOf(t, u.Host)), Scheme: corev1.URISchemeHTTPS}}}
+	for range 3 {
+		if o, err := p.attempt(t.Context(), &target{pod: pod(*c), container: c, ip: "127.0.0.1", spec: spec}, "id"); err != nil || o.result != Success {
+			t.Fatalf("%+v, %v", o, err)
+		}
+	}
+	if diff := cmp.Diff([]bool{false, true, true}, resumed); diff != "" {
+		t.Errorf("sessions that went on (-want +got):\n%s", diff)
+	}
+}
+
 func TestTCPProbe(t *testing.T) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
