@@ -224,40 +224,20 @@ func (m messageWriter) Write(frame []byte) (int, error) {
 	return len(frame), m.Send(message)
 }
 
-// alarms wakes about once a minute, shortly before ctx's deadline, and when ctx ends.
-func alarms(ctx context.Context) <-chan struct{} {
-	wake := make(chan struct{}, 1)
-	ring := func() {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
+// untilBookmark is how long the next bookmark is away: about a minute, or until shortly before the watch's end.
+func untilBookmark(end time.Time) time.Duration {
+	if left := time.Until(end) - lastBookmark; left > 0 {
+		return min(left, bookmarkEvery)
 	}
-	context.AfterFunc(ctx, ring)
-	last := (<-chan time.Time)(nil)
-	if end, ok := ctx.Deadline(); ok && time.Until(end) > lastBookmark {
-		last = time.After(time.Until(end) - lastBookmark)
-	}
-	go func() {
-		ticker := time.NewTicker(bookmarkEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-last:
-				ring()
-			case <-ticker.C:
-				ring()
-			}
-		}
-	}()
-	return wake
+	return bookmarkEvery // beyond the end
 }
 
 // follow sends events until the client goes, the time is over, or the client has fallen behind.
 func (st *stream) follow(ctx context.Context, watcher *watchcache.Watcher, bookmarks bool) {
-	wake := alarms(ctx)
+	end, _ := ctx.Deadline() // which each watch has
+	wake := make(chan struct{}, 1)
+	alarm := time.AfterFunc(untilBookmark(end), func() { wake <- struct{}{} }) // a goroutine that waits would cost more
+	defer alarm.Stop()
 	for {
 		events, err := watcher.Next(ctx, wake)
 		switch {
@@ -269,6 +249,7 @@ func (st *stream) follow(ctx context.Context, watcher *watchcache.Watcher, bookm
 		case err != nil:
 			return
 		case len(events) == 0:
+			alarm.Reset(untilBookmark(end))
 			if bookmarks && st.bookmark(watcher.Revision(), false) != nil {
 				return
 			}
