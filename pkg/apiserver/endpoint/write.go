@@ -380,12 +380,7 @@ func (s *Served) deleteCollection(w http.ResponseWriter, r *http.Request, info *
 	}
 	deleted := *info
 	for _, e := range p.entries {
-		o, err := s.Object(e)
-		if err != nil {
-			fail(w, r, apierrors.NewInternalError(err))
-			return
-		}
-		deleted.Namespace, deleted.Name = o.GetNamespace(), o.GetName()
+		deleted.Namespace, deleted.Name = e.Get("metadata.namespace"), e.Get("metadata.name")
 		_, _, err = s.Delete(r.Context(), s.writeOf(r, &deleted, chain, opts.DryRun, "", opts), opts)
 		if err != nil && !apierrors.IsNotFound(err) {
 			fail(w, r, err)

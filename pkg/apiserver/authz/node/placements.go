@@ -12,10 +12,11 @@ import (
 // placements know on which node each pod is and what the pods of each node name. Pods that one template made name the
 // same, and share it: a pod costs one entry of a map, and the common change of its status nothing.
 type placements struct {
-	pods   map[podName]placement
-	nodes  map[string]*place
-	known  map[string]*named // by their text
-	buffer []byte            // for that
+	pods  map[podName]placement
+	nodes map[string]*place
+	known map[string]*named // by their text
+	what  []object          // buffers of the pod that is looked at
+	text  []byte
 }
 
 type podName struct{ namespace, name string }
@@ -115,7 +116,7 @@ func (p *placements) leave(was placement) {
 // of finds what a pod names, or notes it. A mirror pod names nothing that its node may read: whoever controls a node
 // writes its mirror pods.
 func (p *placements) of(pod *corev1.Pod) *named {
-	var what []object
+	what := p.what[:0]
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; !mirror {
 		add := func(r schema.GroupResource, names ...string) {
 			for _, n := range names {
@@ -130,15 +131,15 @@ func (p *placements) of(pod *corev1.Pod) *named {
 		add(claims, podrefs.Claims(pod)...)
 		add(deviceClaims, podrefs.ResourceClaims(pod)...)
 	}
-	text := append(p.buffer[:0], pod.Namespace...)
+	text := append(p.text[:0], pod.Namespace...)
 	for _, o := range what {
 		text = append(append(append(append(text, 0), o.resource.Resource...), 0), o.name...)
 	}
-	p.buffer = text
+	p.what, p.text = what, text
 	if n := p.known[string(text)]; n != nil {
 		return n
 	}
-	n := &named{text: string(text), namespace: pod.Namespace, what: what}
+	n := &named{text: string(text), namespace: pod.Namespace, what: slices.Clone(what)}
 	p.known[n.text] = n
 	return n
 }
