@@ -39,7 +39,7 @@ func TestApplyIsThatOfStructuredMergeDiff(t *testing.T) {
 		if typ, err := Of(types, gvk, empty); err == nil {
 			t.Run(gvk.String(), func(t *testing.T) {
 				a := newAppliers(t, types, gvk, typ, &seen)
-				for range 10 {
+				for range 5 {
 					a.round(t)
 				}
 			})
