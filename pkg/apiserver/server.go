@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -48,10 +47,9 @@ const root = "/registry/"
 // drainFor is how long requests that run when the server is told to stop may go on.
 const drainFor = 10 * time.Second
 
-// garbagePercent is how much garbage may lie in memory before it is collected, in percent of what is in use; the
-// variable GOGC sets another. Go's own is 100. Most of what an apiserver has in use are bytes without pointers, which
-// cost the collector nothing; what the choice costs and saves stands in docs/performance.md.
-const garbagePercent = 50
+// garbage is when garbage is collected. Most of what an apiserver has in use are bytes without pointers, which cost
+// the collector nothing; what the choice costs and saves stands in docs/performance.md.
+var garbage = daemon.Garbage{Percent: 50, Room: 32 << 20, Often: time.Second}
 
 // Command is the apiserver's command line.
 func Command() *cobra.Command {
@@ -70,9 +68,7 @@ every request, and keeps all objects in etcd, one of its own under --data-dir or
 			for _, w := range cfg.warnings() {
 				log.Info(w)
 			}
-			if os.Getenv("GOGC") == "" {
-				debug.SetGCPercent(garbagePercent)
-			}
+			garbage.Keep(clock.RealClock{})
 			return Run(cmd.Context(), cfg, log)
 		},
 	}
