@@ -39,19 +39,24 @@ func (m *machine) awaitRuntime(ctx context.Context) error {
 	return m.await(ctx, 50*time.Millisecond, func(ctx context.Context) error { return containerd.Answers(ctx, m.Socket()) })
 }
 
-// await tries until it succeeds, and answers the last failure when ctx ends.
+// await tries until it succeeds, and answers the last failure when ctx ends: not that of a try which ctx has cut
+// short, which would say nothing of what is missing.
 func (m *machine) await(ctx context.Context, every time.Duration, try func(ctx context.Context) error) error {
 	ticker := m.clock.NewTicker(every)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := try(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
 		select {
 		case <-ticker.C():
 		case <-ctx.Done():
-			return err
+			return last
 		}
 	}
 }

@@ -130,19 +130,23 @@ func run(words ...string) error {
 }
 
 // Eventually waits until holds answers nil, asking again after each of its answers and a short pause. It
-// gives the last answer when ctx ends.
+// gives the last answer when ctx ends; one that ctx has cut short tells nothing, and does not take its place.
 func Eventually(ctx context.Context, holds func(context.Context) error) error {
 	const pause = 50 * time.Millisecond
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
+	var last error
 	for {
 		err := holds(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("it did not come to pass in time: %w", err)
+			return fmt.Errorf("it did not come to pass in time: %w", last)
 		case <-tick.C:
 		}
 	}

@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,5 +28,21 @@ func TestOnlySystemdsOwnGroupsAreLeftOut(t *testing.T) {
 		if got := ofSystem(group); got != want {
 			t.Errorf("%s: %t, want %t", group, got, want)
 		}
+	}
+}
+
+func TestTheLastAnswerIsTold(t *testing.T) {
+	answer := errors.New("the pod uses nothing")
+	ctx, cancel := context.WithCancel(t.Context())
+	tries := 0
+	err := Eventually(ctx, func(ctx context.Context) error {
+		if tries++; tries == 1 {
+			return answer
+		}
+		cancel() // as where time runs out while a request is under way
+		return ctx.Err()
+	})
+	if !errors.Is(err, answer) {
+		t.Errorf("after %d tries the error is %v, want %v", tries, err, answer)
 	}
 }
