@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -36,6 +37,18 @@ func ClientConfig(path, userAgent string) (*rest.Config, error) {
 	cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
 	cfg.QPS = -1
 	return cfg, nil
+}
+
+// Connect makes a daemon's client, unless the apiserver is one that cfg does not trust.
+func Connect(ctx context.Context, cfg *rest.Config) (kubernetes.Interface, error) {
+	if err := CheckServer(ctx, cfg); err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("making the client of the apiserver: %w", err)
+	}
+	return client, nil
 }
 
 // serverCheck is how long a server that does not answer is waited for before the daemon starts without a look at it.

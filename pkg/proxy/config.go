@@ -3,13 +3,11 @@ package proxy
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 	proxyconfig "k8s.io/kube-proxy/config/v1alpha1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/daemon"
 	"github.com/sampan-project/sampan/pkg/proxy/nftables"
@@ -66,18 +64,11 @@ func (c *Config) load() error {
 	if c.ConfigFile == "" {
 		return nil
 	}
-	data, err := os.ReadFile(c.ConfigFile)
+	f, err := daemon.ReadConfig[proxyconfig.KubeProxyConfiguration](c.ConfigFile, proxyconfig.SchemeGroupVersion.WithKind("KubeProxyConfiguration"))
 	if err != nil {
-		return fmt.Errorf("the file named with --config cannot be read: %w", err)
+		return err
 	}
-	var f proxyconfig.KubeProxyConfiguration
-	if err := yaml.UnmarshalStrict(data, &f); err != nil {
-		return fmt.Errorf("%s is not a KubeProxyConfiguration: %w", c.ConfigFile, err)
-	}
-	if f.APIVersion != "kubeproxy.config.k8s.io/v1alpha1" || f.Kind != "KubeProxyConfiguration" {
-		return fmt.Errorf("%s holds %s %s: use kubeproxy.config.k8s.io/v1alpha1 KubeProxyConfiguration", c.ConfigFile, f.APIVersion, f.Kind)
-	}
-	c.apply(&f)
+	c.apply(f)
 	return nil
 }
 

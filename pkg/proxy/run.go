@@ -20,17 +20,8 @@ import (
 
 // Command is the proxy's command line.
 func Command() *cobra.Command {
-	cfg := DefaultConfig()
-	cmd := &cobra.Command{
-		Use:   "proxy",
-		Short: "Carries connections to services to their backends",
-		Long: `The proxy runs on every node. It watches Services and EndpointSlices and keeps the node's kernel
-(IPVS or nftables) in step, so that connections to a service's address reach one of its backends.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return Run(cmd.Context(), cfg) },
-	}
-	cfg.AddFlags(cmd.Flags())
-	return cmd
+	return daemon.Command("proxy", "Carries connections to services to their backends", `The proxy runs on every node. It watches Services and EndpointSlices and keeps the node's kernel
+(IPVS or nftables) in step, so that connections to a service's address reach one of its backends.`, DefaultConfig(), Run)
 }
 
 // Run proxies until ctx ends. The rules stay when it does, so that a restart cuts no connection.
@@ -67,12 +58,9 @@ func Run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	if err := daemon.CheckServer(ctx, rest); err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(rest)
+	client, err := daemon.Connect(ctx, rest)
 	if err != nil {
-		return fmt.Errorf("making the client of the apiserver: %w", err)
+		return err
 	}
 	registry := daemon.NewMetrics()
 	p := New(Options{

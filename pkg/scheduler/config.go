@@ -2,13 +2,11 @@ package scheduler
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	schedulerconfig "k8s.io/kube-scheduler/config/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/daemon"
 	"github.com/sampan-project/sampan/pkg/scheduler/plugins"
@@ -52,18 +50,11 @@ func (c *Config) load() error {
 	if c.ConfigFile == "" {
 		return nil
 	}
-	data, err := os.ReadFile(c.ConfigFile)
+	file, err := daemon.ReadConfig[schedulerconfig.KubeSchedulerConfiguration](c.ConfigFile, schedulerconfig.SchemeGroupVersion.WithKind("KubeSchedulerConfiguration"))
 	if err != nil {
-		return fmt.Errorf("the file named with --config cannot be read: %w", err)
+		return err
 	}
-	var file schedulerconfig.KubeSchedulerConfiguration
-	if err := yaml.UnmarshalStrict(data, &file); err != nil {
-		return fmt.Errorf("%s is not a KubeSchedulerConfiguration: %w", c.ConfigFile, err)
-	}
-	if file.APIVersion != "kubescheduler.config.k8s.io/v1" || file.Kind != "KubeSchedulerConfiguration" {
-		return fmt.Errorf("%s holds %s %s: use kubescheduler.config.k8s.io/v1 KubeSchedulerConfiguration", c.ConfigFile, file.APIVersion, file.Kind)
-	}
-	c.apply(&file)
+	c.apply(file)
 	return nil
 }
 

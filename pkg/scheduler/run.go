@@ -25,17 +25,8 @@ import (
 
 // Command is the scheduler's command line.
 func Command() *cobra.Command {
-	cfg := DefaultConfig()
-	cmd := &cobra.Command{
-		Use:   "scheduler",
-		Short: "Gives every pod a node",
-		Long: `The scheduler watches for pods that have no node, finds the best node for each (filter, score,
-reserve, permit, bind) and binds it. One of several replicas works at a time.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return Run(cmd.Context(), cfg) },
-	}
-	cfg.AddFlags(cmd.Flags())
-	return cmd
+	return daemon.Command("scheduler", "Gives every pod a node", `The scheduler watches for pods that have no node, finds the best node for each (filter, score,
+reserve, permit, bind) and binds it. One of several replicas works at a time.`, DefaultConfig(), Run)
 }
 
 // Run schedules until ctx ends or leadership is lost.
@@ -51,12 +42,9 @@ func Run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	if err := daemon.CheckServer(ctx, rest); err != nil {
-		return err
-	}
-	client, err := kubernetes.NewForConfig(rest)
+	client, err := daemon.Connect(ctx, rest)
 	if err != nil {
-		return fmt.Errorf("making the client of the apiserver: %w", err)
+		return err
 	}
 	profiles, err := cfg.buildProfiles(binder(client))
 	if err != nil {

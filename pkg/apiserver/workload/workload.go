@@ -3,6 +3,7 @@
 package workload
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -66,12 +67,61 @@ func Options(old *corev1.PodTemplateSpec) validation.PodOptions {
 	return validation.OptionsFor(&old.Spec, &old.ObjectMeta)
 }
 
+// object is a pointer to a kind with metadata; nil on create for the old one.
+type object interface {
+	comparable
+	metav1.Object
+}
+
 // TemplateWarnings warns of a template where the object is new or its generation has moved.
-func TemplateWarnings(path *field.Path, t *corev1.PodTemplateSpec, obj, old metav1.Object) []string {
-	if old != nil && old.GetGeneration() == obj.GetGeneration() {
+func TemplateWarnings[T object](t *corev1.PodTemplateSpec, obj, old T) []string {
+	var none T
+	if old != none && old.GetGeneration() == obj.GetGeneration() {
 		return nil
 	}
-	return validation.PodWarnings(path, &t.ObjectMeta, &t.Spec)
+	return validation.PodWarnings(field.NewPath("spec", "template"), &t.ObjectMeta, &t.Spec)
+}
+
+// Warn makes the warnings of a kind whose pods are named after it: of its template, and of a new object's name.
+func Warn[T object](template func(T) *corev1.PodTemplateSpec) func(_ context.Context, obj, old T) []string {
+	return func(_ context.Context, obj, old T) []string {
+		said := TemplateWarnings(template(obj), obj, old)
+		var none T
+		if old == none {
+			said = append(NameWarnings(obj.GetName()), said...)
+		}
+		return said
+	}
+}
+
+// Prepare makes the Prepare of a kind that has a template, and a status that is written through its subresource alone.
+func Prepare[T interface {
+	*E
+	resource.Object
+}, S interface {
+	*V
+	DeepCopy() *V
+}, E, V any](template func(T) *corev1.PodTemplateSpec, status func(T) S) func(context.Context, T, T) {
+	keep := resource.KeepStatus(status)
+	return func(ctx context.Context, obj, old T) {
+		validation.DropSwitchedOff(&template(obj).Spec, nil)
+		keep(ctx, obj, old)
+	}
+}
+
+// SelectedTemplate judges the selector and the template of a kind that keeps a number of equal pods; old is the template
+// before, nil on create. The words name deployments and replica sets for all of them: clients know them so.
+func SelectedTemplate(path *field.Path, s *metav1.LabelSelector, t, old *corev1.PodTemplateSpec) field.ErrorList {
+	options := validation.PodOptions{}
+	if old != nil {
+		options = Options(old)
+	}
+	faults := Selector(path.Child("selector"), s, "deployment", old != nil)
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		return append(faults, field.Invalid(path.Child("selector"), s, "invalid label selector"))
+	}
+	return append(faults, Template(path.Child("template"), t, selector, "ReplicaSet", options)...)
 }
 
 // NameWarnings warns of a name that is no DNS label, of a kind whose pods are named after it.

@@ -25,17 +25,8 @@ import (
 
 // Command is the controller-manager's command line.
 func Command() *cobra.Command {
-	cfg := DefaultConfig()
-	cmd := &cobra.Command{
-		Use:   "controller-manager",
-		Short: "Moves the cluster from what it is to what it should be",
-		Long: `The controller-manager runs the controllers: loops that compare what the apiserver says should be with what is,
-and take the next step. One of several replicas works at a time.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return Run(cmd.Context(), cfg) },
-	}
-	cfg.AddFlags(cmd.Flags())
-	return cmd
+	return daemon.Command("controller-manager", "Moves the cluster from what it is to what it should be", `The controller-manager runs the controllers: loops that compare what the apiserver says should be with what is,
+and take the next step. One of several replicas works at a time.`, DefaultConfig(), Run)
 }
 
 // Run works until ctx ends or leadership is lost.
@@ -55,15 +46,12 @@ func Run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	if err := daemon.CheckServer(ctx, config); err != nil {
-		return err
-	}
 	if cfg.Master != "" {
 		config.Host = cfg.Master
 	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := daemon.Connect(ctx, config)
 	if err != nil {
-		return fmt.Errorf("making the client of the apiserver: %w", err)
+		return err
 	}
 	registry := daemon.NewMetrics()
 	metrics := controller.NewQueueMetrics(registry)

@@ -38,7 +38,7 @@ func (v *Validator) Validate(ctx context.Context, a *admission.Attributes) error
 	if match.Exempt(a) {
 		return nil
 	}
-	policies, bindings, err := all(ctx, a, v.policies, v.bindings)
+	policies, bindings, err := v.all(ctx, a)
 	if err != nil || len(policies) == 0 || len(bindings) == 0 {
 		return err
 	}

@@ -12,10 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
-	"github.com/sampan-project/sampan/pkg/apiserver/admission/configured"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/match"
 )
@@ -56,23 +54,16 @@ func compileMutating(p *admissionv1.MutatingAdmissionPolicy) *mutating {
 
 // Mutator carries out mutating policies.
 type Mutator struct {
-	cfg      Config
-	policies *configured.List[*mutating]
-	bindings *configured.List[*binding]
+	cfg Config
+	configuration[*mutating]
 }
 
 // NewMutator follows the policies and their bindings until ctx ends.
 func NewMutator(ctx context.Context, cfg Config) (*Mutator, error) {
-	m := &Mutator{cfg: cfg}
-	var err error
-	r := schema.GroupResource{Group: admissionv1.GroupName, Resource: "mutatingadmissionpolicies"}
-	if m.policies, err = configured.Follow(ctx, cfg.Reader, r, compileMutating); err != nil {
-		return nil, err
-	}
-	m.bindings, err = followBindings(ctx, cfg, "mutatingadmissionpolicybindings", func(b *admissionv1.MutatingAdmissionPolicyBinding) *binding {
+	c, err := follow(ctx, cfg, "mutating", compileMutating, func(b *admissionv1.MutatingAdmissionPolicyBinding) *binding {
 		return newBinding(b.Name, b.Spec.PolicyName, b.Spec.MatchResources, b.Spec.ParamRef, nil)
 	})
-	return m, err
+	return &Mutator{cfg, c}, err
 }
 
 // stateName is where the passes over one object keep what happened.
@@ -135,7 +126,7 @@ func (m *Mutator) Admit(ctx context.Context, a *admission.Attributes) error {
 	if match.Exempt(a) {
 		return nil
 	}
-	policies, bindings, err := all(ctx, a, m.policies, m.bindings)
+	policies, bindings, err := m.all(ctx, a)
 	if err != nil || len(policies) == 0 || len(bindings) == 0 {
 		return err
 	}

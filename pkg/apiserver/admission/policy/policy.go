@@ -61,9 +61,34 @@ func newBinding(name, policy string, m *admissionv1.MatchResources, ref *admissi
 	return b
 }
 
-// followBindings keeps the bindings of one kind.
-func followBindings[T resource.Object](ctx context.Context, cfg Config, plural string, prepare func(T) *binding) (*configured.List[*binding], error) {
-	return configured.Follow(ctx, cfg.Reader, schema.GroupResource{Group: admissionv1.GroupName, Resource: plural}, prepare)
+// configuration is the policies of one kind and their bindings, as users write them.
+type configuration[P any] struct {
+	policies *configured.List[P]
+	bindings *configured.List[*binding]
+}
+
+// follow keeps the policies of a kind ("mutating") and their bindings until ctx ends.
+func follow[O, B resource.Object, P any](ctx context.Context, cfg Config, kind string, compile func(O) P, bind func(B) *binding) (c configuration[P], err error) {
+	of := func(suffix string) schema.GroupResource {
+		return schema.GroupResource{Group: admissionv1.GroupName, Resource: kind + "admissionpolic" + suffix}
+	}
+	if c.policies, err = configured.Follow(ctx, cfg.Reader, of("ies"), compile); err != nil {
+		return c, err
+	}
+	c.bindings, err = configured.Follow(ctx, cfg.Reader, of("ybindings"), bind)
+	return c, err
+}
+
+// all gives the policies and bindings as they are.
+func (c *configuration[P]) all(ctx context.Context, a *admission.Attributes) ([]P, []*binding, error) {
+	p, err := c.policies.All(ctx)
+	if err == nil {
+		var b []*binding
+		if b, err = c.bindings.All(ctx); err == nil {
+			return p, b, nil
+		}
+	}
+	return nil, nil, admission.Forbidden(a, errors.New("not yet ready to handle request"))
 }
 
 // rules is what both kinds of policies have.

@@ -10,11 +10,8 @@ import (
 	"github.com/google/cel-go/common/types"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiservercel "k8s.io/apiserver/pkg/cel"
 
-	"github.com/sampan-project/sampan/pkg/apiserver/admission"
-	"github.com/sampan-project/sampan/pkg/apiserver/admission/configured"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
 )
 
@@ -196,33 +193,14 @@ func (v *validating) notes(ctx context.Context, values expression.Values) (notes
 
 // Validator carries out validating policies.
 type Validator struct {
-	cfg      Config
-	policies *configured.List[*validating]
-	bindings *configured.List[*binding]
+	cfg Config
+	configuration[*validating]
 }
 
 // NewValidator follows the policies and their bindings until ctx ends.
 func NewValidator(ctx context.Context, cfg Config) (*Validator, error) {
-	v := &Validator{cfg: cfg}
-	var err error
-	r := schema.GroupResource{Group: admissionv1.GroupName, Resource: "validatingadmissionpolicies"}
-	if v.policies, err = configured.Follow(ctx, cfg.Reader, r, compileValidating); err != nil {
-		return nil, err
-	}
-	v.bindings, err = followBindings(ctx, cfg, "validatingadmissionpolicybindings", func(b *admissionv1.ValidatingAdmissionPolicyBinding) *binding {
+	c, err := follow(ctx, cfg, "validating", compileValidating, func(b *admissionv1.ValidatingAdmissionPolicyBinding) *binding {
 		return newBinding(b.Name, b.Spec.PolicyName, b.Spec.MatchResources, b.Spec.ParamRef, b.Spec.ValidationActions)
 	})
-	return v, err
-}
-
-// all gives the policies and bindings as they are.
-func all[P any](ctx context.Context, a *admission.Attributes, policies *configured.List[P], bindings *configured.List[*binding]) ([]P, []*binding, error) {
-	p, err := policies.All(ctx)
-	if err == nil {
-		var b []*binding
-		if b, err = bindings.All(ctx); err == nil {
-			return p, b, nil
-		}
-	}
-	return nil, nil, admission.Forbidden(a, errors.New("not yet ready to handle request"))
+	return &Validator{cfg, c}, err
 }

@@ -3,8 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -53,29 +51,9 @@ type Graph struct {
 // everything that was stored.
 func NewGraph(ctx context.Context, reader resource.Reader) (g *Graph, synced <-chan struct{}, err error) {
 	g = newGraph()
-	var each []<-chan struct{}
-	for _, r := range []schema.GroupResource{pods, volumes, attachments, deviceSlices} {
-		s, err := reader.Follow(ctx, r, g.see)
-		if errors.Is(err, resource.ErrNotServed) {
-			continue // so nothing of it relates to a node
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("following %s: %w", r, err)
-		}
-		each = append(each, s)
-	}
-	done := make(chan struct{})
-	go func() {
-		for _, s := range each {
-			select {
-			case <-s:
-			case <-ctx.Done():
-				return
-			}
-		}
-		close(done)
-	}()
-	return g, done, nil
+	// What is not served relates to no node.
+	synced, err = resource.FollowAll(ctx, reader, []schema.GroupResource{pods, volumes, attachments, deviceSlices}, true, g.see)
+	return g, synced, err
 }
 
 func newGraph() *Graph {

@@ -56,26 +56,9 @@ func NewIndex(ctx context.Context, reader resource.Reader) (ix *Index, synced <-
 		grants:   map[string]map[subject][]grant{},
 		bindings: map[object][]subject{},
 	}
-	var each []<-chan struct{}
-	for _, r := range []schema.GroupResource{ClusterRoles, Roles, ClusterRoleBindings, RoleBindings} {
-		s, err := reader.Follow(ctx, r, ix.see)
-		if err != nil {
-			return nil, nil, fmt.Errorf("following %s: %w", r, err)
-		}
-		each = append(each, s)
-	}
-	done := make(chan struct{})
-	go func() {
-		for _, s := range each {
-			select {
-			case <-s:
-			case <-ctx.Done():
-				return
-			}
-		}
-		close(done)
-	}()
-	return ix, done, nil
+	list := []schema.GroupResource{ClusterRoles, Roles, ClusterRoleBindings, RoleBindings}
+	synced, err = resource.FollowAll(ctx, reader, list, false, ix.see)
+	return ix, synced, err
 }
 
 func (ix *Index) see(obj, gone resource.Object) {

@@ -32,7 +32,7 @@ func DaemonSet() *resource.Resource {
 		Prepare:    prepareDaemonSet,
 		Validate:   validateDaemonSet,
 		Warn: func(_ context.Context, d, old *appsv1.DaemonSet) []string {
-			return workload.TemplateWarnings(field.NewPath("spec", "template"), &d.Spec.Template, d, asObject(old))
+			return workload.TemplateWarnings(&d.Spec.Template, d, old)
 		},
 		Spec:              func(d *appsv1.DaemonSet) any { return &d.Spec },
 		Reset:             []string{"status"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -22,27 +23,16 @@ import (
 // Deployment declares deployments.
 func Deployment() *resource.Resource {
 	doc, status := appsv1.DeploymentSpec{}.SwaggerDoc(), appsv1.DeploymentStatus{}.SwaggerDoc()
+	template := func(d *appsv1.Deployment) *corev1.PodTemplateSpec { return &d.Spec.Template }
 	return resource.Define(resource.Definition[*appsv1.Deployment]{
 		Kind:       appsv1.SchemeGroupVersion.WithKind("Deployment"),
 		Plural:     "deployments",
 		ShortNames: []string{"deploy"},
 		Categories: []string{"all"},
 		Default:    defaultDeployment,
-		Prepare: func(_ context.Context, d, old *appsv1.Deployment) {
-			d.Status = appsv1.DeploymentStatus{}
-			validation.DropSwitchedOff(&d.Spec.Template.Spec, nil)
-			if old != nil {
-				d.Status = *old.Status.DeepCopy()
-			}
-		},
-		Validate: validateDeployment,
-		Warn: func(_ context.Context, d, old *appsv1.Deployment) []string {
-			said := workload.TemplateWarnings(field.NewPath("spec", "template"), &d.Spec.Template, d, asObject(old))
-			if old == nil {
-				said = append(workload.NameWarnings(d.Name), said...)
-			}
-			return said
-		},
+		Prepare:    workload.Prepare(template, func(d *appsv1.Deployment) *appsv1.DeploymentStatus { return &d.Status }),
+		Validate:   validateDeployment,
+		Warn:       workload.Warn(template),
 		// Annotations count: the controller copies them to replica sets.
 		Spec: func(d *appsv1.Deployment) any {
 			return struct {
@@ -93,17 +83,6 @@ func selectorOf(s *metav1.LabelSelector) string {
 	return selector.String()
 }
 
-// asObject keeps a nil pointer a nil interface.
-func asObject[T interface {
-	*E
-	metav1.Object
-}, E any](obj T) metav1.Object {
-	if obj == nil {
-		return nil
-	}
-	return obj
-}
-
 func defaultDeployment(d *appsv1.Deployment) {
 	defaults.PodTemplate(&d.Spec.Template)
 	s := &d.Spec
@@ -127,17 +106,12 @@ func set[T any](field **T, value T) {
 
 func validateDeployment(_ context.Context, d, old *appsv1.Deployment) field.ErrorList {
 	path, s := field.NewPath("spec"), &d.Spec
-	options := validation.PodOptions{}
+	var was *corev1.PodTemplateSpec
 	if old != nil {
-		options = workload.Options(&old.Spec.Template)
+		was = &old.Spec.Template
 	}
 	faults := validation.NotNegative(path.Child("replicas"), *s.Replicas)
-	faults = append(faults, workload.Selector(path.Child("selector"), s.Selector, "deployment", old != nil)...)
-	if selector, err := metav1.LabelSelectorAsSelector(s.Selector); err != nil {
-		faults = append(faults, field.Invalid(path.Child("selector"), s.Selector, "invalid label selector"))
-	} else {
-		faults = append(faults, workload.Template(path.Child("template"), &s.Template, selector, "ReplicaSet", options)...)
-	}
+	faults = append(faults, workload.SelectedTemplate(path, s.Selector, &s.Template, was)...)
 	faults = append(faults, deploymentStrategy(path.Child("strategy"), &s.Strategy)...)
 	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)...)
 	if s.RevisionHistoryLimit != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -17,6 +18,7 @@ import (
 // ReplicaSet declares replica sets.
 func ReplicaSet() *resource.Resource {
 	doc, status := appsv1.ReplicaSetSpec{}.SwaggerDoc(), appsv1.ReplicaSetStatus{}.SwaggerDoc()
+	template := func(r *appsv1.ReplicaSet) *corev1.PodTemplateSpec { return &r.Spec.Template }
 	return resource.Define(resource.Definition[*appsv1.ReplicaSet]{
 		Kind:       appsv1.SchemeGroupVersion.WithKind("ReplicaSet"),
 		Plural:     "replicasets",
@@ -26,23 +28,11 @@ func ReplicaSet() *resource.Resource {
 			defaults.PodTemplate(&r.Spec.Template)
 			set(&r.Spec.Replicas, 1)
 		},
-		Prepare: func(_ context.Context, r, old *appsv1.ReplicaSet) {
-			r.Status = appsv1.ReplicaSetStatus{}
-			validation.DropSwitchedOff(&r.Spec.Template.Spec, nil)
-			if old != nil {
-				r.Status = *old.Status.DeepCopy()
-			}
-		},
+		Prepare:  workload.Prepare(template, func(r *appsv1.ReplicaSet) *appsv1.ReplicaSetStatus { return &r.Status }),
 		Validate: validateReplicaSet,
-		Warn: func(_ context.Context, r, old *appsv1.ReplicaSet) []string {
-			said := workload.TemplateWarnings(field.NewPath("spec", "template"), &r.Spec.Template, r, asObject(old))
-			if old == nil {
-				said = append(workload.NameWarnings(r.Name), said...)
-			}
-			return said
-		},
-		Spec:  func(r *appsv1.ReplicaSet) any { return &r.Spec },
-		Reset: []string{"status"},
+		Warn:     workload.Warn(template),
+		Spec:     func(r *appsv1.ReplicaSet) any { return &r.Spec },
+		Reset:    []string{"status"},
 		Columns: append([]metav1.TableColumnDefinition{
 			column.Name(),
 			column.Integer("Desired", doc["replicas"]),
@@ -71,19 +61,13 @@ func ReplicaSet() *resource.Resource {
 
 func validateReplicaSet(_ context.Context, r, old *appsv1.ReplicaSet) field.ErrorList {
 	path, s := field.NewPath("spec"), &r.Spec
-	options := validation.PodOptions{}
+	var was *corev1.PodTemplateSpec
 	if old != nil {
-		options = workload.Options(&old.Spec.Template)
+		was = &old.Spec.Template
 	}
 	faults := validation.NotNegative(path.Child("replicas"), *s.Replicas)
 	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)...)
-	// The words name deployments: clients know them so.
-	faults = append(faults, workload.Selector(path.Child("selector"), s.Selector, "deployment", old != nil)...)
-	if selector, err := metav1.LabelSelectorAsSelector(s.Selector); err != nil {
-		faults = append(faults, field.Invalid(path.Child("selector"), s.Selector, "invalid label selector"))
-	} else {
-		faults = append(faults, workload.Template(path.Child("template"), &s.Template, selector, "ReplicaSet", options)...)
-	}
+	faults = append(faults, workload.SelectedTemplate(path, s.Selector, &s.Template, was)...)
 	if old != nil {
 		faults = append(faults, validation.Unchanged(path.Child("selector"), s.Selector, old.Spec.Selector)...)
 	}

@@ -226,7 +226,7 @@ func validateStatefulSetStatus(_ context.Context, s, old *appsv1.StatefulSet) fi
 }
 
 func warnStatefulSet(_ context.Context, s, old *appsv1.StatefulSet) []string {
-	warnings := workload.TemplateWarnings(field.NewPath("spec", "template"), &s.Spec.Template, s, asObject(old))
+	warnings := workload.TemplateWarnings(&s.Spec.Template, s, old)
 	if old != nil && old.Generation == s.Generation {
 		return warnings
 	}

@@ -37,7 +37,6 @@ func Job() *resource.Resource {
 	return resource.Define(resource.Definition[*batchv1.Job]{
 		Kind:        kind,
 		Plural:      "jobs",
-		Singular:    "job",
 		Categories:  []string{"all"},
 		Default:     defaultJob,
 		Prepare:     prepareJob,

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -111,14 +112,12 @@ func validateNamespaceFinalizers(obj *corev1.Namespace) field.ErrorList {
 		for _, m := range validation.IsQualifiedName(string(f)) {
 			faults = append(faults, field.Invalid(path, string(f), m))
 		}
-		if f != corev1.FinalizerKubernetes && !containsSlash(string(f)) {
+		if f != corev1.FinalizerKubernetes && !strings.Contains(string(f), "/") {
 			faults = append(faults, field.Invalid(path, string(f), "name is neither a standard finalizer name nor is it fully qualified"))
 		}
 	}
 	return faults
 }
-
-func containsSlash(s string) bool { return slices.Contains([]byte(s), '/') }
 
 func validateNamespaceStatus(_ context.Context, obj, _ *corev1.Namespace) field.ErrorList {
 	path := field.NewPath("status", "Phase")
