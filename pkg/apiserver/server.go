@@ -78,18 +78,10 @@ every request, and keeps all objects in etcd, one of its own under --data-dir or
 
 // Run serves until ctx ends.
 func Run(ctx context.Context, cfg *Config, log logr.Logger) error {
-	end := sparing()
 	s, err := New(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	go func() {
-		select {
-		case <-s.ready:
-		case <-ctx.Done():
-		}
-		end()
-	}()
 	return s.Serve(ctx)
 }
 
