@@ -81,6 +81,7 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	if err := s.judge(ctx, obj); err != nil {
 		return nil, err
 	}
+	w.judged = true
 	if s.Warn != nil {
 		for _, text := range s.Warn(ctx, obj, nil) {
 			request.Warn(ctx, text)

@@ -27,10 +27,11 @@ func (s *Store) Delete(ctx context.Context, w *Write, options *metav1.DeleteOpti
 	own := *options
 	options = &own
 	for live := false; ; live = true {
-		old, _, err := s.present(ctx, key, w.Name, live)
+		old, _, err := s.present(ctx, key, w, live)
 		if err != nil {
 			return nil, false, err
 		}
+		w.judged = false // hooks may change what is left
 		out, gone, err := s.tryDelete(ctx, key, w, old, options)
 		var conflict *storage.ConflictError
 		switch {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -75,13 +74,6 @@ func (s *Store) keepIdentity(o, old Object) {
 	}
 	if o.GetResourceVersion() == "" {
 		o.SetResourceVersion(old.GetResourceVersion())
-	}
-}
-
-// raiseGeneration counts changes of the spec.
-func (s *Store) raiseGeneration(o, old Object) {
-	if s.Spec != nil && !reflect.DeepEqual(s.Spec(o), s.Spec(old)) {
-		o.SetGeneration(old.GetGeneration() + 1)
 	}
 }
 

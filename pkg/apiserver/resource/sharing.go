@@ -1,8 +1,10 @@
 package resource
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
+	"unsafe"
 )
 
 // CopyFor copies an object for a change of some of its members, by their JSON names. Where the kind shares (see
@@ -28,6 +30,17 @@ func (s *Store) CopyFor(o Object, changes func(member string) bool) Object {
 		}
 	}
 	return out
+}
+
+// isOne says that two structs, given by pointers, hold the same numbers and point at the same memory: then they are
+// equal, to whatever depth. It does not say so of all that are.
+func isOne(a, b any) bool {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	if x.Kind() != reflect.Pointer || x.Type() != y.Type() {
+		return false
+	}
+	bits := func(v reflect.Value) []byte { return unsafe.Slice((*byte)(v.UnsafePointer()), v.Type().Elem().Size()) }
+	return bytes.Equal(bits(x), bits(y))
 }
 
 // membersOf are the JSON names of what stands directly in a kind's objects, "" for what is embedded: type and metadata.

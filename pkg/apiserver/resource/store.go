@@ -159,7 +159,10 @@ type Write struct {
 	Applied         bool           // field ownership was settled by server-side apply
 	UID             types.UID      // of the object that a PUT means; empty for any
 	// Stored is what was written, for an answer that shares its bytes; nil where nothing was.
-	Stored    *watchcache.Entry
+	Stored *watchcache.Entry
+	// judged says that the object's spec was judged whole and found without fault: what it was found by holds for the
+	// same spec later, since an update is judged as on create but for what the old spec has already.
+	judged    bool
 	Admission admission.Chain
 	// Attributes is the start of what admission sees: user and the kind as the client named it.
 	Attributes admission.Attributes
@@ -200,8 +203,8 @@ func (s *Store) decode(kv storage.KeyValue) (Object, error) {
 
 // current is the object as a write's starting point: from the cache, or from etcd where live is asked for. Nobody
 // else has it, unless its kind shares.
-func (s *Store) current(ctx context.Context, key, name string, live bool) (Object, error) {
-	o, shared, err := s.present(ctx, key, name, live)
+func (s *Store) current(ctx context.Context, key string, w *Write, live bool) (Object, error) {
+	o, shared, err := s.present(ctx, key, w, live)
 	if err != nil || !shared || s.Shares {
 		return o, err
 	}
@@ -209,7 +212,8 @@ func (s *Store) current(ctx context.Context, key, name string, live bool) (Objec
 }
 
 // present is current for who does not change it; shared says that others have the object too.
-func (s *Store) present(ctx context.Context, key, name string, live bool) (o Object, shared bool, err error) {
+func (s *Store) present(ctx context.Context, key string, w *Write, live bool) (o Object, shared bool, err error) {
+	w.judged = false
 	if !live {
 		if e, ok := s.Cached.Get(key); ok {
 			if s.Converts() {
@@ -219,13 +223,14 @@ func (s *Store) present(ctx context.Context, key, name string, live bool) (o Obj
 				o, shared, err = e.Past()
 			}
 			if err == nil {
+				w.judged = e.Judged()
 				return o, shared, nil
 			}
 		}
 	}
 	kv, _, err := s.etcd.Get(ctx, key)
 	if err != nil {
-		return nil, false, s.apiError(err, name)
+		return nil, false, s.apiError(err, w.Name)
 	}
 	o, err = s.decode(kv)
 	return o, false, err
@@ -253,7 +258,7 @@ func (s *Store) putting(key string, value []byte, o Object, w *Write) (done func
 			return s.decode(storage.KeyValue{Key: key, Value: value, ModRevision: revision})
 		}, func() {}
 	}
-	p := s.Cached.Begin(key, value, o)
+	p := s.Cached.Begin(key, value, o, w.judged)
 	return func(revision int64) (Object, error) {
 		w.Stored = p.Done(revision)
 		return o, nil

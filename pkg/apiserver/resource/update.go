@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,7 +32,7 @@ func (s *Store) Update(ctx context.Context, w *Write, part *UpdatePart[Object], 
 		return nil, false, err
 	}
 	for live := false; ; live = true {
-		old, err := s.current(ctx, key, w.Name, live)
+		old, err := s.current(ctx, key, w, live)
 		if apierrors.IsNotFound(err) && create {
 			out, err := s.createByUpdate(ctx, w, change)
 			if apierrors.IsAlreadyExists(err) && ctx.Err() == nil {
@@ -230,16 +231,21 @@ func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[
 	} else if s.Prepare != nil {
 		s.Prepare(ctx, obj, old)
 	}
-	if part == nil || part.Counts {
-		s.raiseGeneration(obj, old)
+	whole := part == nil
+	counts := whole || part.Counts
+	same := s.Spec != nil && (s.Shares && isOne(s.Spec(obj), s.Spec(old)) || counts && reflect.DeepEqual(s.Spec(obj), s.Spec(old)))
+	if s.Spec != nil && counts && !same {
+		obj.SetGeneration(old.GetGeneration() + 1)
 	}
+	w.judged = w.judged && same
 	errs := s.judgeChangedMetadata(obj, old, part != nil)
 	if validate != nil {
-		errs = append(errs, validate(ctx, obj, old)...)
+		errs = append(errs, validate(withJudged(ctx, w.judged), obj, old)...)
 	}
 	if err := s.invalid(obj, errs); err != nil {
 		return err
 	}
+	w.judged = same && (w.judged || whole)
 	if warn != nil {
 		for _, text := range warn(ctx, obj, old) {
 			request.Warn(ctx, text)

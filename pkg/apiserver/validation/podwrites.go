@@ -53,11 +53,16 @@ func Pod(pod *corev1.Pod) field.ErrorList {
 	return faults
 }
 
-// PodUpdate judges a change to a pod: next to nothing of its spec may differ.
-func PodUpdate(pod, old *corev1.Pod) field.ErrorList {
-	spec := field.NewPath("spec")
+// PodUpdate judges a change to a pod: next to nothing of its spec may differ. judged says that the spec is the old one,
+// and was found without fault before.
+func PodUpdate(pod, old *corev1.Pod, judged bool) field.ErrorList {
+	spec, annotations := field.NewPath("spec"), field.NewPath("metadata", "annotations")
+	if judged {
+		options := PodOptions{DeletionCost: deletionCost(old.Annotations) != nil}
+		return append(podAnnotations(annotations, pod.Annotations, &pod.Spec, options), annotationUpdates(annotations, pod, old)...)
+	}
 	faults := wholePod(pod, OptionsFor(&old.Spec, &old.ObjectMeta))
-	faults = append(faults, annotationUpdates(field.NewPath("metadata", "annotations"), pod, old)...)
+	faults = append(faults, annotationUpdates(annotations, pod, old)...)
 	for _, pair := range []struct {
 		name     string
 		new, old []corev1.Container

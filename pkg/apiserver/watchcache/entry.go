@@ -33,6 +33,7 @@ type Entry struct {
 	revision int64
 	value    []byte // as stored
 	broken   bool   // the value cannot be decoded
+	judged   bool   // see Judged
 	whole    bool   // the value lacks nothing that Decode fills in
 	version  string // of the object, where those of the kind have several
 	labels   Pairs
@@ -55,6 +56,9 @@ func (e *Entry) Revision() int64 { return e.revision }
 
 // Version is the one in which the object stands here, where its kind is Versioned.
 func (e *Entry) Version() string { return e.version }
+
+// Judged says that the object was written here, and what is in its spec was found without fault.
+func (e *Entry) Judged() bool { return e.judged }
 
 // Labels are the object's.
 func (e *Entry) Labels() Pairs { return e.labels }

@@ -15,6 +15,7 @@ type Pending struct {
 	key    string
 	value  []byte
 	object Object
+	judged bool
 
 	mu    sync.Mutex
 	entry *Entry // once the revision is known
@@ -37,9 +38,9 @@ func (e *Entry) Past() (o Object, shared bool, err error) {
 }
 
 // Begin announces that o, encoded as value, is about to be written. o must not be used until Done or Drop, and
-// after Done not be changed.
-func (s *Store) Begin(key string, value []byte, o Object) *Pending {
-	p := &Pending{store: s, key: key, value: value, object: o}
+// after Done not be changed. judged is what Entry.Judged tells.
+func (s *Store) Begin(key string, value []byte, o Object, judged bool) *Pending {
+	p := &Pending{store: s, key: key, value: value, object: o, judged: judged}
 	all := &s.cache.pending
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -65,7 +66,7 @@ func (p *Pending) settle(revision int64) *Entry {
 	if p.entry == nil {
 		p.object.SetResourceVersion(strconv.FormatInt(revision, 10))
 		p.entry = p.store.entryOfObject(p.store.kind, p.key, revision, p.value, p.object)
-		p.entry.whole = true
+		p.entry.whole, p.entry.judged = true, p.judged
 	}
 	return p.entry
 }

@@ -19,7 +19,7 @@ func TestWhatWasWrittenHereIsNotDecoded(t *testing.T) {
 			if err := json.Unmarshal(value, o); err != nil {
 				t.Fatal(err)
 			}
-			p := r.Begin("/registry/boats/x/a", value, o)
+			p := r.Begin("/registry/boats/x/a", value, o, false)
 			event := storage.Event{KeyValue: storage.KeyValue{Key: "/registry/boats/x/a", Value: value, ModRevision: 5}}
 			var written *Entry
 			if eventFirst {
@@ -50,11 +50,11 @@ func TestWhatWasWrittenHereIsNotDecoded(t *testing.T) {
 func TestAnotherWriteIsNotTakenForOurs(t *testing.T) {
 	r := newRig(t, 10)
 	key := "/registry/boats/x/a"
-	ours := r.Begin(key, boat("a", "red", "n1"), &metav1.PartialObjectMetadata{})
+	ours := r.Begin(key, boat("a", "red", "n1"), &metav1.PartialObjectMetadata{}, false)
 	r.Store.apply(storage.Event{KeyValue: storage.KeyValue{Key: key, Value: boat("a", "blue", "n1"), ModRevision: 5}})
 	ours.Drop()
 	same := boat("a", "green", "n1")
-	one, two := r.Begin(key, same, &metav1.PartialObjectMetadata{}), r.Begin(key, same, &metav1.PartialObjectMetadata{})
+	one, two := r.Begin(key, same, &metav1.PartialObjectMetadata{}, false), r.Begin(key, same, &metav1.PartialObjectMetadata{}, false)
 	r.Store.apply(storage.Event{KeyValue: storage.KeyValue{Key: key, Value: same, ModRevision: 6}})
 	one.Done(6)
 	two.Drop()

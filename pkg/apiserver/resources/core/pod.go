@@ -81,11 +81,11 @@ func prepareNewPod(ctx context.Context, pod *corev1.Pod, d PodDeps) {
 	}
 }
 
-func validatePod(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
+func validatePod(ctx context.Context, pod, old *corev1.Pod) field.ErrorList {
 	if old == nil {
 		return podvalidation.Pod(pod)
 	}
-	return podvalidation.PodUpdate(pod, old)
+	return podvalidation.PodUpdate(pod, old, resource.SpecIsJudged(ctx))
 }
 
 // warnPod speaks at creation only: updates come from machines.
