@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -134,6 +135,28 @@ func imports(t *testing.T) map[string][]string {
 func under(p, tree string) bool {
 	tree, deep := strings.CutSuffix(tree, "/...")
 	return p == tree || deep && strings.HasPrefix(p, tree+"/")
+}
+
+// Templates call methods by names that are known only at run time: the linker then keeps every exported method there is.
+func TestDaemonsHoldNoTemplates(t *testing.T) {
+	list := []string{"list", "-deps", "-tags=grpcnotrace"}
+	for _, d := range daemons {
+		name := path.Base(d)
+		if name == "controllers" {
+			name = "controller-manager"
+		}
+		list = append(list, "./cmd/"+name)
+	}
+	out, err := exec.CommandContext(t.Context(), "go", list...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := strings.Fields(string(out))
+	for _, p := range []string{"html/template", "golang.org/x/net/trace"} {
+		if slices.Contains(packages, p) {
+			t.Errorf("a daemon links %s (go list -deps says which, and through what)", p)
+		}
+	}
 }
 
 func (b ban) excepted(dir, imported string) bool {
