@@ -96,7 +96,7 @@ type itemForm struct {
 // listing says how a list's objects are written. Where what is made is shared by lists, nothing is kept that is
 // made on the way.
 func (s *Served) listing(f format, shared bool) listing {
-	plain := s.appendOf
+	plain := s.appendKept
 	if shared {
 		plain = s.appendPassing
 	}
@@ -121,6 +121,14 @@ func (s *Served) listing(f format, shared bool) listing {
 		return item(to, e)
 	}
 	return l
+}
+
+// appendKept is appendOf for a small list, which clients ask for again and again.
+func (s *Served) appendKept(to []byte, e *watchcache.Entry, enc watchcache.Encoding) ([]byte, error) {
+	if s.View == nil && s.IsKeptOwn(e) {
+		return e.AppendKept(to, enc)
+	}
+	return s.appendOf(to, e, enc)
 }
 
 // appendPassing is appendOf for who needs the bytes but once.

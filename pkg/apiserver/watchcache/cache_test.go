@@ -226,8 +226,13 @@ func TestOnlyWhatLacksNothingIsSpliced(t *testing.T) {
 		for _, enc := range []Encoding{JSON, Protobuf} {
 			b, err := e.Append([]byte("x"), enc)
 			passing, perr := e.AppendPassing([]byte("x"), enc)
-			if spliced := string(b) == fmt.Sprintf("xspliced at %d", revision); spliced != want || err != nil || perr != nil || !bytes.Equal(b, passing) {
-				t.Errorf("%s: %q and %q, %v, %v", name, b, passing, err, perr)
+			kept, kerr := e.AppendKept([]byte("x"), enc)
+			if spliced := string(b) == fmt.Sprintf("xspliced at %d", revision); spliced != want || err != nil || perr != nil || kerr != nil || !bytes.Equal(b, passing) || !bytes.Equal(b, kept) {
+				t.Errorf("%s: %q, %q and %q, %v, %v, %v", name, b, passing, kept, err, perr, kerr)
+			}
+			// What is spliced is kept only for lists, and as JSON.
+			if is := r.cache.forms.peek(enc, []*Entry{e}) != nil; is != (!want || enc == JSON) {
+				t.Errorf("%s: kept %v in encoding %v", name, is, enc)
 			}
 		}
 	}

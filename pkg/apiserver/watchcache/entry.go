@@ -1,6 +1,7 @@
 package watchcache
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -124,7 +125,20 @@ func (e *Entry) Append(to []byte, enc Encoding) ([]byte, error) {
 	if b, ok := e.spliced(to, enc); ok {
 		return b, nil
 	}
+	return e.AppendKept(to, enc)
+}
+
+// AppendKept is Append for who asks for many objects, and often for the same ones: their bytes are kept.
+func (e *Entry) AppendKept(to []byte, enc Encoding) ([]byte, error) {
+	if enc == Protobuf { // is there nearly as it is stored
+		if b, ok := e.spliced(to, enc); ok {
+			return b, nil
+		}
+	}
 	b, err := e.kind.made.get(enc, []*Entry{e}, func() (any, int, error) {
+		if b, ok := e.splicedApart(enc); ok {
+			return b, len(b), nil
+		}
 		// Who asks for bytes has no use for the object, which takes four times as much of what may be kept.
 		o, err := e.PassingObject()
 		if err != nil {
@@ -164,7 +178,18 @@ func (e *Entry) PassingObject() (Object, error) {
 	return e.decode()
 }
 
-// spliced appends the encoding where it costs less than keeping it: nothing is decoded.
+// splicedApart is spliced in as many bytes as it has.
+func (e *Entry) splicedApart(enc Encoding) ([]byte, bool) {
+	buffer := plainBuffers.Get().(*[]byte)
+	defer plainBuffers.Put(buffer)
+	b, ok := e.spliced((*buffer)[:0], enc)
+	if cap(b) > cap(*buffer) && cap(b) <= keptBuffer {
+		*buffer = b
+	}
+	return bytes.Clone(b), ok
+}
+
+// spliced appends the encoding without decoding anything, where the kind and the stored value allow that.
 func (e *Entry) spliced(to []byte, enc Encoding) ([]byte, bool) {
 	if !e.whole || e.kind.Splice == nil {
 		return nil, false
