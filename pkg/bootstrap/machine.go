@@ -35,7 +35,7 @@ func (m *machine) check(ctx context.Context, w preflight.Wants, say phase.Say) e
 	}
 	w.Kubelet = m.kubeletPath()
 	w.NodeName, w.WasNode = m.NodeName, was.NodeName
-	w.Again, w.BinDir, w.ImageDir, w.Systemd, w.Socket = m.again, m.BinDir, m.ImageDir, m.systemd, m.Socket()
+	w.Again, w.BinDir, w.ImageDir = m.again, m.BinDir, m.ImageDir
 	findings := preflight.Run(m.look(ctx), w)
 	return preflight.Judge(findings, m.IgnorePreflight, say)
 }

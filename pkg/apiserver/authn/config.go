@@ -26,8 +26,6 @@ type Config struct {
 	// BootstrapTokens accepts the tokens kept in kube-system, which Reader finds.
 	BootstrapTokens bool
 	Reader          resource.Reader
-	// Internal are tokens that the server made for itself: token to identity.
-	Internal map[string]*request.User
 	// Anonymous lets requests without a credential in as system:anonymous.
 	Anonymous bool
 	// Audiences are the server's own names.
@@ -42,7 +40,6 @@ type Chain struct {
 	proxy     *frontProxy
 	requests  union
 	tokens    tokens
-	internal  Token
 	anonymous bool
 	clientCAs []*bundle
 	log       logr.Logger
@@ -71,7 +68,6 @@ func New(cfg Config) (*Chain, error) {
 		c.clientCAs = append(c.clientCAs, b)
 		c.requests = append(c.requests, &clientCertificates{certs: newVerifier(b, cfg.Now)})
 	}
-	c.internal = staticTokens{users: hashed(cfg.Internal), audiences: cfg.Audiences}
 	if cfg.TokenFile != "" {
 		t, err := readTokenFile(cfg.TokenFile, cfg.Audiences)
 		if err != nil {
@@ -112,9 +108,6 @@ func (c *Chain) Authenticate(r *http.Request) (*request.User, error) {
 // AuthenticateToken implements Token for reviews of tokens; unlike a Token, it answers an error for a token
 // that nobody knows.
 func (c *Chain) AuthenticateToken(ctx context.Context, token string, audiences []string) (*request.User, []string, error) {
-	if user, auds, err := c.internal.AuthenticateToken(ctx, token, audiences); user != nil && err == nil {
-		return withGroup(user, GroupAuthenticated), auds, nil
-	}
 	user, auds, err := c.tokens.AuthenticateToken(ctx, token, audiences)
 	if user != nil {
 		return user, auds, nil

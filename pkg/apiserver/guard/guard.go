@@ -22,7 +22,6 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/authn"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz/chain"
 	"github.com/sampan-project/sampan/pkg/apiserver/bootstrapobjects"
-	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/serviceaccount"
 	"github.com/sampan-project/sampan/pkg/pki"
@@ -40,11 +39,9 @@ type Config struct {
 	CertDir string
 	// ExternalURL is where clients reach the server, for the discovery of token keys: https://host:port.
 	ExternalURL string
-	// Internal are tokens that the server made for itself.
-	Internal map[string]*request.User
-	Metrics  prometheus.Registerer
-	Now      func() time.Time
-	Log      logr.Logger
+	Metrics     prometheus.Registerer
+	Now         func() time.Time
+	Log         logr.Logger
 }
 
 // Guard is everything that decides who may do what.
@@ -163,7 +160,7 @@ func (g *Guard) authentication(accounts authn.Token) error {
 	cfg := g.cfg
 	c := authn.Config{
 		ClientCAFile: cfg.ClientCAFile, TokenFile: cfg.TokenFile, ServiceAccounts: accounts,
-		BootstrapTokens: cfg.BootstrapTokens, Reader: cfg.Access, Internal: cfg.Internal,
+		BootstrapTokens: cfg.BootstrapTokens, Reader: cfg.Access,
 		Anonymous: cfg.Anonymous, Audiences: cfg.Audiences, Now: cfg.Now, Log: cfg.Log,
 	}
 	if cfg.ProxyClientCAFile != "" {

@@ -34,8 +34,6 @@ type Wants struct {
 	ImageDir     string
 	Images       []string // archives that must be there
 	HaveImages   []string
-	Systemd      bool
-	Socket       string
 }
 
 // Run makes every check. It changes nothing but for a file that it makes and removes to see whether it can.

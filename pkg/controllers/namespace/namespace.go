@@ -15,7 +15,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/sampan-project/sampan/pkg/controller"
 )
@@ -34,13 +33,12 @@ type reconciler struct {
 	client   kubernetes.Interface
 	metadata metadata.Interface
 	lister   corelisters.NamespaceLister
-	store    cache.Store
 }
 
 // New makes the controller. Its keys are names of namespaces.
 func New(env *controller.Env, workers int) (controller.Runner, error) {
 	informer := env.Informers.Core().V1().Namespaces()
-	r := &reconciler{env: env, client: env.Client, metadata: env.Metadata, lister: informer.Lister(), store: informer.Informer().GetStore()}
+	r := &reconciler{env: env, client: env.Client, metadata: env.Metadata, lister: informer.Lister()}
 	r.Loop = controller.New(env, "namespace", workers, controller.Of(r.lister.Get, r.reconcile))
 	controller.Watch(r.Loop, informer.Informer(), func(_, ns *corev1.Namespace) []string {
 		if ns != nil && ns.DeletionTimestamp != nil {

@@ -12,16 +12,15 @@ import (
 
 // heartbeat is when a node was last heard of, by this process's clock: nodes' own clocks may be wrong.
 type heartbeat struct {
-	at        time.Time
-	renewed   time.Time // the lease's renewTime then
-	heard     time.Time // the Ready condition's lastHeartbeatTime then
-	status    corev1.ConditionStatus
-	firstSeen bool // nothing had been known of the node
+	at      time.Time
+	renewed time.Time // the lease's renewTime then
+	heard   time.Time // the Ready condition's lastHeartbeatTime then
+	status  corev1.ConditionStatus
 }
 
 // listen takes in a node's status and lease (nil for none) and answers its heartbeat.
 func listen(last *heartbeat, node *corev1.Node, lease *coordinationv1.Lease, now time.Time) heartbeat {
-	next := heartbeat{at: now, firstSeen: last == nil}
+	next := heartbeat{at: now}
 	if c := conditionOf(node, corev1.NodeReady); c != nil {
 		next.heard, next.status = c.LastHeartbeatTime.Time, c.Status
 	}

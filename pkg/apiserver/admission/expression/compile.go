@@ -59,8 +59,7 @@ type Program struct {
 	Err    *Error
 	Result *cel.Type
 
-	program  cel.Program
-	compiler *Compiler
+	program cel.Program
 }
 
 // Variable compiles an expression that later ones may use by its name.
@@ -74,7 +73,7 @@ func (c *Compiler) Variable(name, text string, v Vars, mode Mode) *Program {
 
 // Compile compiles an expression whose result has one of the types.
 func (c *Compiler) Compile(text string, v Vars, mode Mode, results ...*cel.Type) *Program {
-	p := &Program{Text: text, compiler: c}
+	p := &Program{Text: text}
 	fail := func(kind apiservercel.ErrorType, cause error, format string, args ...any) *Program {
 		p.Err = &Error{Type: kind, Detail: fmt.Sprintf(format, args...), Cause: cause}
 		return p

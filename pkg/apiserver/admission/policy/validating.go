@@ -59,7 +59,6 @@ func compileValidating(p *admissionv1.ValidatingAdmissionPolicy) *validating {
 // decision is what a policy says against a write: by one validation (index), or by a failure.
 type decision struct {
 	index   int
-	failed  bool // it could not be decided
 	message string
 	reason  metav1.StatusReason
 }
@@ -74,7 +73,7 @@ type note struct {
 func (v *validating) judge(ctx context.Context, values expression.Values, conditions expression.Values) (against []decision, notes []note) {
 	failure := func(i int, text string) {
 		if !v.ignore {
-			against = append(against, decision{index: i, failed: true, message: text})
+			against = append(against, decision{index: i, message: text})
 		}
 	}
 	if v.err != nil {
@@ -131,7 +130,7 @@ func (v *validating) word(ctx context.Context, against []decision, failedAt map[
 		message, over := message(e, one)
 		if over != nil {
 			if !v.ignore {
-				out = append(out, decision{index: d.index, failed: true, message: fmt.Sprintf("failed messageExpression: %s", over)})
+				out = append(out, decision{index: d.index, message: fmt.Sprintf("failed messageExpression: %s", over)})
 			}
 			continue
 		}
