@@ -23,15 +23,15 @@ import (
 func (s *Server) streamRoutes(mux *http.ServeMux) {
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		for _, at := range []string{"/{namespace}/{pod}/{container}", "/{namespace}/{pod}/{uid}/{container}"} {
-			mux.HandleFunc(method+" /exec"+at, s.exec)
-			mux.HandleFunc(method+" /attach"+at, s.attach)
+			mux.HandleFunc(method+" /exec"+at, s.failing(s.exec))
+			mux.HandleFunc(method+" /attach"+at, s.failing(s.attach))
 		}
 		for _, at := range []string{"/{namespace}/{pod}", "/{namespace}/{pod}/{uid}"} {
-			mux.HandleFunc(method+" /portForward"+at, s.portForward)
+			mux.HandleFunc(method+" /portForward"+at, s.failing(s.portForward))
 		}
 	}
 	for _, at := range []string{"/{namespace}/{pod}/{container}", "/{namespace}/{pod}/{uid}/{container}"} {
-		mux.HandleFunc("POST /run"+at, s.run)
+		mux.HandleFunc("POST /run"+at, s.failing(s.run))
 	}
 }
 
@@ -62,6 +62,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.cfg.Log.V(2).Info("A request failed", "path", r.URL.Path, "error", err.Error())
 	}
 	http.Error(w, err.Error(), code)
+}
+
+// failing makes a handler of one that leaves it to its caller to tell what failed.
+func (s *Server) failing(handle func(w http.ResponseWriter, r *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := handle(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
 }
 
 // podOf finds the pod that the path names. A UID that is another pod's of the same name is refused.
@@ -103,62 +112,56 @@ func commandOf(r *http.Request) (streaming.Command, error) {
 	return c, nil
 }
 
-func (s *Server) exec(w http.ResponseWriter, r *http.Request) {
-	s.command(w, r, func(ctx context.Context, id string, c streaming.Command) (string, error) {
+func (s *Server) exec(w http.ResponseWriter, r *http.Request) error {
+	return s.command(w, r, func(ctx context.Context, id string, c streaming.Command) (string, error) {
 		return s.cfg.Runtime.Exec(ctx, &cri.ExecRequest{
 			ContainerId: id, Cmd: r.URL.Query()[corev1.ExecCommandParam], Tty: c.TTY, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
 		})
 	})
 }
 
-func (s *Server) attach(w http.ResponseWriter, r *http.Request) {
-	s.command(w, r, func(ctx context.Context, id string, c streaming.Command) (string, error) {
+func (s *Server) attach(w http.ResponseWriter, r *http.Request) error {
+	return s.command(w, r, func(ctx context.Context, id string, c streaming.Command) (string, error) {
 		return s.cfg.Runtime.Attach(ctx, &cri.AttachRequest{ContainerId: id, Tty: c.TTY, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr})
 	})
 }
 
-func (s *Server) command(w http.ResponseWriter, r *http.Request, prepare func(ctx context.Context, id string, c streaming.Command) (string, error)) {
+func (s *Server) command(w http.ResponseWriter, r *http.Request, prepare func(ctx context.Context, id string, c streaming.Command) (string, error)) error {
 	c, err := commandOf(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	id, err := s.containerOf(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	at, err := prepare(r.Context(), id, c)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	stream, err := s.stream(at)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	stream.Command(w, r, c)
+	return nil
 }
 
-func (s *Server) portForward(w http.ResponseWriter, r *http.Request) {
+func (s *Server) portForward(w http.ResponseWriter, r *http.Request) error {
 	ports, err := portsOf(r.URL.Query()["port"])
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	pod, err := s.podOf(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	id, err := s.readySandbox(r.Context(), pod.UID)
 	if err == nil && id == "" {
 		err = fmt.Errorf("pod not found (%q)", pod.Name+"_"+pod.Namespace)
 	}
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	asked := make([]int32, len(ports))
 	for i, p := range ports {
@@ -166,15 +169,14 @@ func (s *Server) portForward(w http.ResponseWriter, r *http.Request) {
 	}
 	at, err := s.cfg.Runtime.PortForward(r.Context(), &cri.PortForwardRequest{PodSandboxId: id, Port: asked})
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	stream, err := s.stream(at)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	stream.PortForward(w, r, ports)
+	return nil
 }
 
 // portsOf reads ports from query values, each of which may be several separated by commas.
@@ -204,21 +206,20 @@ func (s *Server) stream(at string) (*streaming.Stream, error) {
 }
 
 // run executes a command and answers what it printed.
-func (s *Server) run(w http.ResponseWriter, r *http.Request) {
+func (s *Server) run(w http.ResponseWriter, r *http.Request) error {
 	id, err := s.containerOf(r)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	cmd := strings.Split(r.URL.Query().Get("cmd"), " ")
 	answer, err := s.cfg.Runtime.ExecSync(r.Context(), id, cmd, 0)
 	if err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if answer.ExitCode != 0 {
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 	_, _ = w.Write(append(answer.Stdout, answer.Stderr...)) // the client has gone where this fails
+	return nil
 }
