@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,6 +69,19 @@ func Run(ctx context.Context, cfg *Config) error {
 		Kernel: kernel, DropStale: dropStale, Node: cfg.Node, Clock: clock.RealClock{}, Log: log,
 		Metrics: NewMetrics(registry), Pause: cfg.MinSyncPeriod, Repeat: cfg.SyncPeriod,
 	})
+	if err := serve(ctx, cfg, p, registry, log); err != nil {
+		return err
+	}
+	if err := follow(ctx, client, p); err != nil {
+		return err
+	}
+	health := &serviceHealth{proxy: p, log: log, open: map[uint16]openPort{}}
+	p.onSync = func() { health.update(ctx) }
+	return p.Run(ctx)
+}
+
+// serve answers at the addresses of health and metrics that are configured.
+func serve(ctx context.Context, cfg *Config, p *Proxy, registry *prometheus.Registry, log logr.Logger) error {
 	if cfg.HealthAddress != "" {
 		if err := serveHTTP(ctx, cfg.HealthAddress, healthHandler(p), log); err != nil {
 			return fmt.Errorf("--healthz-bind-address: %w", err)
@@ -81,12 +96,7 @@ func Run(ctx context.Context, cfg *Config) error {
 			return fmt.Errorf("--metrics-bind-address: %w", err)
 		}
 	}
-	if err := follow(ctx, client, p); err != nil {
-		return err
-	}
-	health := &serviceHealth{proxy: p, log: log, open: map[uint16]openPort{}}
-	p.onSync = func() { health.update(ctx) }
-	return p.Run(ctx)
+	return nil
 }
 
 // follow feeds the proxy from informers and returns when it has seen every service and slice once.

@@ -73,10 +73,10 @@ type object interface {
 	metav1.Object
 }
 
-// TemplateWarnings warns of a template where the object is new or its generation has moved.
+// TemplateWarnings warns of a template, if there is one, where the object is new or its generation has moved.
 func TemplateWarnings[T object](t *corev1.PodTemplateSpec, obj, old T) []string {
 	var none T
-	if old != none && old.GetGeneration() == obj.GetGeneration() {
+	if t == nil || old != none && old.GetGeneration() == obj.GetGeneration() {
 		return nil
 	}
 	return validation.PodWarnings(field.NewPath("spec", "template"), &t.ObjectMeta, &t.Spec)

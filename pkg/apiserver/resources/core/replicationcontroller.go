@@ -36,17 +36,8 @@ func ReplicationController() *resource.Resource {
 				rc.Status = *old.Status.DeepCopy()
 			}
 		},
-		Validate: validateReplicationController,
-		Warn: func(_ context.Context, rc, old *corev1.ReplicationController) []string {
-			if rc.Spec.Template == nil || old != nil && old.Generation == rc.Generation {
-				return nil
-			}
-			var said []string
-			if old == nil {
-				said = workload.NameWarnings(rc.Name)
-			}
-			return append(said, validation.PodWarnings(field.NewPath("spec", "template"), &rc.Spec.Template.ObjectMeta, &rc.Spec.Template.Spec)...)
-		},
+		Validate:           validateReplicationController,
+		Warn:               workload.Warn(func(rc *corev1.ReplicationController) *corev1.PodTemplateSpec { return rc.Spec.Template }),
 		Spec:               func(rc *corev1.ReplicationController) any { return &rc.Spec },
 		Reset:              []string{"status"},
 		DefaultPropagation: metav1.DeletePropagationOrphan,
