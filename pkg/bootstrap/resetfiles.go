@@ -123,37 +123,23 @@ func (r *Reset) left(ctx context.Context) (left []string, err error) {
 	for _, p := range host.Shims(r.Socket) {
 		left = append(left, fmt.Sprintf("process %d (a pod's)", p.PID))
 	}
-	points, e := r.podMounts()
-	err = errors.Join(err, e)
-	for _, p := range points {
-		left = append(left, "mount "+p)
-	}
-	links, e := host.PodLinks(r.record.Links)
-	err = errors.Join(err, e)
-	for _, l := range links {
-		left = append(left, "interface "+l)
-	}
-	routes, e := host.Routes(r.record.PodCIDR)
-	left, err = append(left, routes...), errors.Join(err, e)
-	chains, e := r.leftChains(ctx)
-	err = errors.Join(err, e)
-	for _, c := range chains {
-		left = append(left, "iptables chain "+c)
-	}
-	tables, e := r.leftTables(ctx)
-	err = errors.Join(err, e)
-	for _, t := range tables {
-		left = append(left, "nftables table "+t)
-	}
-	groups, e := host.PodCgroups(r.record.CgroupRoot)
-	err = errors.Join(err, e)
-	for _, g := range groups {
-		left = append(left, "cgroup "+g)
-	}
-	units, e := r.slices(ctx)
-	err = errors.Join(err, e)
-	for _, u := range units {
-		left = append(left, "unit "+u)
+	for _, of := range []struct {
+		what string
+		find func() ([]string, error)
+	}{
+		{"mount ", r.podMounts},
+		{"interface ", func() ([]string, error) { return host.PodLinks(r.record.Links) }},
+		{"", func() ([]string, error) { return host.Routes(r.record.PodCIDR) }},
+		{"iptables chain ", func() ([]string, error) { return r.leftChains(ctx) }},
+		{"nftables table ", func() ([]string, error) { return r.leftTables(ctx) }},
+		{"cgroup ", func() ([]string, error) { return host.PodCgroups(r.record.CgroupRoot) }},
+		{"unit ", func() ([]string, error) { return r.slices(ctx) }},
+	} {
+		found, e := of.find()
+		err = errors.Join(err, e)
+		for _, f := range found {
+			left = append(left, of.what+f)
+		}
 	}
 	return left, err
 }

@@ -43,16 +43,14 @@ func Keep(ctx context.Context, access Access, now func() time.Time, log logr.Log
 		default:
 		}
 	}
-	for _, r := range []schema.GroupResource{levels, schemas} {
-		synced, err := access.Follow(ctx, r, wake)
-		if err != nil {
-			return fmt.Errorf("following %s: %w", r, err)
-		}
-		select {
-		case <-synced:
-		case <-ctx.Done():
-			return nil
-		}
+	synced, err := resource.FollowAll(ctx, access, []schema.GroupResource{levels, schemas}, false, wake)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-synced:
+	case <-ctx.Done():
+		return nil
 	}
 	for {
 		var again <-chan time.Time
