@@ -91,11 +91,7 @@ func IsSidecar(c *corev1.Container) bool {
 // container judges what every kind of container has.
 func container(path *field.Path, c *corev1.Container, s *surroundings) field.ErrorList {
 	var faults field.ErrorList
-	if c.Name == "" {
-		faults = append(faults, field.Required(path.Child("name"), ""))
-	} else {
-		faults = append(faults, DNSLabel(path.Child("name"), c.Name)...)
-	}
+	faults = append(faults, FilledWith(path.Child("name"), c.Name, DNSLabel)...)
 	faults = append(faults, Filled(path.Child("image"), c.Image)...)
 	faults = append(faults, oneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)

@@ -258,16 +258,8 @@ func persistentCSI(at *field.Path, v *corev1.CSIPersistentVolumeSource) field.Er
 			continue
 		}
 		in := at.Child(secret.name)
-		if secret.ref.Name == "" {
-			faults = append(faults, field.Required(in.Child("name"), ""))
-		} else {
-			faults = append(faults, DNSSubdomain(in.Child("name"), secret.ref.Name)...)
-		}
-		if secret.ref.Namespace == "" {
-			faults = append(faults, field.Required(in.Child("namespace"), ""))
-		} else {
-			faults = append(faults, DNSLabel(in.Child("namespace"), secret.ref.Namespace)...)
-		}
+		faults = append(faults, FilledWith(in.Child("name"), secret.ref.Name, DNSSubdomain)...)
+		faults = append(faults, FilledWith(in.Child("namespace"), secret.ref.Namespace, DNSLabel)...)
 	}
 	return faults
 }

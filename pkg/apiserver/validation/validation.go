@@ -32,6 +32,14 @@ func Filled[T ~string](path *field.Path, value T) field.ErrorList {
 	return field.ErrorList{field.Required(path, "")}
 }
 
+// FilledWith refuses an empty value, and judges any other.
+func FilledWith[T ~string](path *field.Path, value T, judge func(*field.Path, T) field.ErrorList) field.ErrorList {
+	if value == "" {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	return judge(path, value)
+}
+
 // WhereSet judges what value points at, where it points at something.
 func WhereSet[T any](path *field.Path, value *T, judge func(*field.Path, T) field.ErrorList) field.ErrorList {
 	if value == nil {

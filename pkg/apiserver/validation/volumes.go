@@ -32,11 +32,7 @@ func volumes(path *field.Path, list []corev1.Volume, meta *metav1.ObjectMeta) (m
 		v, at := &list[i], path.Index(i)
 		name := at.Child("name")
 		own := volumeSource(at, &v.VolumeSource, v.Name, meta)
-		if v.Name == "" {
-			own = append(own, field.Required(name, ""))
-		} else {
-			own = append(own, DNSLabel(name, v.Name)...)
-		}
+		own = append(own, FilledWith(name, v.Name, DNSLabel)...)
 		if _, twice := known[v.Name]; twice {
 			own = append(own, field.Duplicate(name, v.Name))
 		}

@@ -108,11 +108,7 @@ func MutatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 
 func validateBinding(at *field.Path, policy string, ref *admissionv1.ParamRef, match *admissionv1.MatchResources) field.ErrorList {
 	var faults field.ErrorList
-	if policy == "" {
-		faults = append(faults, field.Required(at.Child("policyName"), ""))
-	} else {
-		faults = append(faults, validation.DNSSubdomain(at.Child("policyName"), policy)...)
-	}
+	faults = append(faults, validation.FilledWith(at.Child("policyName"), policy, validation.DNSSubdomain)...)
 	faults = append(faults, validateParamRef(at.Child("paramRef"), ref)...)
 	return append(faults, validateMatch(at.Child("matchResources"), match)...)
 }

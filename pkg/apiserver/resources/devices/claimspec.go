@@ -134,11 +134,7 @@ func validateRequest(at *field.Path, r resourcev1.DeviceRequest) field.ErrorList
 // validateAsked judges what requests and their alternatives have in common.
 func validateAsked(at *field.Path, class string, selectors []resourcev1.DeviceSelector, mode resourcev1.DeviceAllocationMode, count int64, tolerations []resourcev1.DeviceToleration) field.ErrorList {
 	var faults field.ErrorList
-	if class == "" {
-		faults = append(faults, field.Required(at.Child("deviceClassName"), ""))
-	} else {
-		faults = append(faults, validation.DNSSubdomain(at.Child("deviceClassName"), class)...)
-	}
+	faults = append(faults, validation.FilledWith(at.Child("deviceClassName"), class, validation.DNSSubdomain)...)
 	faults = append(faults, validateSelectors(at.Child("selectors"), selectors, false)...)
 	switch mode {
 	case resourcev1.DeviceAllocationModeAll:

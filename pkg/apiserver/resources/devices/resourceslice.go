@@ -173,11 +173,7 @@ func validateWhere(at *field.Path, spec *resourcev1.ResourceSliceSpec) field.Err
 // validateCounters judges a set of counters, or what a device takes of one.
 func validateCounters(at *field.Path, nameField, name string, counters map[string]resourcev1.Counter, limit int) field.ErrorList {
 	var faults field.ErrorList
-	if name == "" {
-		faults = append(faults, field.Required(at.Child(nameField), ""))
-	} else {
-		faults = append(faults, validation.DNSLabel(at.Child(nameField), name)...)
-	}
+	faults = append(faults, validation.FilledWith(at.Child(nameField), name, validation.DNSLabel)...)
 	if len(counters) == 0 {
 		return append(faults, field.Required(at.Child("counters"), ""))
 	}

@@ -149,11 +149,7 @@ func backend(at *field.Path, b *networkingv1.IngressBackend) field.ErrorList {
 
 func serviceBackend(at *field.Path, s *networkingv1.IngressServiceBackend) field.ErrorList {
 	var faults field.ErrorList
-	if s.Name == "" {
-		faults = append(faults, field.Required(at.Child("service", "name"), ""))
-	} else {
-		faults = append(faults, validation.DNSLabel(at.Child("service", "name"), s.Name)...)
-	}
+	faults = append(faults, validation.FilledWith(at.Child("service", "name"), s.Name, validation.DNSLabel)...)
 	port := at.Child("service", "port")
 	switch name, number := s.Port.Name, s.Port.Number; {
 	case name != "" && number != 0:

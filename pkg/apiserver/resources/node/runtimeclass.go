@@ -50,11 +50,7 @@ func RuntimeClass() *resource.Resource {
 func validateRuntimeClass(_ context.Context, obj, old *nodev1.RuntimeClass) field.ErrorList {
 	handler := field.NewPath("handler")
 	var faults field.ErrorList
-	if obj.Handler == "" {
-		faults = append(faults, field.Required(handler, ""))
-	} else {
-		faults = append(faults, validation.DNSLabel(handler, obj.Handler)...)
-	}
+	faults = append(faults, validation.FilledWith(handler, obj.Handler, validation.DNSLabel)...)
 	if obj.Overhead != nil {
 		faults = append(faults, validation.Requirements(field.NewPath("overhead"), &corev1.ResourceRequirements{Limits: obj.Overhead.PodFixed})...)
 	}
