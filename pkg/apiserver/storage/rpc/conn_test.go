@@ -1,8 +1,10 @@
 package rpc
 
 import (
+	"bytes"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,4 +99,57 @@ func TestAPeerThatDoesNotReadIsGivenUp(t *testing.T) {
 		}
 		_ = there.Close()
 	})
+}
+
+func TestPingsAreAnsweredInCompany(t *testing.T) {
+	for _, company := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			here, there := net.Pipe()
+			written := make(chan []http2.FrameType, 10) // the frames of each write
+			go func() {
+				_, _ = io.ReadFull(there, make([]byte, len(http2.ClientPreface)))
+				b := make([]byte, bufferSize)
+				for {
+					n, err := there.Read(b)
+					if err != nil {
+						return
+					}
+					var types []http2.FrameType
+					f := http2.NewFramer(nil, bytes.NewReader(b[:n]))
+					for frame, err := f.ReadFrame(); err == nil; frame, err = f.ReadFrame() {
+						types = append(types, frame.Header().Type)
+					}
+					written <- types
+				}
+			}()
+			c, err := newConn(here, "http", "peer")
+			if err != nil {
+				t.Fatal(err)
+			}
+			peer := http2.NewFramer(there, nil)
+			_ = peer.WriteSettings()
+			for range 2 { // the greeting and the acknowledgement
+				<-written
+			}
+			called, began := make(chan error, 1), time.Now()
+			_ = peer.WritePing(false, [8]byte{1})
+			synctest.Wait()
+			want := []http2.FrameType{http2.FramePing}
+			if company {
+				want = append(want, http2.FrameHeaders, http2.FrameData)
+				go func() {
+					called <- c.call(t.Context(), get, &etcdserverpb.RangeRequest{Key: []byte("k")}, &etcdserverpb.RangeResponse{})
+				}()
+			}
+			got, took := <-written, time.Since(began)
+			if !slices.Equal(got, want) || took > 0 == company || took > companyWithin {
+				t.Errorf("company %v: %v after %s, want %v", company, got, took, want)
+			}
+			_ = c.fail(io.EOF)
+			if company {
+				<-called
+			}
+			_ = there.Close()
+		})
+	}
 }

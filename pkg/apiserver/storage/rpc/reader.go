@@ -75,7 +75,7 @@ func (r *reader) take(f http2.Frame) error {
 		r.window(f)
 	case *http2.PingFrame:
 		if !f.IsAck() {
-			r.conn.control(func(out *http2.Framer) error { return out.WritePing(true, f.Data) })
+			r.conn.pong(f.Data)
 		}
 	case *http2.RSTStreamFrame:
 		if s := r.stream(f.StreamID); s != nil {

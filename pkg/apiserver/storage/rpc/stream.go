@@ -94,14 +94,13 @@ func (c *conn) give(id uint32, credit int) {
 // Unary calls and what they write are used again, unless they were large.
 const mostReused = 64 << 10
 
-var (
-	calls   = sync.Pool{New: func() any { return &stream{unary: true, signal: make(chan struct{}, 1)} }}
-	buffers = sync.Pool{New: func() any { return new([]byte) }}
-)
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+func newCall() any { return &stream{unary: true, signal: make(chan struct{}, 1)} }
 
 // call sends a request and reads the reply.
 func (c *conn) call(ctx context.Context, method string, request, reply Message) error {
-	s := calls.Get().(*stream)
+	s := c.calls.Get().(*stream)
 	b := buffers.Get().(*[]byte)
 	size := request.Size()
 	*b = slices.Grow((*b)[:0], prefix+size)[:prefix+size]
@@ -127,18 +126,18 @@ func (c *conn) call(ctx context.Context, method string, request, reply Message) 
 		}
 		return statusOf(err)
 	}
-	return s.received(reply)
+	return c.received(s, reply)
 }
 
 // received reads the reply of a call that succeeded, and lets go of the call.
-func (s *stream) received(reply Message) error {
+func (c *conn) received(s *stream, reply Message) error {
 	if len(s.part) < prefix || len(s.part) != prefix+int(binary.BigEndian.Uint32(s.part[1:])) {
 		return status.Errorf(codes.Internal, "the peer's answer of %d bytes is no message", len(s.part))
 	}
 	err := reply.Unmarshal(s.part[prefix:])
 	if cap(s.part) <= mostReused {
 		*s = stream{unary: true, signal: s.signal, part: s.part[:0]}
-		calls.Put(s)
+		c.calls.Put(s)
 	}
 	if err != nil {
 		return status.Errorf(codes.Internal, "reading a reply: %v", err)
