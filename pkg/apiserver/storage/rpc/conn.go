@@ -54,7 +54,6 @@ type conn struct {
 
 	writing     sync.Mutex // guards what follows
 	out         *bufio.Writer
-	until       time.Time     // the deadline of writes
 	later       *time.Timer   // sends what waits for company
 	framer      *http2.Framer // its reading side is the reader's alone
 	hpack       *hpack.Encoder
@@ -76,7 +75,7 @@ type conn struct {
 func newConn(nc net.Conn, scheme, authority string) (*conn, error) {
 	c := &conn{
 		net: nc, scheme: scheme, authority: authority, dead: make(chan struct{}), ready: make(chan struct{}), full: make(chan struct{}),
-		out: bufio.NewWriterSize(nc, bufferSize), nextID: 1, window: firstWindow, firstWindow: firstWindow, mostFrame: firstFrame, mostStreams: 1 << 30,
+		out: bufio.NewWriterSize(&bounded{Conn: nc}, bufferSize), nextID: 1, window: firstWindow, firstWindow: firstWindow, mostFrame: firstFrame, mostStreams: 1 << 30,
 		streams: map[uint32]*stream{}, room: make(chan struct{}), calls: sync.Pool{New: newCall},
 	}
 	c.framer = http2.NewFramer(c.out, bufio.NewReaderSize(nc, bufferSize))
@@ -112,7 +111,7 @@ func (c *conn) lock() {
 func (c *conn) unlock() {
 	var err error
 	if c.waiting.Add(-1) == 0 {
-		err = c.flush()
+		err = c.out.Flush()
 	}
 	c.writing.Unlock()
 	if err != nil {
@@ -120,18 +119,21 @@ func (c *conn) unlock() {
 	}
 }
 
-func (c *conn) flush() error {
-	if c.out.Buffered() == 0 {
-		return nil
-	}
+// bounded is a connection whose writes end in time: not only those of a flush, for a large message fills the buffer first.
+type bounded struct {
+	net.Conn
+	until time.Time // the deadline of writes
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
 	// A deadline is good for several writes: to move it costs a tenth of a small one.
-	if now := time.Now(); c.until.Sub(now) < writeWithin/2 {
-		c.until = now.Add(writeWithin)
-		if err := c.net.SetWriteDeadline(c.until); err != nil {
-			return err
+	if now := time.Now(); b.until.Sub(now) < writeWithin/2 {
+		b.until = now.Add(writeWithin)
+		if err := b.SetWriteDeadline(b.until); err != nil {
+			return 0, err
 		}
 	}
-	return c.out.Flush()
+	return b.Conn.Write(p)
 }
 
 // control writes frames that are no stream's.
@@ -144,13 +146,17 @@ func (c *conn) control(write func(*http2.Framer) error) {
 	}
 }
 
-// pong answers a ping, together with what is sent next.
+// pong answers a ping, together with what is sent next, or with what others left it to send.
 func (c *conn) pong(data [8]byte) {
 	c.lock()
 	alone := c.out.Buffered() == 0
 	err := c.framer.WritePing(true, data)
-	if c.waiting.Add(-1) == 0 && alone {
-		c.later.Reset(companyWithin)
+	if c.waiting.Add(-1) == 0 {
+		if alone {
+			c.later.Reset(companyWithin)
+		} else if err == nil {
+			err = c.out.Flush()
+		}
 	}
 	c.writing.Unlock()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,15 @@ import (
 
 // silent is a peer that says its settings, answers pings if it is told to, and nothing else.
 func silent(nc net.Conn, pings bool) {
+	reading(nc, func(f *http2.Framer, frame http2.Frame) {
+		if p, ok := frame.(*http2.PingFrame); ok && pings {
+			_ = f.WritePing(true, p.Data)
+		}
+	})
+}
+
+// reading is a peer that says its settings, and gives each frame that follows to a function.
+func reading(nc net.Conn, take func(f *http2.Framer, frame http2.Frame)) {
 	_, _ = io.ReadFull(nc, make([]byte, len(http2.ClientPreface)))
 	f := http2.NewFramer(nc, nc)
 	for range 2 { // it is a pipe: nobody reads while the greeting is written
@@ -29,9 +39,7 @@ func silent(nc net.Conn, pings bool) {
 		if err != nil {
 			return
 		}
-		if p, ok := frame.(*http2.PingFrame); ok && pings {
-			_ = f.WritePing(true, p.Data)
-		}
+		take(f, frame)
 	}
 }
 
@@ -71,6 +79,31 @@ func TestAPeerThatGivesNoSignOfLifeIsGivenUp(t *testing.T) {
 			_ = there.Close()
 		})
 	}
+}
+
+func TestALargeRequestAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		go reading(there, func(_ *http2.Framer, frame http2.Frame) {
+			if d, ok := frame.(*http2.DataFrame); ok && d.StreamEnded() {
+				_, _ = there.Write(said(func(f *http2.Framer, headers func(...string) []byte) {
+					_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers(":status", "200", "grpc-status", "5"), EndHeaders: true, EndStream: true})
+				}))
+			}
+		})
+		c, err := newConn(here, "http", "peer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-c.ready
+		time.Sleep(2 * writeWithin)
+		err = c.call(t.Context(), get, &etcdserverpb.RangeRequest{Key: make([]byte, 2*bufferSize-1000)}, &etcdserverpb.RangeResponse{})
+		if status.Code(err) != codes.NotFound { // as the peer says
+			t.Error(err)
+		}
+		_ = c.fail(io.EOF)
+		_ = there.Close()
+	})
 }
 
 func TestAPeerThatDoesNotReadIsGivenUp(t *testing.T) {
@@ -152,4 +185,44 @@ func TestPingsAreAnsweredInCompany(t *testing.T) {
 			_ = there.Close()
 		})
 	}
+}
+
+// TestAPongSendsWhatIsLeftToIt: who writes leaves it to the next writer to send, and an answer to a ping may be that.
+func TestAPongSendsWhatIsLeftToIt(t *testing.T) {
+	here, there := net.Pipe()
+	got := make(chan bool, 2) // pings: is it an answer
+	go reading(there, func(_ *http2.Framer, frame http2.Frame) {
+		if p, ok := frame.(*http2.PingFrame); ok {
+			got <- p.IsAck()
+		}
+	})
+	c, err := newConn(here, "http", "peer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.ready
+	c.lock()
+	err = c.framer.WritePing(false, [8]byte{1})
+	answered := make(chan struct{})
+	go func() {
+		c.pong([8]byte{2})
+		close(answered)
+	}()
+	for c.waiting.Load() < 2 {
+		runtime.Gosched()
+	}
+	c.unlock()
+	<-answered
+	for _, want := range []bool{false, true} {
+		select {
+		case ack := <-got:
+			if err != nil || ack != want {
+				t.Errorf("got a ping, answer %v, want %v; %v", ack, want, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("what was written is not sent")
+		}
+	}
+	_ = c.fail(io.EOF)
+	_ = there.Close()
 }

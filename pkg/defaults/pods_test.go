@@ -1,0 +1,46 @@
+package defaults_test
+
+import (
+	"reflect"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/sampan-project/sampan/pkg/defaults"
+)
+
+// TestAWholePodIsNotWrittenInto: its parts may be those of a state that others read. The race detector sees writes that
+// leave the same.
+func TestAWholePodIsNotWrittenInto(t *testing.T) {
+	limits := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("1Gi")}
+	container := corev1.Container{
+		Name: "c", Image: "c", Resources: corev1.ResourceRequirements{Limits: limits}, Ports: []corev1.ContainerPort{{ContainerPort: 80}},
+		LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{}}},
+	}
+	pod := &corev1.Pod{
+		Spec: corev1.PodSpec{
+			HostNetwork: true, Containers: []corev1.Container{container}, InitContainers: []corev1.Container{container},
+			EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon(container)}},
+			Resources:           &corev1.ResourceRequirements{Limits: limits}, Overhead: limits,
+			Volumes: []corev1.Volume{{Name: "v"}, {Name: "w", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}}},
+		},
+		Status: corev1.PodStatus{PodIP: "10.0.0.1", ContainerStatuses: []corev1.ContainerStatus{{AllocatedResources: limits}}},
+	}
+	pod = pod.DeepCopy() // no two parts are one
+	defaults.Pod(pod)
+	was := pod.DeepCopy()
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		if !reflect.DeepEqual(pod, was) {
+			t.Error("the pod has changed")
+		}
+	})
+	next := *pod
+	defaults.Pod(&next)
+	reading.Wait()
+	if !reflect.DeepEqual(&next, was) {
+		t.Errorf("more was filled in the second time:\n%+v\n%+v", was, &next)
+	}
+}
