@@ -18,10 +18,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
 )
 
-// ages are cells that change between two answers.
-var ages = regexp.MustCompile(`"[0-9]+s"`)
+// ages are cells that change between two answers, and plainAges those of YAML.
+var (
+	ages      = regexp.MustCompile(`"[0-9]+s"`)
+	plainAges = regexp.MustCompile(`(?m)- [0-9]+s$`)
+)
 
 // many makes so many config maps with so much data, no two alike.
 func many(t *testing.T, c *client, n, size int) {
@@ -56,8 +60,7 @@ func (a answer) unzipped(t *testing.T) []byte {
 	return plain
 }
 
-// TestLargeListsAreTheSameInAllForms asks for one moment's list in every form. What is streamed, compressed or not,
-// is what the answer would be as one text, which is what somebody gets who wants it indented.
+// TestLargeListsAreTheSameInAllForms asks for one moment's list in every form: compressed or not, indented, and as YAML.
 func TestLargeListsAreTheSameInAllForms(t *testing.T) {
 	admin := start(t, memory(t)).as(adminToken)
 	many(t, admin, 150, 2000)
@@ -91,6 +94,20 @@ func TestLargeListsAreTheSameInAllForms(t *testing.T) {
 			}
 			if age(text) != age(plain.body) {
 				t.Errorf("%s %s: compressed and plain answers differ", accept, query)
+			}
+			asYAML, err := yaml.JSONToYAML([]byte(age(text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, encoding := range []string{"gzip", "identity"} {
+				got := admin.send(t, "GET", path, "", nil, "Accept", strings.Replace(accept, "json", "yaml", 1), "Accept-Encoding", encoding)
+				body := got.body
+				if got.header.Get("Content-Encoding") == "gzip" {
+					body = got.unzipped(t)
+				}
+				if d := cmp.Diff(string(asYAML), plainAges.ReplaceAllString(string(body), "- AGE")); d != "" {
+					t.Errorf("%s %s as YAML, %s:\n%.2000s", accept, query, encoding, d)
+				}
 			}
 		}
 	}

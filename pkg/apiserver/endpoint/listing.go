@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 )
 
 // streamFrom is how many stored bytes the objects of a list have from which its answer is streamed, made of what
-// lists share. A smaller one is made of what reads share, and its length is told.
+// lists share. A smaller one is made of what reads share and dressed as a whole, and its length is told.
 const streamFrom = 64 << 10
 
 // listing is how the objects of a list are written.
@@ -25,13 +26,16 @@ type listing struct {
 	item appender
 }
 
-// streams says whether a list's answer can be put together while it is sent: a large one, that is not dressed as
-// a whole, and of whose objects none can turn out to be unreadable.
-func (s *Served) streams(f format, p *page) bool {
-	if f.pretty || f.media == mediaYAML || p.stored() < streamFrom {
-		return false
-	}
-	return !slices.ContainsFunc(p.entries, func(e *watchcache.Entry) bool { return !e.Decodable() || s.Converts() && !s.IsKeptOwn(e) })
+// deepest is how many brackets an object opens at least that is nested too deep to be indented in a list. encoding/json
+// goes down 10,000, of which a table takes three. What is stored as protobuf holds as JSON what nests without end.
+const deepest = 10_000 - 2
+
+// mayFail says whether one of the objects may turn out to be unreadable, or to have no such form: then nothing may
+// be sent before all have been made.
+func (s *Served) mayFail(f format, p *page) bool {
+	return f.media == mediaYAML || slices.ContainsFunc(p.entries, func(e *watchcache.Entry) bool {
+		return !e.Decodable() || !s.IsKeptOwn(e) || f.pretty && bytes.Count(e.Value(), []byte("{"))+bytes.Count(e.Value(), []byte("[")) >= deepest
+	})
 }
 
 // stored is how many bytes the objects of a page have as they are stored.
@@ -42,30 +46,50 @@ func (p *page) stored() (n int) {
 	return n
 }
 
+// filler puts a list's answer together, in a form, of what lists share or of what reads share.
+type filler func(out parts, f format, shared bool) error
+
 // respond answers with what fill puts together.
-func (s *Served) respond(w http.ResponseWriter, r *http.Request, f format, p *page, fill func(out parts, shared bool) error) {
-	if s.streams(f, p) {
-		s.stream(w, r, f, func(out parts) error {
-			if err := fill(out, true); err != nil || f.media == mediaProtobuf {
-				return err
-			}
-			return out.text([]byte("\n"))
-		})
+func (s *Served) respond(w http.ResponseWriter, r *http.Request, f format, p *page, fill filler) {
+	if p.stored() < streamFrom {
+		s.whole(w, r, f, fill)
 		return
 	}
+	s.pieces(w, r, f, p, fill)
+}
+
+// pieces answers with what fill puts together piece by piece.
+func (s *Served) pieces(w http.ResponseWriter, r *http.Request, f format, p *page, fill filler) {
+	send := func(out blocks) error {
+		if err := fill(out, f, true); err != nil || f.media == mediaProtobuf || f.dresses() {
+			return err
+		}
+		return out.text([]byte("\n"))
+	}
+	if s.mayFail(f, p) {
+		all := &held{cache: s.Cache}
+		if err := send(all); err != nil {
+			fail(w, r, apierrors.NewInternalError(err))
+			return
+		}
+		send = all.send
+	}
+	s.stream(w, r, f, send)
+}
+
+// whole answers with what fill puts together, once all of it is there.
+func (s *Served) whole(w http.ResponseWriter, r *http.Request, f format, fill filler) {
 	out := gatherers.Get().(*gathered)
 	defer out.release()
-	err := fill(out, false)
-	var body []byte
+	err := fill(out, f.undressed(), false)
+	body := out.body
 	switch {
-	case err != nil:
-	case f.media == mediaProtobuf:
-		body = out.body
-	case f.media == mediaJSON && !f.pretty:
+	case err != nil || f.media == mediaProtobuf:
+	case f.dresses():
+		body, err = dressed(body, f)
+	default:
 		err = out.text([]byte("\n"))
 		body = out.body
-	default:
-		body, err = dressed(out.body, f)
 	}
 	if err != nil {
 		fail(w, r, apierrors.NewInternalError(err))
@@ -76,13 +100,17 @@ func (s *Served) respond(w http.ResponseWriter, r *http.Request, f format, p *pa
 
 // writeList answers a list of objects, or of their metadata.
 func (s *Served) writeList(w http.ResponseWriter, r *http.Request, f format, p *page) {
-	s.respond(w, r, f, p, func(out parts, shared bool) error {
+	s.respond(w, r, f, p, s.fillList(p))
+}
+
+func (s *Served) fillList(p *page) filler {
+	return func(out parts, f format, shared bool) error {
 		l := s.listing(f, shared)
 		if f.media == mediaProtobuf {
 			return s.protobufList(out, l, p)
 		}
 		return s.jsonList(out, l, f, p)
-	})
+	}
 }
 
 // itemForm names the form of an item of lists.
@@ -91,6 +119,7 @@ type itemForm struct {
 	as      string
 	version string
 	media   string
+	pretty  bool
 }
 
 // listing says how a list's objects are written. Where what is made is shared by lists, nothing is kept that is
@@ -100,7 +129,7 @@ func (s *Served) listing(f format, shared bool) listing {
 	if shared {
 		plain = s.appendPassing
 	}
-	l := listing{kind: s.listKind(), form: itemForm{s.Kind, f.as, f.version, f.media}}
+	l := listing{kind: s.listKind(), form: itemForm{s.Kind, f.as, f.version, f.media, f.pretty && f.dresses()}}
 	enc := f.encoding()
 	item := func(to []byte, e *watchcache.Entry) ([]byte, error) { return plain(to, e, enc) }
 	if f.as == asPartialList {
@@ -116,9 +145,15 @@ func (s *Served) listing(f format, shared bool) listing {
 			return pbField(to, itemsField, b), err
 		}
 		if len(to) > 0 {
-			to = append(to, ',')
+			to = append(to, f.between()...)
 		}
-		return item(to, e)
+		at := len(to)
+		to, err := item(to, e)
+		if err != nil || !f.dresses() {
+			return to, err
+		}
+		b, err := dressedItems(to[at:], f)
+		return append(to[:at], b...), err
 	}
 	return l
 }
@@ -136,7 +171,7 @@ func (s *Served) appendPassing(to []byte, e *watchcache.Entry, enc watchcache.En
 	if s.View == nil && s.IsKeptOwn(e) {
 		return e.AppendPassing(to, enc)
 	}
-	o, err := e.PassingObject()
+	o, err := s.passingObject(e)
 	if err != nil {
 		return nil, err
 	}
@@ -186,11 +221,19 @@ func (s *Served) jsonList(out parts, l listing, f format, p *page) error {
 	if err != nil {
 		return err
 	}
-	head := fmt.Appendf(nil, `{"kind":%q,"apiVersion":%q,"metadata":%s,"items":`, l.kind.Kind, l.kind.GroupVersion().String(), meta)
-	if f.as == asPartialList && len(p.entries) == 0 {
-		return out.text(append(head, "null}"...))
+	before := fmt.Appendf(nil, `{"kind":%q,"apiVersion":%q,"metadata":%s,"items":`, l.kind.Kind, l.kind.GroupVersion().String(), meta)
+	if len(p.entries) == 0 { // and dressed as a whole
+		none := "[]}"
+		if f.as == asPartialList {
+			none = "null}"
+		}
+		return out.text(append(before, none...))
 	}
-	between := append(head, '[')
+	around, err := framed(before, f)
+	if err != nil {
+		return err
+	}
+	between := around.head
 	for run := range watchcache.Runs(p.entries) {
 		if err := out.text(between); err != nil {
 			return err
@@ -198,12 +241,9 @@ func (s *Served) jsonList(out parts, l listing, f format, p *page) error {
 		if err := out.run(l.form, run, l.item); err != nil {
 			return err
 		}
-		between = []byte(",")
+		between = []byte(f.between())
 	}
-	if len(p.entries) > 0 {
-		between = nil
-	}
-	return out.text(append(between, "]}"...))
+	return out.text(around.tail)
 }
 
 // The fields of a list's message.

@@ -25,7 +25,14 @@ type parts interface {
 // appender appends an entry in some form.
 type appender func(to []byte, e *watchcache.Entry) ([]byte, error)
 
-// gathered holds a whole answer: a small one, or one that is dressed as a whole.
+// blocks take pieces that were deflated elsewhere as well.
+type blocks interface {
+	parts
+	// block is a piece that may change once it has been taken.
+	block(b *watchcache.Block) error
+}
+
+// gathered holds a whole answer, a small one.
 type gathered struct{ body, piece []byte }
 
 var gatherers = sync.Pool{New: func() any { return &gathered{} }}
@@ -54,6 +61,52 @@ func (g *gathered) run(_ any, run []*watchcache.Entry, plain appender) (err erro
 		}
 	}
 	return g.text(g.piece)
+}
+
+// held keeps an answer deflated until all of it has been made: a tenth, or so, of its size.
+type held struct {
+	cache  *watchcache.Cache
+	pieces []heldPiece
+}
+
+// heldPiece is a block, or a text where there is none.
+type heldPiece struct {
+	text  []byte
+	block *watchcache.Block
+}
+
+func (h *held) text(p []byte) error {
+	h.pieces = append(h.pieces, heldPiece{text: bytes.Clone(p)})
+	return nil
+}
+
+func (h *held) run(form any, run []*watchcache.Entry, plain appender) error {
+	b, err := h.cache.Block(form, run, plain)
+	if err != nil {
+		return err
+	}
+	h.pieces = append(h.pieces, heldPiece{block: b})
+	return nil
+}
+
+func (h *held) block(b *watchcache.Block) error {
+	h.pieces = append(h.pieces, heldPiece{block: &watchcache.Block{Deflated: bytes.Clone(b.Deflated), CRC: b.CRC, Size: b.Size}})
+	return nil
+}
+
+// send passes on what is held.
+func (h *held) send(out blocks) (err error) {
+	for _, p := range h.pieces {
+		if p.block != nil {
+			err = out.block(p.block)
+		} else {
+			err = out.text(p.text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // streamed sends an answer on its way while it is put together, so that the largest takes no more than a buffer.
@@ -86,7 +139,7 @@ var lastBlock = []byte{3, 0}
 
 // stream answers with what fill puts together. A failure before the first bytes have gone is answered; a later one
 // breaks the answer off, for its client must not take a part for the whole.
-func (s *Served) stream(w http.ResponseWriter, r *http.Request, f format, fill func(parts) error) {
+func (s *Served) stream(w http.ResponseWriter, r *http.Request, f format, fill func(blocks) error) {
 	out := &streamed{w: w, r: r, f: f, cache: s.Cache, gzip: takesGzip(r), buf: streamBuffers.Get().(*[]byte)}
 	defer func() {
 		*out.buf = (*out.buf)[:0]
@@ -102,7 +155,7 @@ func (s *Served) stream(w http.ResponseWriter, r *http.Request, f format, fill f
 	}
 }
 
-func (o *streamed) fill(fill func(parts) error) error {
+func (o *streamed) fill(fill func(blocks) error) error {
 	if !o.gzip {
 		if err := fill(o); err != nil {
 			return err

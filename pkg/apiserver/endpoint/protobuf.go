@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/yaml"
 )
 
 // Protobuf answers are put together from encoded parts: a runtime.Unknown (1: apiVersion and kind, 2: the
@@ -36,5 +35,3 @@ func inEnvelope(kind schema.GroupVersionKind, message []byte) []byte {
 	out := append(envelopeHead(kind, len(message)), message...)
 	return append(out, envelopeTail...)
 }
-
-func jsonToYAML(b []byte) ([]byte, error) { return yaml.JSONToYAML(b) }

@@ -179,37 +179,55 @@ func (t *tableList) shared(c *watchcache.Cache, run []*watchcache.Entry) (*watch
 	return b, nil
 }
 
-// write puts a table together: what stands before its rows, and those.
-func (t *tableList) write(out parts, head *metav1.Table, p *page) error {
+// write puts a table together: what stands before its rows, those, and what stands behind them.
+func (t *tableList) write(out parts, f format, head *metav1.Table, p *page) error {
 	text, err := objectjson.Marshal(head)
 	if err != nil {
 		return err
 	}
-	between := text[:len(text)-len("]}")]
+	around, err := framed(text[:len(text)-len("[]}")], f)
+	if err != nil {
+		return err
+	}
+	between := around.head
 	for run := range watchcache.Runs(p.entries) {
 		if err := out.text(between); err != nil {
 			return err
 		}
-		between = []byte(",")
-		if o, streams := out.(*streamed); streams {
-			b, err := t.shared(o.cache, run)
-			if err == nil {
-				err = o.block(b)
-			}
-			if err != nil {
-				return err
-			}
-			continue
+		if err := t.writeRun(out, f, run); err != nil {
+			return err
 		}
-		rows, err := t.rows(run, false)
+		between = []byte(f.between())
+	}
+	return out.text(around.tail)
+}
+
+// writeRun writes the rows of a run. Those of compact answers are shared.
+func (t *tableList) writeRun(out parts, f format, run []*watchcache.Entry) error {
+	o, streams := out.(blocks)
+	if streams && !f.dresses() {
+		b, err := t.shared(t.s.Cache, run)
 		if err != nil {
 			return err
 		}
-		if err := out.text(rows.filled(ages(rows.times, t.now))); err != nil {
-			return err
-		}
+		return o.block(b)
 	}
-	return out.text([]byte("]}"))
+	rows, err := t.rows(run, streams)
+	if err != nil {
+		return err
+	}
+	text := rows.filled(ages(rows.times, t.now))
+	if !streams {
+		return out.text(text)
+	}
+	if text, err = dressedItems(text, f); err != nil {
+		return err
+	}
+	b, err := watchcache.Deflate(text)
+	if err != nil {
+		return err
+	}
+	return o.block(b)
 }
 
 // writeTable answers a list as a table.
@@ -219,12 +237,20 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 		fail(w, r, err)
 		return
 	}
-	head := &metav1.Table{TypeMeta: tableType(f.version), ListMeta: p.meta, ColumnDefinitions: s.columns(), Rows: s.noRows()}
 	if len(p.entries) == 0 {
-		write(w, r, f, http.StatusOK, head)
+		write(w, r, f, http.StatusOK, s.tableHead(p, f.version, s.noRows()))
 		return
 	}
-	head.Rows = []metav1.TableRow{}
-	t := &tableList{s: s, version: f.version, include: include, now: s.now()}
-	s.respond(w, r, f, p, func(out parts, _ bool) error { return t.write(out, head, p) })
+	s.respond(w, r, f, p, s.fillTable(p, f.version, include))
+}
+
+// tableHead is a table without objects.
+func (s *Served) tableHead(p *page, version string, rows []metav1.TableRow) *metav1.Table {
+	return &metav1.Table{TypeMeta: tableType(version), ListMeta: p.meta, ColumnDefinitions: s.columns(), Rows: rows}
+}
+
+func (s *Served) fillTable(p *page, version string, include metav1.IncludeObjectPolicy) filler {
+	t := &tableList{s: s, version: version, include: include, now: s.now()}
+	head := s.tableHead(p, version, []metav1.TableRow{})
+	return func(out parts, f format, _ bool) error { return t.write(out, f, head, p) }
 }

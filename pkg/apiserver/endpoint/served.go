@@ -3,8 +3,6 @@
 package endpoint
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -165,21 +163,6 @@ func (s *Served) single(to []byte, e *watchcache.Entry, f format) ([]byte, error
 	}
 	b, err := dressed(to[begin:], f)
 	return append(to[:begin], b...), err
-}
-
-// dressed gives compact JSON in the form that a client asked for.
-func dressed(b []byte, f format) ([]byte, error) {
-	switch {
-	case f.media == mediaYAML:
-		return jsonToYAML(b)
-	case f.pretty:
-		var out bytes.Buffer
-		if err := json.Indent(&out, b, "", "  "); err != nil {
-			return nil, err
-		}
-		return out.Bytes(), nil
-	}
-	return append(slices.Clip(b), '\n'), nil
 }
 
 // partial is an object's metadata alone, in a version of that form. It shares the object's: do not change it.
