@@ -37,6 +37,7 @@ func TestPatchesWriteIntoNothingThatIsStored(t *testing.T) {
 		{"ephemeralcontainers", strategic, `{"spec":{"ephemeralContainers":[{"name":"e","image":"e"}]}}`},
 		{"", merge, `{"metadata":{"managedFields":[{}]}}`},
 		{"", merge, `{"metadata":{"labels":null}}`},
+		{"", merge, `{"metadata":{"labels":null}}`}, // which changes nothing
 		{"?dryRun=All", merge, `{"metadata":{"labels":{"d":"1"}},"spec":{"activeDeadlineSeconds":30}}`},
 	} {
 		path := "/api/v1/namespaces/bench/pods/pod-0"

@@ -33,9 +33,7 @@ func PodSpec(spec *corev1.PodSpec) {
 		Container(&spec.Containers[i])
 	}
 	for i := range spec.EphemeralContainers {
-		c := corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon)
-		Container(&c)
-		spec.EphemeralContainers[i].EphemeralContainerCommon = corev1.EphemeralContainerCommon(c)
+		Container((*corev1.Container)(&spec.EphemeralContainers[i].EphemeralContainerCommon))
 	}
 	Resources(spec.Overhead)
 	if spec.Resources != nil {
@@ -43,7 +41,8 @@ func PodSpec(spec *corev1.PodSpec) {
 	}
 }
 
-// Pod fills in a pod's defaults: those of its spec, and what templates leave open until there is a pod.
+// Pod fills in a pod's defaults: those of its spec, and what templates leave open until there is a pod. Where nothing is
+// missing it writes only into the pod itself: what that refers to, others may be reading.
 func Pod(pod *corev1.Pod) {
 	dropInitAnnotations(pod.Annotations)
 	PodSpec(&pod.Spec)
@@ -90,7 +89,7 @@ func podRequests(pod *corev1.Pod) {
 			asked[name] = limit.DeepCopy()
 		}
 	}
-	if len(asked) > 0 {
+	if own.Requests == nil && len(asked) > 0 {
 		own.Requests = asked
 	}
 }

@@ -449,6 +449,6 @@ func (s *Served) answer(w http.ResponseWriter, r *http.Request, f format, code i
 		fail(w, r, apierrors.NewInternalError(err))
 		return
 	}
-	served.GetObjectKind().SetGroupVersionKind(s.Kind)
+	s.name(served)
 	write(w, r, f, code, served)
 }

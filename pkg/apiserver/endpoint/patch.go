@@ -131,9 +131,7 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	if kind := served.GetObjectKind(); kind.GroupVersionKind() != p.s.Kind { // others may be reading what was stored
-		kind.SetGroupVersionKind(p.s.Kind)
-	}
+	p.s.name(served)
 	before, err := objectjson.Marshal(served)
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)

@@ -103,6 +103,13 @@ func (s *Served) fromStored(o resource.Object) (runtime.Object, error) {
 	return out, nil
 }
 
+// name gives an object its kind where it does not have it: others may be reading one that is stored.
+func (s *Served) name(served runtime.Object) {
+	if kind := served.GetObjectKind(); kind.GroupVersionKind() != s.Kind {
+		kind.SetGroupVersionKind(s.Kind)
+	}
+}
+
 // toStored gives a served object in the stored version.
 func (s *Served) toStored(o runtime.Object) (resource.Object, error) {
 	if s.View == nil {
