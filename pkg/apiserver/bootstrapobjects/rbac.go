@@ -114,8 +114,7 @@ func clusterRole(r role) *rbacv1.ClusterRole {
 }
 
 func (b binding) ref(kind string) rbacv1.RoleRef {
-	name := b.Role
-	name = cmp.Or(name, b.Name)
+	name := cmp.Or(b.Role, b.Name)
 	return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: name}
 }
 

@@ -198,8 +198,7 @@ func (s *Settings) CompleteJoin(server string) error {
 	}
 	set(&s.Server, server)
 	s.DiscoveryToken = cmp.Or(s.DiscoveryToken, s.Token)
-	s.TLSToken = cmp.Or(s.TLSToken, s.Token)
-	s.TLSToken = cmp.Or(s.TLSToken, s.DiscoveryToken)
+	s.TLSToken = cmp.Or(s.TLSToken, s.Token, s.DiscoveryToken)
 	if s.DiscoveryFile != "" {
 		return CheckToken("--tls-bootstrap-token", s.TLSToken)
 	}

@@ -105,8 +105,7 @@ func mask(opt Options, p netip.Prefix, dual bool) int {
 	if size == 0 && !dual {
 		size = opt.Mask
 	}
-	size = cmp.Or(size, fallback)
-	return size
+	return cmp.Or(size, fallback)
 }
 
 func (a *allocator) occupyAll() error {

@@ -47,8 +47,7 @@ func Request(ctx context.Context, get *corev1.HTTPGetAction, c *corev1.Container
 	if err != nil {
 		return nil, err
 	}
-	host := get.Host
-	host = cmp.Or(host, ip)
+	host := cmp.Or(get.Host, ip)
 	u, err := url.Parse(get.Path)
 	if err != nil {
 		// What cannot be parsed is taken as a path.

@@ -121,8 +121,7 @@ func shorten(b []byte) string {
 }
 
 func (p *prober) tcp(ctx context.Context, t *target, timeout time.Duration) (outcome, error) {
-	host := t.spec.TCPSocket.Host
-	host = cmp.Or(host, t.ip)
+	host := cmp.Or(t.spec.TCPSocket.Host, t.ip)
 	port, err := Port(t.spec.TCPSocket.Port, t.container)
 	if err != nil {
 		return outcome{}, err

@@ -223,8 +223,7 @@ func (e *enforcement) refusal() error {
 		return err
 	}
 	s := &status.ErrStatus
-	s.Reason = d.reason
-	s.Reason = cmp.Or(s.Reason, metav1.StatusReasonInvalid)
+	s.Reason = cmp.Or(d.reason, metav1.StatusReasonInvalid)
 	s.Code = http.StatusUnprocessableEntity
 	if code, is := codes[s.Reason]; is {
 		s.Code = code

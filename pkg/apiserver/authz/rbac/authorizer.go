@@ -38,8 +38,7 @@ func (ix *Index) Authorize(_ context.Context, user *request.User, info *request.
 func (g *grant) String() string {
 	who := fmt.Sprintf("%s %q", g.subject.Kind, g.subject.Name)
 	if g.subject.Kind == rbacv1.ServiceAccountKind {
-		ns := g.subject.Namespace
-		ns = cmp.Or(ns, g.binding.namespace)
+		ns := cmp.Or(g.subject.Namespace, g.binding.namespace)
 		who = fmt.Sprintf("%s %q", g.subject.Kind, g.subject.Name+"/"+ns)
 	}
 	kind, name := "ClusterRoleBinding", g.binding.name

@@ -47,8 +47,7 @@ func Event(ttl time.Duration) *resource.Resource {
 }
 
 func eventFields(e *corev1.Event) map[string]string {
-	source := e.Source.Component
-	source = cmp.Or(source, e.ReportingController)
+	source := cmp.Or(e.Source.Component, e.ReportingController)
 	fields := map[string]string{"reason": e.Reason, "reportingComponent": e.ReportingController, "source": source, "type": e.Type}
 	referenceFields(fields, "involvedObject.", &e.InvolvedObject)
 	return fields
@@ -237,9 +236,7 @@ func eventRow(e *corev1.Event) []any {
 }
 
 func eventSource(e *corev1.Event) string {
-	source, instance := e.Source.Component, e.Source.Host
-	source = cmp.Or(source, e.ReportingController)
-	instance = cmp.Or(instance, e.ReportingInstance)
+	source, instance := cmp.Or(e.Source.Component, e.ReportingController), cmp.Or(e.Source.Host, e.ReportingInstance)
 	if instance == "" {
 		return source
 	}
