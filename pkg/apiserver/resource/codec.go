@@ -173,9 +173,8 @@ func (c *Codec) splice(to, value []byte, revision int64, enc watchcache.Encoding
 	return append(to, version...), true
 }
 
-// whole says whether a stored value lacks nothing that o has, which was decoded from it: what is filled in makes a
-// message larger. Small numbers do not, but those that have defaults are as old as their kinds: no server has stored
-// one without.
+// whole says whether a stored value is what o, which was decoded from it, is stored as: then nothing was filled in or set
+// right when it was read. Sizes alone do not tell: what is not known here may be as large as what was filled in.
 func (c *Codec) whole(value []byte, o watchcache.Object) bool {
 	m, ok := o.(message)
 	kind, raw, err := opened(value)
@@ -185,8 +184,26 @@ func (c *Codec) whole(value []byte, o watchcache.Object) bool {
 	version := o.GetResourceVersion()
 	o.SetResourceVersion("")
 	defer o.SetResourceVersion(version)
-	return m.Size() == len(raw)
+	size := m.Size()
+	if size != len(raw) {
+		return false
+	}
+	buffer := comparisons.Get().(*[]byte)
+	defer comparisons.Put(buffer)
+	*buffer = slices.Grow((*buffer)[:0], size)[:size]
+	_, err = m.MarshalToSizedBuffer(*buffer)
+	same := err == nil && bytes.Equal(*buffer, raw)
+	if size > mostCompared {
+		*buffer = nil
+	}
+	return same
 }
+
+// comparisons are buffers in which messages are written that are compared with what is stored, and mostCompared is the
+// size up to which they are kept.
+var comparisons = sync.Pool{New: func() any { return new([]byte) }}
+
+const mostCompared = 64 << 10
 
 // cacheKind says how the watch cache reads a resource.
 func cacheKind(r *Resource, c *Codec, prefix string) watchcache.Kind {

@@ -2,14 +2,17 @@ package resource
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
+	"github.com/sampan-project/sampan/pkg/defaults"
 )
 
 // secrets are of a kind that is stored in the version that is said, and served in v0 too where there are views.
@@ -105,6 +108,51 @@ func TestWhatLacksDefaultsIsNotWhole(t *testing.T) {
 		}
 		if got := c.whole(value, o); got != want || o.GetResourceVersion() != "1152921504606846976" {
 			t.Errorf("stored with type %q: whole %v, version %s", kind, got, o.GetResourceVersion())
+		}
+	}
+}
+
+// TestWhatIsAsLargeAsItsDefaultsIsNotWhole: numbers are stored though they are zero, in as many bytes as the defaults that
+// stand for it; what a later version has added may be as large as what is missing; and what contradicts itself is set
+// right without growing.
+func TestWhatIsAsLargeAsItsDefaultsIsNotWhole(t *testing.T) {
+	c := NewCodec(Define(Definition[*corev1.Pod]{Kind: corev1.SchemeGroupVersion.WithKind("Pod"), New: func() *corev1.Pod { return &corev1.Pod{} }, Default: defaults.Pod}))
+	pod := func() *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}}
+		p.Spec.HostNetwork = true
+		p.Spec.Containers = []corev1.Container{{Name: "c", Image: "i", Ports: []corev1.ContainerPort{{ContainerPort: 80}}}}
+		p.Status.PodIP = "10.0.0.1"
+		defaults.Pod(p)
+		return p
+	}
+	later := protowire.AppendVarint(protowire.AppendTag(nil, 100, protowire.VarintType), 1) // as large as the field that is missing
+	for name, test := range map[string]struct {
+		change func(*corev1.Pod)
+		added  []byte
+		want   bool
+	}{
+		"as it is written":          {func(*corev1.Pod) {}, nil, true},
+		"a number that is zero":     {func(p *corev1.Pod) { p.Spec.Containers[0].Ports[0].HostPort = 0 }, nil, false},
+		"a field that is not known": {func(p *corev1.Pod) { p.Spec.EnableServiceLinks = nil }, later, false},
+		"addresses that differ":     {func(p *corev1.Pod) { p.Status.PodIPs[0].IP = "10.0.0.2" }, nil, false},
+	} {
+		p := pod()
+		test.change(p)
+		message, err := p.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		message = append(message, test.added...)
+		value := append(binary.AppendUvarint(bytes.Clone(c.head), uint64(len(message))), message...)
+		o, err := c.Decode(value, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.(*corev1.Pod).Size() != len(message)+1 { // the version, of one digit more
+			t.Errorf("%s: the test is of values of one size", name)
+		}
+		if got := c.whole(value, o); got != test.want {
+			t.Errorf("%s: whole %v", name, got)
 		}
 	}
 }
