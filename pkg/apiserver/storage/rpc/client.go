@@ -74,7 +74,8 @@ func (c *Client) Close() error {
 
 var errClosed = errors.New("the client was closed")
 
-// The pause before an endpoint is tried again grows with each failure.
+// The pause before an endpoint is tried again grows with each failure, and with each connection that ended at once: a
+// proxy whose server is gone greets everybody and hangs up.
 const (
 	firstPause = 20 * time.Millisecond
 	mostPause  = time.Second
@@ -86,14 +87,18 @@ func (c *Client) keepConnected(e *endpoint) {
 	for c.ctx.Err() == nil {
 		made, err := e.connect(c.ctx)
 		if err == nil {
-			pause = firstPause
+			began := time.Now()
 			c.serve(e, made)
-			continue
+			if time.Since(began) > mostPause {
+				pause = firstPause
+				continue
+			}
+		} else {
+			c.mu.Lock()
+			e.err = err
+			c.publish()
+			c.mu.Unlock()
 		}
-		c.mu.Lock()
-		e.err = err
-		c.publish()
-		c.mu.Unlock()
 		select {
 		case <-time.After(pause):
 		case <-c.ctx.Done():

@@ -323,6 +323,34 @@ func TestOnlyWhatMayBeRepeatedIsSentTwice(t *testing.T) {
 	}
 }
 
+func TestAPeerThatHangsUpOnEverybodyIsNotCalledWithoutPause(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	client(t, Config{Endpoints: []string{l.Addr().String()}})
+	const times = 5
+	for range times {
+		nc, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.ReadFull(nc, make([]byte, len(http2.ClientPreface)))
+		_ = http2.NewFramer(nc, nc).WriteSettings()
+		_ = nc.Close()
+	}
+	_ = l.Close()
+	var least time.Duration
+	for i := range times - 1 {
+		least += firstPause << i
+	}
+	if took := time.Since(began); took < least {
+		t.Errorf("%d connections within %s, %s is the least", times, took, least)
+	}
+}
+
 func TestTLS(t *testing.T) {
 	web := httptest.NewUnstartedServer(nil) // for its certificate
 	web.StartTLS()
