@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	quantity "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -110,5 +111,43 @@ func TestASpecIsJudgedOnce(t *testing.T) {
 	await(live.GetResourceVersion())
 	if _, err = g.Update(ctx, nodes, "", "", "n", func(o resource.Object) error { o.SetLabels(nil); return nil }); err != nil || told {
 		t.Errorf("what another server wrote is taken for judged here: %v", err)
+	}
+}
+
+// TestGenerationsCountWhatSpecsSay writes a quantity anew in other words, which says nothing new, and then another one.
+func TestGenerationsCountWhatSpecsSay(t *testing.T) {
+	r := resource.Define(resource.Definition[*corev1.ResourceQuota]{
+		Kind: corev1.SchemeGroupVersion.WithKind("ResourceQuota"), Plural: "resourcequotas", Prefix: "resourcequotas",
+		New: func() *corev1.ResourceQuota { return &corev1.ResourceQuota{} }, NewList: func() runtime.Object { return &corev1.ResourceQuotaList{} },
+		Spec: func(q *corev1.ResourceQuota) any { return &q.Spec },
+	})
+	etcd := storage.NewMemory()
+	cache := watchcache.New(watchcache.Config{Store: etcd, Root: resource.Root, Clock: clock.RealClock{}, Log: logr.Discard()})
+	g := resource.NewRegistry(etcd, cache, clock.RealClock{})
+	g.Add(r, applyconfigurations.NewTypeConverter(scheme.Scheme))
+	quotas, revision := corev1.Resource("resourcequotas"), ""
+	for _, step := range []struct {
+		cpu        string
+		generation int64
+		written    bool
+	}{{"1500m", 1, true}, {"1.5", 1, false}, {"1501m", 2, true}} {
+		hard := corev1.ResourceList{"cpu": quantity.MustParse(step.cpu)}
+		var o resource.Object
+		var err error
+		if revision == "" {
+			o, err = g.Create(t.Context(), quotas, &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "q"}, Spec: corev1.ResourceQuotaSpec{Hard: hard}})
+		} else {
+			o, err = g.Update(t.Context(), quotas, "", "n", "q", func(o resource.Object) error {
+				o.(*corev1.ResourceQuota).Spec.Hard = hard
+				return nil
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.GetGeneration() != step.generation || (o.GetResourceVersion() != revision) != step.written {
+			t.Errorf("%s: generation %d, version %s after %s", step.cpu, o.GetGeneration(), o.GetResourceVersion(), revision)
+		}
+		revision = o.GetResourceVersion()
 	}
 }

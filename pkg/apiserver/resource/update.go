@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -234,7 +235,8 @@ func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[
 	whole := part == nil
 	counts := whole || part.Counts
 	same := s.Spec != nil && (s.Shares && isOne(s.Spec(obj), s.Spec(old)) || counts && reflect.DeepEqual(s.Spec(obj), s.Spec(old)))
-	if s.Spec != nil && counts && !same {
+	// Equal quantities are written in several ways.
+	if s.Spec != nil && counts && !same && !equality.Semantic.DeepEqual(s.Spec(obj), s.Spec(old)) {
 		obj.SetGeneration(old.GetGeneration() + 1)
 	}
 	w.judged = w.judged && same
