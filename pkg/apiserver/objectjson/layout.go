@@ -261,13 +261,14 @@ var ownSteps = map[reflect.Type]wireStep{
 	reflect.TypeFor[metav1.FieldsV1]():      appendRaw,
 }
 
-// appendRaw takes JSON that stands in the first field of a message.
+// appendRaw takes JSON that stands in the first field of a message: an object. Of what begins otherwise the types tell
+// whether it is JSON at all.
 func appendRaw(_ *transcoding, to []byte, v value) ([]byte, bool) {
 	if len(v.body) == 0 {
 		return append(to, null...), true
 	}
 	raw, ok := onlyField(v.body)
-	if !ok || len(raw) == 0 {
+	if !ok || len(raw) == 0 || raw[0] != '{' {
 		return to, false
 	}
 	for _, c := range raw {

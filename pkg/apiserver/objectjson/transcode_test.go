@@ -199,3 +199,20 @@ func BenchmarkTranscode(b *testing.B) {
 		}
 	})
 }
+
+// TestWhatIsNoJSONIsNotTakenForIt: the types themselves refuse such parts, or read them in other ways.
+func TestWhatIsNoJSONIsNotTakenForIt(t *testing.T) {
+	c, ok := NewTranscoder(reflect.TypeFor[appsv1.ControllerRevision]())
+	if !ok {
+		t.Fatal("the type is not known")
+	}
+	for raw, want := range map[string]bool{`{"a":1}`: true, `\"\`: false, "\xd9\xd9\xf7\xa0": false} {
+		m, err := (&appsv1.ControllerRevision{Data: runtime.RawExtension{Raw: []byte(raw)}}).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := c.Append(nil, m, []byte("1")); ok != want {
+			t.Errorf("%q: %v %s", raw, ok, text)
+		}
+	}
+}
