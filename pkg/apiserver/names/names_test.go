@@ -19,15 +19,15 @@ func FuzzNames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		for name, both := range map[string]struct {
-			own     func(string) bool
-			library func(string) []string
+			own       func(string) bool
+			reference func(string) []string
 		}{
 			"IsLabel":     {IsLabel, validation.IsDNS1123Label},
 			"IsSubdomain": {IsSubdomain, validation.IsDNS1123Subdomain},
 			"IsKey":       {IsKey, validation.IsQualifiedName},
 			"IsValue":     {IsValue, validation.IsValidLabelValue},
 		} {
-			if want := len(both.library(s)) == 0; both.own(s) != want {
+			if want := len(both.reference(s)) == 0; both.own(s) != want {
 				t.Errorf("%s(%q) = %t, the library says %t", name, s, !want, want)
 			}
 		}

@@ -42,7 +42,7 @@ func (t *Type) Apply(obj metav1.Object, wanted map[string]any, w *Writer, force 
 	if err != nil {
 		return err
 	}
-	if done.library || done.conflict && !force {
+	if done.beyond || done.conflict && !force {
 		return ErrNotOrdinary
 	}
 	obj.SetManagedFields(entries(applied(owners, at, done, m.changed, w)))
@@ -114,11 +114,11 @@ func (c *Changes) applied(t *Type, owners []*owner, at int, w *Writer, sets *Set
 		case err != nil:
 			return nil, fmt.Errorf("the managed fields of %s: %w", o.Manager, err)
 		case other != nil: // written by another version, for which something else was atomic
-			return &outcome{library: true}, nil
+			return &outcome{beyond: true}, nil
 		}
 		if done.owners[i] = o.fields; i == at {
 			if !o.fields.set.Difference(own).Empty() {
-				return &outcome{library: true}, nil // what it gives up may have to go
+				return &outcome{beyond: true}, nil // what it gives up may have to go
 			}
 			continue
 		}

@@ -86,13 +86,13 @@ type tally struct{ all, ordinary, changed, unchanged, forced, anew, refused int 
 // appliers are several managers of one object.
 type appliers struct {
 	*objecttest.Generator
-	seed    uint64
-	gvk     schema.GroupVersionKind
-	typ     *Type
-	library *managedfields.FieldManager
-	filter  fieldpath.Filter
-	sets    *Sets
-	seen    *tally
+	seed      uint64
+	gvk       schema.GroupVersionKind
+	typ       *Type
+	reference *managedfields.FieldManager
+	filter    fieldpath.Filter
+	sets      *Sets
+	seen      *tally
 }
 
 func newAppliers(t *testing.T, types managedfields.TypeConverter, gvk schema.GroupVersionKind, typ *Type, seen *tally) *appliers {
@@ -102,7 +102,7 @@ func newAppliers(t *testing.T, types managedfields.TypeConverter, gvk schema.Gro
 	filters := map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(gvk.GroupVersion().String()): a.filter}
 	var o oneVersion
 	var err error
-	if a.library, err = managedfields.NewDefaultFieldManager(types, o, o, blanks{}, gvk, gvk.GroupVersion(), "", filters); err != nil {
+	if a.reference, err = managedfields.NewDefaultFieldManager(types, o, o, blanks{}, gvk, gvk.GroupVersion(), "", filters); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -137,7 +137,7 @@ func (a *appliers) round(t *testing.T) {
 // updated is an object after an update; the one before where the library cannot say who owns what.
 func (a *appliers) updated(t *testing.T, old, next runtime.Object) runtime.Object {
 	t.Helper()
-	out, err := a.library.Update(old.DeepCopyObject(), next.DeepCopyObject(), []string{"a", "b"}[a.IntN(2)])
+	out, err := a.reference.Update(old.DeepCopyObject(), next.DeepCopyObject(), []string{"a", "b"}[a.IntN(2)])
 	if err != nil {
 		return old
 	}
@@ -156,7 +156,7 @@ func (a *appliers) appliedAs(t *testing.T, live runtime.Object, wanted map[strin
 	before(live)
 	mine := live.DeepCopyObject()
 	kept := runtime.DeepCopyJSON(wanted)
-	want, refused := a.library.Apply(live.DeepCopyObject(), &unstructured.Unstructured{Object: runtime.DeepCopyJSON(wanted)}, manager, force)
+	want, refused := a.reference.Apply(live.DeepCopyObject(), &unstructured.Unstructured{Object: runtime.DeepCopyJSON(wanted)}, manager, force)
 	writer := &Writer{Manager: manager, Version: a.gvk.GroupVersion().String(), Filter: a.filter, Now: time.Now()}
 	if refused == nil {
 		writer.Now = latest(want.(metav1.Object).GetManagedFields())

@@ -2,7 +2,6 @@ package ownership
 
 import (
 	"bytes"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -71,18 +70,7 @@ func (m *merge) leaf(n *node, v reflect.Value, live operand, want any) error {
 }
 
 func (m *merge) record(n *node, v reflect.Value, live operand, want map[string]any) error {
-	left := len(want)
-	for i := range n.fields {
-		f := &n.fields[i]
-		value, named := want[f.name]
-		if !named {
-			continue
-		}
-		left--
-		part, here := f.of(v)
-		if !part.IsValid() { // of an inlined struct that is not there
-			return ErrNotOrdinary
-		}
+	return n.named(v, want, func(f *member, part reflect.Value, here bool, value any) error {
 		m.enter()
 		m.path = append(m.path, f.token...)
 		if err := m.node(f.node, part, here && live.v.IsValid(), value); err != nil {
@@ -92,11 +80,8 @@ func (m *merge) record(n *node, v reflect.Value, live operand, want map[string]a
 			m.mark(owned)
 		}
 		m.leave()
-	}
-	if left > 0 {
-		return fmt.Errorf("%w: fields that nobody knows", ErrNotOrdinary)
-	}
-	return nil
+		return nil
+	})
 }
 
 func (m *merge) table(n *node, v reflect.Value, live operand, want map[string]any) error {

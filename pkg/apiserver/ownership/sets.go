@@ -37,7 +37,7 @@ type outcome struct {
 	owners   []*known
 	own      *known
 	conflict bool // an apply takes what others own
-	library  bool // and does more than Apply knows
+	beyond   bool // and does more than Apply knows
 }
 
 // generation is how much is remembered before the older half goes, and longestDeed what is too long for that.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 )
@@ -96,6 +97,13 @@ func (n *node) read(v reflect.Value, want any) error {
 }
 
 func (n *node) readRecord(v reflect.Value, want map[string]any) error {
+	return n.named(v, want, func(f *member, part reflect.Value, _ bool, value any) error {
+		return f.node.read(part, value)
+	})
+}
+
+// named calls each for the fields of a record that are named, with what a struct has there.
+func (n *node) named(v reflect.Value, want map[string]any, each func(f *member, part reflect.Value, here bool, value any) error) error {
 	left := len(want)
 	for i := range n.fields {
 		f := &n.fields[i]
@@ -104,16 +112,16 @@ func (n *node) readRecord(v reflect.Value, want map[string]any) error {
 			continue
 		}
 		left--
-		part, _ := f.of(v)
-		if !part.IsValid() {
+		part, here := f.of(v)
+		if !part.IsValid() { // of an inlined struct that is not there
 			return ErrNotOrdinary
 		}
-		if err := f.node.read(part, value); err != nil {
+		if err := each(f, part, here, value); err != nil {
 			return err
 		}
 	}
 	if left > 0 {
-		return ErrNotOrdinary
+		return fmt.Errorf("%w: fields that nobody knows", ErrNotOrdinary)
 	}
 	return nil
 }
