@@ -1,7 +1,6 @@
 package ownership
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"reflect"
@@ -38,7 +37,9 @@ func (t *Type) Apply(obj metav1.Object, wanted map[string]any, w *Writer, force 
 	at := slices.IndexFunc(owners, func(o *owner) bool {
 		return o.Manager == w.Manager && o.Operation == metav1.ManagedFieldsOperationApply && o.Subresource == w.Subresource
 	})
-	done, err := m.outcome(t, owners, at, w, sets)
+	done, err := m.outcome(t, owners, endOfApply, at, w, sets, func(c *Changes) (*outcome, error) {
+		return c.applied(t, owners, at, w, sets)
+	})
 	if err != nil {
 		return err
 	}
@@ -75,29 +76,6 @@ var merges = sync.Pool{New: func() any { return &merge{} }}
 func (m *merge) free() {
 	*m = merge{comparison: comparison{path: m.path[:0], at: m.at[:0], trail: m.trail[:0]}}
 	merges.Put(m)
-}
-
-// outcome is what the owners have after what the walk has found, computed once for all that is applied alike.
-func (m *merge) outcome(t *Type, owners []*owner, at int, w *Writer, sets *Sets) (*outcome, error) {
-	trail := m.trail
-	deed := appendText(appendText(append(trail, endOfApply), w.Version), w.Subresource)
-	deed = binary.AppendVarint(deed, int64(at))
-	for _, o := range owners {
-		deed = binary.BigEndian.AppendUint64(deed, o.fields.id)
-	}
-	m.trail = deed // which may have grown
-	if done := sets.outcomeOf(t, deed); done != nil {
-		return done, nil
-	}
-	changes, err := changesOf(trail)
-	if err != nil {
-		return nil, err
-	}
-	done, err := changes.applied(t, owners, at, w, sets)
-	if err == nil {
-		sets.keep(t, deed, done)
-	}
-	return done, err
 }
 
 // applied says what the owners have after an apply by the one at a place.

@@ -55,7 +55,8 @@ func (t *Type) Update(from, to metav1.Object, managed []metav1.ManagedFieldsEntr
 	if c.err != nil {
 		return nil, c.err
 	}
-	done, err := c.outcome(t, owners, w, sets)
+	at := slices.IndexFunc(owners, func(o *owner) bool { return o.is(w) })
+	done, err := c.outcome(t, owners, endOfUpdate, at, w, sets, func(c *Changes) (*outcome, error) { return c.outcome(owners, w, sets) })
 	if err != nil {
 		return nil, err
 	}
@@ -78,12 +79,14 @@ func (c *comparison) free() {
 	comparisons.Put(c)
 }
 
-// outcome is what the owners have after what the walk has found, computed once for all objects of the type to
-// which the same happens.
-func (c *comparison) outcome(t *Type, owners []*owner, w *Writer, sets *Sets) (*outcome, error) {
+// outcome is what the owners have after what the walk has found, computed once for all objects of the type to which
+// the same happens: by the end of the trail, which says whether it was updated or applied, and by the owner at a place, -1
+// for a new one.
+func (c *comparison) outcome(t *Type, owners []*owner, end byte, at int, w *Writer, sets *Sets,
+	compute func(*Changes) (*outcome, error)) (*outcome, error) {
 	trail := c.trail
-	deed := appendText(appendText(append(trail, endOfUpdate), w.Version), w.Subresource)
-	deed = binary.AppendVarint(deed, int64(slices.IndexFunc(owners, func(o *owner) bool { return o.is(w) })))
+	deed := appendText(appendText(append(trail, end), w.Version), w.Subresource)
+	deed = binary.AppendVarint(deed, int64(at))
 	for _, o := range owners {
 		deed = binary.BigEndian.AppendUint64(deed, o.fields.id)
 	}
@@ -95,7 +98,7 @@ func (c *comparison) outcome(t *Type, owners []*owner, w *Writer, sets *Sets) (*
 	if err != nil {
 		return nil, err
 	}
-	done, err := changes.outcome(owners, w, sets)
+	done, err := compute(changes)
 	if err == nil {
 		sets.keep(t, deed, done)
 	}
