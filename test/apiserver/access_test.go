@@ -97,3 +97,33 @@ func until(t *testing.T, what string, holds func() bool) {
 		}
 	}
 }
+
+// TestWhoMayOnlyChangeCreatesNothing writes, as one who may update and patch but not create, what is not there: by PUT
+// of a kind that is made so, and by apply, which makes every kind.
+func TestWhoMayOnlyChangeCreatesNothing(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const roles, leases = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles", "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+	role := object("rbac.authorization.k8s.io/v1", "Role", "changer")
+	rule := map[string]any{"apiGroups": []any{"", "coordination.k8s.io"}, "resources": []any{"configmaps", "leases"}, "verbs": []any{"update", "patch"}}
+	role["rules"] = []any{rule}
+	role = admin.must(t, http.StatusCreated, "POST", roles, role)
+	binding := object("rbac.authorization.k8s.io/v1", "RoleBinding", "changers")
+	binding["roleRef"] = map[string]any{"kind": "Role", "name": "changer"}
+	binding["subjects"] = []any{map[string]any{"kind": "User", "name": "jane"}}
+	admin.must(t, http.StatusCreated, "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", binding)
+	admin.must(t, http.StatusCreated, "POST", leases, object("coordination.k8s.io/v1", "Lease", "there"))
+	write := func(method, path, body string) answer {
+		return admin.send(t, method, path, map[string]string{"PUT": mediaJSON, "PATCH": "application/apply-patch+yaml"}[method], []byte(body), "Impersonate-User", "jane")
+	}
+	lease := func(name string) string { return `{"metadata":{"name":"` + name + `"}}` }
+	until(t, "jane changes what is there", func() bool { return write("PUT", leases+"/there", lease("there")).code != http.StatusForbidden })
+	const cm = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"new"}}`
+	write("PUT", leases+"/new", lease("new")).want(t, "PUT", http.StatusForbidden, `leases.coordination.k8s.io "new" is forbidden: User "jane" cannot create resource "leases" in API group "coordination.k8s.io" in the namespace "default"`)
+	write("PATCH", configMaps+"/new?fieldManager=m", cm).want(t, "apply", http.StatusForbidden, `configmaps "new" is forbidden: User "jane" cannot create resource "configmaps" in API group "" in the namespace "default"`)
+	admin.must(t, http.StatusNotFound, "GET", configMaps+"/new", nil)
+	rule["verbs"] = []any{"update", "patch", "create"}
+	role["rules"] = []any{rule}
+	admin.must(t, http.StatusOK, "PUT", roles+"/changer", role)
+	until(t, "jane applies what is not there", func() bool { return write("PATCH", configMaps+"/new?fieldManager=m", cm).code == http.StatusCreated })
+	write("PUT", leases+"/new", lease("new")).want(t, "PUT", http.StatusCreated, "")
+}

@@ -86,6 +86,7 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.Admission = append(admission.Chain{creation(g.Authz)}, g.Admission...)
 	return g, nil
 }
 
