@@ -5,7 +5,6 @@ package authorization
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -22,104 +21,92 @@ import (
 func ask(ctx context.Context, a authz.Authorizer, user *request.User, res *authorizationv1.ResourceAttributes, non *authorizationv1.NonResourceAttributes) authorizationv1.SubjectAccessReviewStatus {
 	info, problems := infoOf(res, non)
 	decision, reason, err := a.Authorize(ctx, user, info)
-	status := authorizationv1.SubjectAccessReviewStatus{
-		Allowed: decision == authz.Allow,
-		Denied:  decision == authz.Deny,
-		Reason:  reason,
-	}
 	if err != nil {
-		status.EvaluationError = err.Error()
+		problems = append([]string{err.Error()}, problems...)
 	}
-	if len(problems) > 0 && !status.Allowed {
-		texts := append([]string{}, problems...)
-		if status.EvaluationError != "" {
-			texts = append(texts, status.EvaluationError)
-		}
-		status.EvaluationError = strings.Join(texts, ", ")
-		if len(texts) > 1 {
-			status.EvaluationError = "[" + status.EvaluationError + "]"
-		}
+	return authorizationv1.SubjectAccessReviewStatus{
+		Allowed:         decision == authz.Allow,
+		Denied:          decision == authz.Deny,
+		Reason:          reason,
+		EvaluationError: strings.Join(problems, "; "),
 	}
-	return status
 }
 
-// infoOf answers the request that a review asks about, and what of its selectors could not be used. A
-// selector that cannot be used is left out: the question is then about more than was asked, and so the
+// infoOf answers the request that a review asks about, and what of its selectors could not be used. What
+// cannot be used of a selector is left out: the question is then about more than was asked, and so the
 // answer never allows too much.
-func infoOf(res *authorizationv1.ResourceAttributes, non *authorizationv1.NonResourceAttributes) (*request.Info, []string) {
+func infoOf(res *authorizationv1.ResourceAttributes, non *authorizationv1.NonResourceAttributes) (info *request.Info, problems []string) {
 	if non != nil {
 		return &request.Info{Path: non.Path, Verb: non.Verb}, nil
 	}
-	info := &request.Info{
+	info = &request.Info{
 		IsResource: true, Verb: res.Verb, Group: res.Group, Version: res.Version,
 		Resource: res.Resource, Subresource: res.Subresource, Namespace: res.Namespace, Name: res.Name,
 	}
 	info.Version = cmp.Or(info.Version, "*")
-	var problems []string
-	var err error
-	if info.LabelSelector, err = labelSelector(res.LabelSelector); err != nil {
-		problems = append(problems, "spec.resourceAttributes.labelSelector ignored due to parse error: "+err.Error())
+	used := func(name, text string, whole bool) string {
+		part := ""
+		if text != "" {
+			part = "partially "
+		}
+		if !whole {
+			problems = append(problems, "spec.resourceAttributes."+name+" "+part+"ignored due to parse error")
+		}
+		return text
 	}
-	if info.FieldSelector, err = fieldSelector(res.FieldSelector); err != nil {
-		problems = append(problems, "spec.resourceAttributes.fieldSelector ignored due to parse error: "+err.Error())
+	if s := res.FieldSelector; s != nil {
+		text, whole := fieldSelector(s)
+		info.FieldSelector = used("fieldSelector", text, whole)
+	}
+	if s := res.LabelSelector; s != nil {
+		text, whole := labelSelector(s)
+		info.LabelSelector = used("labelSelector", text, whole)
 	}
 	return info, problems
 }
 
-func labelSelector(s *authorizationv1.LabelSelectorAttributes) (string, error) {
-	if s == nil {
-		return "", nil
-	}
+// labelSelector gives what can be used of a selector, and says whether that is all of it.
+func labelSelector(s *authorizationv1.LabelSelectorAttributes) (text string, whole bool) {
 	if s.RawSelector != "" {
 		parsed, err := labels.Parse(s.RawSelector)
 		if err != nil {
-			return "", err
+			return "", false
 		}
-		return parsed.String(), nil
+		return parsed.String(), true
 	}
-	selector := labels.NewSelector()
+	operators := map[metav1.LabelSelectorOperator]selection.Operator{
+		metav1.LabelSelectorOpIn: selection.In, metav1.LabelSelectorOpNotIn: selection.NotIn,
+		metav1.LabelSelectorOpExists: selection.Exists, metav1.LabelSelectorOpDoesNotExist: selection.DoesNotExist,
+	}
+	selector, whole := labels.NewSelector(), true
 	for _, r := range s.Requirements {
-		ops := map[metav1.LabelSelectorOperator]selection.Operator{
-			metav1.LabelSelectorOpIn: selection.In, metav1.LabelSelectorOpNotIn: selection.NotIn,
-			metav1.LabelSelectorOpExists: selection.Exists, metav1.LabelSelectorOpDoesNotExist: selection.DoesNotExist,
-		}
-		op, ok := ops[r.Operator]
-		if !ok {
-			return "", fmt.Errorf("%q is not a valid label selector operator", r.Operator)
-		}
-		requirement, err := labels.NewRequirement(r.Key, op, r.Values)
+		requirement, err := labels.NewRequirement(r.Key, operators[r.Operator], r.Values)
 		if err != nil {
-			return "", err
+			whole = false
+			continue
 		}
 		selector = selector.Add(*requirement)
 	}
-	return selector.String(), nil
+	return selector.String(), whole
 }
 
-func fieldSelector(s *authorizationv1.FieldSelectorAttributes) (string, error) {
-	if s == nil {
-		return "", nil
-	}
+// fieldSelector is labelSelector for fields, which know of each only whether it has one value.
+func fieldSelector(s *authorizationv1.FieldSelectorAttributes) (text string, whole bool) {
 	if s.RawSelector != "" {
 		parsed, err := fields.ParseSelector(s.RawSelector)
 		if err != nil {
-			return "", err
+			return "", false
 		}
-		return parsed.String(), nil
+		return parsed.String(), true
 	}
 	var terms []fields.Selector
 	for _, r := range s.Requirements {
-		if len(r.Values) != 1 {
-			return "", fmt.Errorf("fieldSelectors must have exactly one value for the operator %q", r.Operator)
-		}
-		switch r.Operator {
-		case metav1.FieldSelectorOpIn:
+		switch {
+		case r.Operator == metav1.FieldSelectorOpIn && len(r.Values) == 1:
 			terms = append(terms, fields.OneTermEqualSelector(r.Key, r.Values[0]))
-		case metav1.FieldSelectorOpNotIn:
+		case r.Operator == metav1.FieldSelectorOpNotIn && len(r.Values) == 1:
 			terms = append(terms, fields.OneTermNotEqualSelector(r.Key, r.Values[0]))
-		default:
-			return "", fmt.Errorf("%q is not a valid field selector operator", r.Operator)
 		}
 	}
-	return fields.AndSelectors(terms...).String(), nil
+	return fields.AndSelectors(terms...).String(), len(terms) == len(s.Requirements)
 }

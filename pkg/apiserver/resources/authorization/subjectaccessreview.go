@@ -22,7 +22,7 @@ func SubjectAccessReview(a authz.Authorizer) *resource.Resource {
 		ClusterScoped: true,
 		Verbs:         []string{"create"},
 		Answer: func(ctx context.Context, r *authorizationv1.SubjectAccessReview, _ *metav1.CreateOptions) (runtime.Object, error) {
-			errs := append(validateAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes), validateSubject(r.Spec.User, r.Spec.Groups)...)
+			errs := validateAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes, validateSubject(r.Spec.User, r.Spec.Groups))
 			errs = append(errs, validateMeta(r.ObjectMeta, metav1.ObjectMeta{}, "must be empty")...)
 			if err := invalid(errs); err != nil {
 				return nil, err
@@ -58,7 +58,7 @@ func SelfSubjectAccessReview(a authz.Authorizer) *resource.Resource {
 		ClusterScoped: true,
 		Verbs:         []string{"create"},
 		Answer: func(ctx context.Context, r *authorizationv1.SelfSubjectAccessReview, _ *metav1.CreateOptions) (runtime.Object, error) {
-			errs := validateAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)
+			errs := validateAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes, nil)
 			errs = append(errs, validateMeta(r.ObjectMeta, metav1.ObjectMeta{}, "must be empty")...)
 			if err := invalid(errs); err != nil {
 				return nil, err
@@ -75,7 +75,7 @@ func SelfSubjectAccessReview(a authz.Authorizer) *resource.Resource {
 
 func validateLocal(r *authorizationv1.LocalSubjectAccessReview) error {
 	spec := field.NewPath("spec")
-	errs := append(validateAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes), validateSubject(r.Spec.User, r.Spec.Groups)...)
+	errs := validateAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes, validateSubject(r.Spec.User, r.Spec.Groups))
 	errs = append(errs, validateMeta(r.ObjectMeta, metav1.ObjectMeta{Namespace: r.Namespace}, "must be empty except for namespace")...)
 	if res := r.Spec.ResourceAttributes; res != nil && res.Namespace != r.Namespace {
 		errs = append(errs, field.Invalid(spec.Child("resourceAttributes", "namespace"), res.Namespace, "must match metadata.namespace"))

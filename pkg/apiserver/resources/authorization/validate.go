@@ -21,7 +21,8 @@ func invalid(errs field.ErrorList) error {
 // nonResource is shown in refusals with the field names of upstream's inner form.
 type nonResource struct{ Path, Verb string }
 
-func validateAttributes(res *authorizationv1.ResourceAttributes, non *authorizationv1.NonResourceAttributes) field.ErrorList {
+// validateAttributes judges what is asked about; who says what is wrong with whom it is asked about.
+func validateAttributes(res *authorizationv1.ResourceAttributes, non *authorizationv1.NonResourceAttributes, who field.ErrorList) field.ErrorList {
 	var errs field.ErrorList
 	spec := field.NewPath("spec")
 	if res != nil && non != nil {
@@ -30,6 +31,7 @@ func validateAttributes(res *authorizationv1.ResourceAttributes, non *authorizat
 	if res == nil && non == nil {
 		errs = append(errs, field.Invalid(spec.Child("resourceAttributes"), (*authorizationv1.ResourceAttributes)(nil), "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
 	}
+	errs = append(errs, who...)
 	if res != nil {
 		errs = append(errs, validateSelectors(res, spec.Child("resourceAttributes"))...)
 	}
@@ -44,9 +46,10 @@ func validateSelectors(res *authorizationv1.ResourceAttributes, path *field.Path
 	if s := res.LabelSelector; s != nil {
 		path := path.Child("labelSelector")
 		errs = append(errs, oneForm(s.RawSelector, len(s.Requirements), path)...)
-		for i := range s.Requirements {
-			errs = append(errs, metav1validation.ValidateLabelSelectorRequirement(s.Requirements[i],
-				metav1validation.LabelSelectorValidationOptions{AllowInvalidLabelValueInSelector: false}, path.Child("requirements").Index(i))...)
+		// What an operator of a newer client means is not known here: the question is asked without it.
+		opts := metav1validation.LabelSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
+		for i, r := range s.Requirements {
+			errs = append(errs, metav1validation.ValidateLabelSelectorRequirement(r, opts, path.Child("requirements").Index(i))...)
 		}
 	}
 	return errs
@@ -64,21 +67,9 @@ func oneForm(raw string, requirements int, path *field.Path) field.ErrorList {
 
 func validateFieldSelector(s *authorizationv1.FieldSelectorAttributes, path *field.Path) field.ErrorList {
 	errs := oneForm(s.RawSelector, len(s.Requirements), path)
+	opts := metav1validation.FieldSelectorValidationOptions{AllowUnknownOperatorInRequirement: true}
 	for i, r := range s.Requirements {
-		at := path.Child("requirements").Index(i)
-		if r.Key == "" {
-			errs = append(errs, field.Required(at.Child("key"), "must be specified"))
-		}
-		switch r.Operator {
-		case metav1.FieldSelectorOpIn, metav1.FieldSelectorOpNotIn:
-			if len(r.Values) == 0 {
-				errs = append(errs, field.Required(at.Child("values"), "must be specified when `operator` is 'In' or 'NotIn'"))
-			}
-		case metav1.FieldSelectorOpExists, metav1.FieldSelectorOpDoesNotExist:
-			if len(r.Values) > 0 {
-				errs = append(errs, field.Forbidden(at.Child("values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
-			}
-		}
+		errs = append(errs, metav1validation.ValidateFieldSelectorRequirement(r, opts, path.Child("requirements").Index(i))...)
 	}
 	return errs
 }
