@@ -49,8 +49,9 @@ func SigningRequest(c clock.PassiveClock) *resource.Resource {
 				obj.Spec, obj.Status.Certificate = old.Spec, old.Status.Certificate
 				stamp(obj, old, c.Now())
 			}),
-			part("status", writes{certificate: true}, []string{"spec"}, func(obj, old *signingRequest) {
+			part("status", writes{certificate: true}, []string{"spec", "status.conditions"}, func(obj, old *signingRequest) {
 				obj.Spec = old.Spec
+				keepDecisions(obj, old)
 				stamp(obj, old, c.Now())
 			}),
 		},
@@ -89,6 +90,21 @@ func prepare(ctx context.Context, obj, old *signingRequest) {
 			spec.Extra = map[string]certificatesv1.ExtraValue{}
 		}
 		spec.Extra[key] = values
+	}
+}
+
+// keepDecisions sets back what decisions say, which is for approval to change. One that comes or goes is refused later.
+func keepDecisions(obj, old *signingRequest) {
+	for _, t := range decisions {
+		was := conditionsOf(old, t)
+		if len(conditionsOf(obj, t)) != len(was) {
+			continue
+		}
+		for i := range obj.Status.Conditions {
+			if c := &obj.Status.Conditions[i]; c.Type == t {
+				*c, was = was[0], was[1:]
+			}
+		}
 	}
 }
 

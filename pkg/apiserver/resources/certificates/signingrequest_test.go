@@ -53,6 +53,23 @@ func TestOnlyApprovalDecidesAndOnlyStatusSigns(t *testing.T) {
 	}
 }
 
+func TestOnlyApprovalSaysMoreOfADecision(t *testing.T) {
+	const approved, failed = certificatesv1.CertificateApproved, certificatesv1.CertificateFailed
+	old, now := with(approved), with(failed, approved)
+	old.Status.Conditions[0].Message = "checked"
+	old.Status.Conditions[0].LastUpdateTime = metav1.NewTime(time.Unix(100, 0))
+	keepDecisions(now, old)
+	if diff := cmp.Diff(old.Status.Conditions[0], now.Status.Conditions[1]); diff != "" || now.Status.Conditions[0].Type != failed {
+		t.Errorf("kept (-), got (+):\n%s in %v", diff, now.Status.Conditions)
+	}
+	if faults := validateUpdate(now, old, writes{certificate: true}); len(faults) > 0 {
+		t.Errorf("a signer that failed is refused: %v", faults)
+	}
+	if faults := validateUpdate(with(approved, certificatesv1.CertificateDenied, failed), old, writes{decision: true}); len(faults) != 1 {
+		t.Errorf("two decisions and a failure: %v, want one fault", faults)
+	}
+}
+
 func TestARequestSaysWhoAsksWhateverItClaims(t *testing.T) {
 	r := &signingRequest{Spec: certificatesv1.CertificateSigningRequestSpec{Username: "root", Groups: []string{"system:masters"}}}
 	r.Status.Certificate = []byte("x")

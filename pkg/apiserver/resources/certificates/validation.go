@@ -11,7 +11,6 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -20,6 +19,9 @@ const (
 	legacySigner       = "kubernetes.io/legacy-unknown"
 	shortestExpiration = 600
 )
+
+// decisions are the conditions of which a request has at most one.
+var decisions = []certificatesv1.RequestConditionType{certificatesv1.CertificateApproved, certificatesv1.CertificateDenied}
 
 // writes is what a path of the API may change.
 type writes struct {
@@ -140,7 +142,7 @@ func validateConditions(conditions []certificatesv1.CertificateSigningRequestCon
 			faults = append(faults, field.Duplicate(at.Index(i).Child("type"), c.Type))
 		}
 		seen[c.Type] = true
-		if seen[certificatesv1.CertificateApproved] && seen[certificatesv1.CertificateDenied] {
+		if slices.Contains(decisions, c.Type) && seen[certificatesv1.CertificateApproved] && seen[certificatesv1.CertificateDenied] {
 			faults = append(faults, field.Invalid(at, c.Type, "Approved and Denied conditions are mutually exclusive"))
 		}
 	}
@@ -173,22 +175,14 @@ func validateDecision(obj, old *signingRequest, may writes) field.ErrorList {
 	forbid := func(what string, t certificatesv1.RequestConditionType) {
 		faults = append(faults, field.Forbidden(at, fmt.Sprintf("updates may not %s a condition of type %q", what, t)))
 	}
-	for _, t := range []certificatesv1.RequestConditionType{certificatesv1.CertificateApproved, certificatesv1.CertificateDenied, certificatesv1.CertificateFailed} {
+	for _, t := range append(slices.Clone(decisions), certificatesv1.CertificateFailed) {
 		if len(conditionsOf(obj, t)) < len(conditionsOf(old, t)) {
 			forbid("remove", t)
 		}
 	}
-	if may.decision {
-		return faults
-	}
-	for _, t := range []certificatesv1.RequestConditionType{certificatesv1.CertificateApproved, certificatesv1.CertificateDenied} {
-		now, before := conditionsOf(obj, t), conditionsOf(old, t)
-		switch {
-		case len(now) < len(before): // refused above
-		case len(now) > len(before):
+	for _, t := range decisions {
+		if !may.decision && len(conditionsOf(obj, t)) > len(conditionsOf(old, t)) {
 			forbid("add", t)
-		case !equality.Semantic.DeepEqual(now, before):
-			forbid("modify", t)
 		}
 	}
 	return faults
