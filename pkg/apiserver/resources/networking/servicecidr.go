@@ -2,14 +2,13 @@ package networking
 
 import (
 	"context"
-	"net/netip"
-	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -44,50 +43,41 @@ func validateServiceCIDR(_ context.Context, c, old *networkingv1.ServiceCIDR) fi
 	at := field.NewPath("spec", "cidrs")
 	now := c.Spec.CIDRs
 	if old == nil {
-		return validateNetworks(at, now, 0)
+		return validateNetworks(at, &c.Spec)
 	}
 	was := old.Spec.CIDRs
-	switch {
-	case slices.Equal(now, was):
-		return nil
-	case len(was) == 1 && len(now) == 2:
-		var faults field.ErrorList
-		if now[0] != was[0] {
-			faults = append(faults, field.Invalid(at.Index(0), now[0], validation.Immutable))
-		}
-		return append(faults, validateNetworks(at, now, 1)...)
-	case len(was) == len(now):
-		var faults field.ErrorList
-		for i := range was {
-			if now[i] != was[i] {
-				faults = append(faults, field.Invalid(at.Index(i), now[i], validation.Immutable))
-			}
-		}
-		return faults
+	if len(was) != len(now) && (len(was) != 1 || len(now) != 2) {
+		return field.ErrorList{field.Invalid(at, now, validation.Immutable)}
 	}
-	return field.ErrorList{field.Invalid(at, now, validation.Immutable)}
+	var faults field.ErrorList
+	for i := range was {
+		if now[i] != was[i] {
+			faults = append(faults, field.Invalid(at.Index(i), now[i], validation.Immutable))
+		}
+	}
+	if len(was) != len(now) {
+		faults = append(faults, validateNetworks(at, &c.Spec)...)
+	}
+	return faults
 }
 
-// validateNetworks judges the networks from the nth on, and all of them together.
-func validateNetworks(at *field.Path, list []string, from int) field.ErrorList {
+// validateNetworks judges each of the networks, and all of them together.
+func validateNetworks(at *field.Path, s *networkingv1.ServiceCIDRSpec) field.ErrorList {
+	list := s.CIDRs
 	switch n := len(list); {
 	case n == 0:
 		return field.ErrorList{field.Required(at, "at least one CIDR required")}
 	case n > 2:
-		return field.ErrorList{field.Invalid(at, list, "may only hold up to 2 values")}
+		return field.ErrorList{field.Invalid(at, validation.GoNames(s), "may only hold up to 2 values")}
 	}
 	var faults field.ErrorList
-	six := 0
+	families := map[netutils.IPFamily]int{}
 	for i, text := range list {
-		if i >= from {
-			faults = append(faults, utilvalidation.IsValidCIDR(at.Index(i), text)...)
-		}
-		if p, err := netip.ParsePrefix(text); err == nil && p.Addr().Is6() {
-			six++
-		}
+		faults = append(faults, utilvalidation.IsValidCIDR(at.Index(i), text)...)
+		families[netutils.IPFamilyOfCIDRString(text)]++
 	}
-	if len(faults) == 0 && len(list) == 2 && six != 1 {
-		faults = append(faults, field.Invalid(at, list, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96"))
+	if families[netutils.IPv4] > 1 || families[netutils.IPv6] > 1 {
+		faults = append(faults, field.Invalid(at, list, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"))
 	}
 	return faults
 }

@@ -21,6 +21,7 @@ func TestServiceNetworksOnlyGrow(t *testing.T) {
 		{"one family twice", nil, []string{four, otherFour}, []string{"spec.cidrs: FieldValueInvalid"}},
 		{"three", nil, []string{four, six, otherFour}, []string{"spec.cidrs: FieldValueInvalid"}},
 		{"an address", nil, []string{loose}, []string{"spec.cidrs[0]: FieldValueInvalid"}},
+		{"one family twice, one of them an address", nil, []string{loose, otherFour}, []string{"spec.cidrs[0]: FieldValueInvalid", "spec.cidrs: FieldValueInvalid"}},
 		{"as before", []string{four}, []string{four}, nil},
 		{"grown", []string{four}, []string{four, six}, nil},
 		{"grown by the same family", []string{four}, []string{four, otherFour}, []string{"spec.cidrs: FieldValueInvalid"}},
@@ -38,6 +39,18 @@ func TestServiceNetworksOnlyGrow(t *testing.T) {
 		}
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestServiceNetworksAreRefusedInWords(t *testing.T) {
+	for want, networks := range map[string][]string{
+		`spec.cidrs: Invalid value: {"CIDRs":["a","b","c"]}: may only hold up to 2 values`:                                                                   {"a", "b", "c"},
+		`spec.cidrs: Invalid value: ["10.0.0.0/24","10.0.1.0/24"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64`: {"10.0.0.0/24", "10.0.1.0/24"},
+	} {
+		faults := validateServiceCIDR(context.Background(), &networkingv1.ServiceCIDR{Spec: networkingv1.ServiceCIDRSpec{CIDRs: networks}}, nil)
+		if len(faults) != 1 || faults[0].Error() != want {
+			t.Errorf("%v, want %s", faults, want)
 		}
 	}
 }
