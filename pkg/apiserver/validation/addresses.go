@@ -16,6 +16,11 @@ func OneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList
 	return oneOf(path, value, supported...)
 }
 
+// OneOfAny refuses a value, the empty one too, that is not among those supported.
+func OneOfAny[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
+	return oneOfAny(path, value, supported...)
+}
+
 // PortNumber refuses numbers that no port has.
 func PortNumber(path *field.Path, port int32) field.ErrorList {
 	return Invalid(path, port, utilvalidation.IsValidPortNum(int(port)))

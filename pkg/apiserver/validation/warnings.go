@@ -71,7 +71,7 @@ func OldNodeLabel(key string) string {
 	if !old {
 		return ""
 	}
-	return fmt.Sprintf("%s is deprecated since %s; use %q instead", key, to[0], to[1])
+	return fmt.Sprintf("deprecated since %s; use %q instead", to[0], to[1])
 }
 
 // NewNodeLabel gives the name that a label of nodes has now, where it had another.
@@ -94,8 +94,8 @@ func eachOwnContainer(path *field.Path, s *corev1.PodSpec, visit func(at *field.
 
 func (w *warner) scheduling(path *field.Path, s *corev1.PodSpec) {
 	for _, key := range slices.Sorted(maps.Keys(s.NodeSelector)) {
-		if to, old := oldNodeLabels[key]; old {
-			w.say(path.Child("nodeSelector").Key(key), "deprecated since %s; use %q instead", to[0], to[1])
+		if text := OldNodeLabel(key); text != "" {
+			w.say(path.Child("nodeSelector").Key(key), "%s", text)
 		}
 	}
 	if s.Affinity != nil && s.Affinity.NodeAffinity != nil {
@@ -134,7 +134,7 @@ func (w *warner) term(path *field.Path, term corev1.NodeSelectorTerm) {
 
 func (w *warner) oldLabel(path *field.Path, key string) {
 	if text := OldNodeLabel(key); text != "" {
-		w.say(path, "%s", text)
+		w.say(path, "%s is %s", key, text)
 	}
 }
 

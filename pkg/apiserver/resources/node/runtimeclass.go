@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
@@ -71,7 +70,7 @@ func warnRuntimeClass(_ context.Context, obj, _ *nodev1.RuntimeClass) []string {
 	var said []string
 	for _, key := range slices.Sorted(maps.Keys(obj.Scheduling.NodeSelector)) {
 		if text := validation.OldNodeLabel(key); text != "" {
-			said = append(said, "scheduling.nodeSelector: "+strings.TrimPrefix(text, key+" is "))
+			said = append(said, "scheduling.nodeSelector: "+text)
 		}
 	}
 	return said

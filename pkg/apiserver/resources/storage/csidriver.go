@@ -74,7 +74,7 @@ func defaultDriver(d *storagev1.CSIDriver) {
 
 func validateDriver(_ context.Context, d, old *storagev1.CSIDriver) field.ErrorList {
 	at, s := field.NewPath("spec"), &d.Spec
-	faults := validation.OneOf(at.Child("fsGroupPolicy"), *s.FSGroupPolicy,
+	faults := validation.OneOfAny(at.Child("fsGroupPolicy"), *s.FSGroupPolicy,
 		storagev1.FileFSGroupPolicy, storagev1.NoneFSGroupPolicy, storagev1.ReadWriteOnceWithFSTypeFSGroupPolicy)
 	faults = append(faults, validateTokens(at.Child("tokenRequests"), s.TokenRequests)...)
 	for _, mode := range s.VolumeLifecycleModes {

@@ -15,7 +15,7 @@ import (
 )
 
 // maxNodeID is the longest name that a driver may give a node.
-const maxNodeID = 192
+const maxNodeID = 256
 
 // CSINode declares what drivers of volumes are on a node.
 func CSINode() *resource.Resource {

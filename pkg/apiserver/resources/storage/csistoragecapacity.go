@@ -7,20 +7,19 @@ import (
 	"slices"
 
 	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
-	apiresource "github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 // CSIStorageCapacity declares how much room drivers see, by class and by place.
-func CSIStorageCapacity() *apiresource.Resource {
+func CSIStorageCapacity() *resource.Resource {
 	doc := storagev1.CSIStorageCapacity{}.SwaggerDoc()
-	return apiresource.Define(apiresource.Definition[*storagev1.CSIStorageCapacity]{
+	return resource.Define(resource.Definition[*storagev1.CSIStorageCapacity]{
 		Kind:         storagev1.SchemeGroupVersion.WithKind("CSIStorageCapacity"),
 		Plural:       "csistoragecapacities",
 		StrictUpdate: true,
@@ -47,13 +46,8 @@ func validateStorageCapacity(_ context.Context, c, old *storagev1.CSIStorageCapa
 	tolerant := old != nil && len(metav1validation.ValidateLabelSelector(old.NodeTopology, metav1validation.LabelSelectorValidationOptions{}, topology)) > 0
 	faults := validation.LabelSelector(topology, c.NodeTopology, tolerant)
 	faults = append(faults, validation.DNSSubdomain(field.NewPath("storageClassName"), c.StorageClassName)...)
-	for _, size := range []struct {
-		name string
-		q    *resource.Quantity
-	}{{"capacity", c.Capacity}, {"maximumVolumeSize", c.MaximumVolumeSize}} {
-		if size.q != nil && size.q.Sign() < 0 {
-			faults = append(faults, field.Invalid(field.NewPath(size.name), size.q.String(), "must be greater than or equal to 0"))
-		}
+	if c.Capacity != nil && c.Capacity.Sign() < 0 {
+		faults = append(faults, field.Invalid(field.NewPath("capacity"), c.Capacity.String(), "must be greater than or equal to 0"))
 	}
 	if old != nil { // what the size was asked for stays
 		faults = append(faults, validation.Unchanged(topology, c.NodeTopology, old.NodeTopology)...)
@@ -70,7 +64,7 @@ func warnStorageCapacity(_ context.Context, c, _ *storagev1.CSIStorageCapacity) 
 	var warnings []string
 	for i, e := range c.NodeTopology.MatchExpressions {
 		if text := validation.OldNodeLabel(e.Key); text != "" {
-			warnings = append(warnings, fmt.Sprintf("%s: %s", at.Child("matchExpressions").Index(i).Child("key"), text))
+			warnings = append(warnings, fmt.Sprintf("%s: %s is %s", at.Child("matchExpressions").Index(i).Child("key"), e.Key, text))
 		}
 	}
 	for _, label := range slices.Sorted(maps.Keys(c.NodeTopology.MatchLabels)) {

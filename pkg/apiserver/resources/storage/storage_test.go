@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,6 +44,7 @@ func TestDriversAreJudgedOnBothSidesOfEachBound(t *testing.T) {
 		{"ten seconds", nil, pause(10), nil},
 		{"nine seconds", nil, pause(9), []string{"spec.nodeAllocatableUpdatePeriodSeconds: FieldValueInvalid"}},
 		{"a place for no tokens", nil, func(s *storagev1.CSIDriverSpec) { s.ServiceAccountTokenInSecrets = new(false) }, []string{"spec.serviceAccountTokenInSecrets: FieldValueInvalid"}},
+		{"groups set in no way", nil, func(s *storagev1.CSIDriverSpec) { s.FSGroupPolicy = new(storagev1.FSGroupPolicy("")) }, []string{"spec.fsGroupPolicy: FieldValueNotSupported"}},
 		{"no attaching any more", func(*storagev1.CSIDriverSpec) {}, func(s *storagev1.CSIDriverSpec) { s.AttachRequired = new(false) }, []string{"spec.attachedRequired: FieldValueInvalid"}},
 		{"groups set otherwise", func(*storagev1.CSIDriverSpec) {}, func(s *storagev1.CSIDriverSpec) { s.FSGroupPolicy = new(storagev1.NoneFSGroupPolicy) }, nil},
 		{"another life", func(*storagev1.CSIDriverSpec) {}, func(s *storagev1.CSIDriverSpec) {
@@ -90,8 +92,8 @@ func TestNodesKeepTheirDrivers(t *testing.T) {
 		want     []string
 	}{
 		{"none", nil, nil, nil},
-		{"of 192 letters", nil, []storagev1.CSINodeDriver{driver("a", strings.Repeat("n", 192), 0)}, nil},
-		{"of 193 letters", nil, []storagev1.CSINodeDriver{driver("a", strings.Repeat("n", 193), 0)}, []string{"spec.drivers[0].nodeID: FieldValueInvalid"}},
+		{"of 256 letters", nil, []storagev1.CSINodeDriver{driver("a", strings.Repeat("n", 256), 0)}, nil},
+		{"of 257 letters", nil, []storagev1.CSINodeDriver{driver("a", strings.Repeat("n", 257), 0)}, []string{"spec.drivers[0].nodeID: FieldValueInvalid"}},
 		{"room for fewer than none", nil, []storagev1.CSINodeDriver{driver("a", "n", -1)}, []string{"spec.drivers[0].allocatable.count: FieldValueInvalid"}},
 		{"one twice", nil, []storagev1.CSINodeDriver{driver("a", "n", 1), driver("a", "n", 1)}, []string{"spec.drivers[1].name: FieldValueDuplicate"}},
 		{"a key twice", nil, []storagev1.CSINodeDriver{driver("a", "n", 1, "k", "k")}, []string{"spec.drivers[0]: FieldValueDuplicate"}},
@@ -136,10 +138,20 @@ func TestCapacitiesKeepWhatTheyWereAskedFor(t *testing.T) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
+	odd := at("a", "c", "1")
+	odd.MaximumVolumeSize = new(resource.MustParse("-1")) // upstream does not look at it
+	if faults := validateStorageCapacity(t.Context(), odd, nil); len(faults) > 0 {
+		t.Errorf("a greatest volume of less than nothing: %v", faults)
+	}
 	old := at("a", "c", "1")
 	old.NodeTopology.MatchLabels = map[string]string{"failure-domain.beta.kubernetes.io/zone": "a"}
-	if got := warnStorageCapacity(t.Context(), old, nil); len(got) != 1 || !strings.HasPrefix(got[0], "nodeTopology.matchLabels.failure-domain.beta.kubernetes.io/zone: ") {
-		t.Errorf("warnings of an old label: %q", got)
+	old.NodeTopology.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "beta.kubernetes.io/os", Operator: metav1.LabelSelectorOpExists}}
+	want := []string{
+		`nodeTopology.matchExpressions[0].key: beta.kubernetes.io/os is deprecated since v1.14; use "kubernetes.io/os" instead`,
+		`nodeTopology.matchLabels.failure-domain.beta.kubernetes.io/zone: deprecated since v1.17; use "topology.kubernetes.io/zone" instead`,
+	}
+	if got := warnStorageCapacity(t.Context(), old, nil); !slices.Equal(got, want) {
+		t.Errorf("warnings of old labels: %q, want %q", got, want)
 	}
 }
 
@@ -170,6 +182,11 @@ func TestAttachmentsAreJudged(t *testing.T) {
 		{"no source", func(a *storagev1.VolumeAttachment) { a.Spec.Source.PersistentVolumeName = nil }, false, []string{"spec.source: FieldValueRequired"}},
 		{"an error of 1024 letters", fails(1024), false, nil},
 		{"an error of 1025 letters", fails(1025), false, []string{"status.attachError.message: FieldValueTooLong"}},
+		{"an error of no known kind", func(a *storagev1.VolumeAttachment) {
+			a.Status.AttachError = &storagev1.VolumeError{ErrorCode: new(int32(-1))}
+		}, false,
+			[]string{"status.attachError.errorCode: FieldValueInvalid"}},
+		{"what has no name", func(a *storagev1.VolumeAttachment) { a.Status.AttachmentMetadata = map[string]string{"": "v"} }, false, nil},
 		{"256 KiB", tells(256 << 10), false, nil},
 		{"a byte more", tells(256<<10 + 1), false, []string{"status.attachmentMetadata: FieldValueTooLong"}},
 		{"as before", func(*storagev1.VolumeAttachment) {}, true, nil},
@@ -196,5 +213,31 @@ func TestClassesHave512Parameters(t *testing.T) {
 	delete(many, "k")
 	if got := validateParameters(field.NewPath("p"), many); len(got) > 0 {
 		t.Errorf("512 parameters: %v", got)
+	}
+}
+
+func TestClassesWarnOfOldLabelsOfNodes(t *testing.T) {
+	class := &storagev1.StorageClass{AllowedTopologies: []corev1.TopologySelectorTerm{{MatchLabelExpressions: []corev1.TopologySelectorLabelRequirement{
+		{Key: "beta.kubernetes.io/arch", Values: []string{"a"}}}}}}
+	want := []string{`allowedTopologies[0].matchLabelExpressions[0].key: deprecated since v1.14; use "kubernetes.io/arch" instead`}
+	if got := warnClass(t.Context(), class, nil); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestFaultsAreWorded(t *testing.T) {
+	long := strings.Repeat("m", maxVolumeError+1)
+	for _, test := range []struct {
+		faults field.ErrorList
+		want   string
+	}{
+		{validateProvisioner(field.NewPath("provisioner"), "A B"), `provisioner: Invalid value: "a b": name part must consist of`},
+		{validateVolumeError(field.NewPath("status", "attachError"), &storagev1.VolumeError{Message: long}), "status.attachError.message: Too long: may not be more than 262144 bytes"},
+		{validateVolumeError(field.NewPath("status", "attachError"), &storagev1.VolumeError{ErrorCode: new(int32(-1))}),
+			"status.attachError.errorCode: Invalid value: -1: must be between 0 and 2147483647, inclusive"},
+	} {
+		if len(test.faults) != 1 || !strings.HasPrefix(test.faults[0].Error(), test.want) {
+			t.Errorf("%v, want %q", test.faults, test.want)
+		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -118,9 +117,7 @@ func validateProvisioner(at *field.Path, name string) field.ErrorList {
 	if name == "" {
 		return field.ErrorList{field.Required(at, "")}
 	}
-	var faults field.ErrorList
-	faults = append(faults, validation.Invalid(at, name, utilvalidation.IsQualifiedName(strings.ToLower(name)))...)
-	return faults
+	return validation.QualifiedName(at, strings.ToLower(name))
 }
 
 func validateParameters(at *field.Path, parameters map[string]string) field.ErrorList {

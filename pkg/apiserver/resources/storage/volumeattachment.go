@@ -2,10 +2,12 @@ package storage
 
 import (
 	"context"
+	"math"
 
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -104,21 +106,27 @@ func validateAttached(at *field.Path, s *storagev1.VolumeAttachmentSource) field
 }
 
 func validateAttachmentMetadata(at *field.Path, metadata map[string]string) field.ErrorList {
-	var faults field.ErrorList
 	size := 0
 	for key, value := range metadata {
-		faults = append(faults, validation.Filled(at.Child(key), key)...)
 		size += len(key) + len(value)
 	}
 	if size > maxAttachmentMetadata {
-		faults = append(faults, field.TooLong(at, "", maxAttachmentMetadata))
+		return field.ErrorList{field.TooLong(at, "", maxAttachmentMetadata)}
 	}
-	return faults
+	return nil
 }
 
 func validateVolumeError(at *field.Path, e *storagev1.VolumeError) field.ErrorList {
-	if e == nil || len(e.Message) <= maxVolumeError {
+	if e == nil {
 		return nil
 	}
-	return field.ErrorList{field.TooLong(at.Child("message"), "", maxVolumeError)}
+	var faults field.ErrorList
+	if len(e.Message) > maxVolumeError {
+		// As upstream, which names the bound of the metadata.
+		faults = append(faults, field.TooLong(at.Child("message"), "", maxAttachmentMetadata))
+	}
+	if e.ErrorCode != nil && *e.ErrorCode < 0 {
+		faults = append(faults, field.Invalid(at.Child("errorCode"), *e.ErrorCode, utilvalidation.InclusiveRangeError(0, math.MaxInt32)))
+	}
+	return faults
 }
