@@ -36,6 +36,7 @@ type Client struct {
 	mu        sync.Mutex // guards what follows, and the endpoints' state
 	endpoints []*endpoint
 	ready     []*conn // never changed: replaced
+	leaving   []*conn // take no new calls, and have some that go on
 	changed   chan struct{}
 }
 
@@ -64,10 +65,10 @@ func (c *Client) Close() error {
 	c.cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, ready := range c.ready {
-		_ = ready.fail(errClosed)
+	for _, made := range slices.Concat(c.ready, c.leaving) {
+		_ = made.fail(errClosed)
 	}
-	c.ready = nil
+	c.ready, c.leaving = nil, nil
 	c.publish()
 	return nil
 }
@@ -122,6 +123,10 @@ func (c *Client) serve(e *endpoint, made *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ready = slices.DeleteFunc(slices.Clone(c.ready), func(o *conn) bool { return o == made })
+	c.leaving = append(slices.DeleteFunc(c.leaving, func(o *conn) bool { return o.ended() != nil }), made)
+	if c.ctx.Err() != nil { // Close has seen neither
+		_ = made.fail(errClosed)
+	}
 	c.publish()
 }
 

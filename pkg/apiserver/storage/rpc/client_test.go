@@ -478,6 +478,32 @@ func TestAStreamEndsWithItsContextAndWithItsPeer(t *testing.T) {
 	}
 }
 
+// TestClosingEndsWhatIsLeftOfOldConnections has a peer begin to stop: its connection takes no new calls, and keeps the
+// stream that it has.
+func TestClosingEndsWhatIsLeftOfOldConnections(t *testing.T) {
+	server, address := serve(t, &peer{watch: func(s etcdserverpb.Watch_WatchServer) error {
+		_ = s.Send(&etcdserverpb.WatchResponse{})
+		<-s.Context().Done()
+		return nil
+	}}, "127.0.0.1:0")
+	c := client(t, Config{Endpoints: []string{address}})
+	s, err := c.Stream(within(t, time.Minute), watch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Receive(&etcdserverpb.WatchResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan struct{})
+	go func() { server.GracefulStop(); close(stopped) }()
+	<-s.stream.conn.full
+	_ = c.Close()
+	if err := s.Receive(&etcdserverpb.WatchResponse{}); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), errClosed.Error()) {
+		t.Errorf("the client is closed: %v", err)
+	}
+	<-stopped
+}
+
 func TestEndpointsThatAreNone(t *testing.T) {
 	for _, e := range [][]string{nil, {"ftp://host:1"}, {"http://"}, {"http://%"}} {
 		if c, err := New(Config{Endpoints: e}); err == nil {
