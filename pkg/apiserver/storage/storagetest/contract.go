@@ -60,7 +60,7 @@ func Run(t *testing.T, s storage.Interface) {
 		if _, err := s.List(ctx, "/c/", first, 0, ""); !errors.Is(err, storage.ErrCompacted) {
 			t.Errorf("list: %v", err)
 		}
-		if b := <-s.Watch(ctx, "/c/", first-1); !errors.Is(b.Err, storage.ErrCompacted) {
+		if b := next(ctx, t, s.Watch(ctx, "/c/", first-1)); !errors.Is(b.Err, storage.ErrCompacted) {
 			t.Errorf("watch: %+v", b)
 		}
 		if _, err := s.List(ctx, "/c/", second+1000, 0, ""); !errors.Is(err, storage.ErrFuture) {
@@ -96,7 +96,7 @@ func watches(ctx context.Context, t *testing.T, s storage.Interface) {
 	three := must(t)(s.Delete(ctx, "/w/1", two))
 	var got []storage.Event
 	for len(got) < 3 {
-		b := <-changes
+		b := next(ctx, t, changes)
 		if b.Err != nil {
 			t.Fatal(b.Err)
 		}
@@ -110,16 +110,27 @@ func watches(ctx context.Context, t *testing.T, s storage.Interface) {
 		if err := s.RequestProgress(ctx); err != nil {
 			t.Fatal(err)
 		}
-		select {
-		case b := <-changes:
-			if b.Err != nil || len(b.Events) > 0 {
-				t.Fatalf("%+v", b)
-			}
-			reached = b.Revision
-		case <-ctx.Done():
-			t.Fatalf("progress stands at %d, want %d", reached, last)
+		b := next(ctx, t, changes)
+		if b.Err != nil || len(b.Events) > 0 {
+			t.Fatalf("progress stands at %d, want %d: %+v", reached, last, b)
 		}
+		reached = b.Revision
 	}
+}
+
+// next is what a watch tells next. One that is silent, or over without an error, fails the test.
+func next(ctx context.Context, t *testing.T, changes <-chan storage.Batch) storage.Batch {
+	t.Helper()
+	select {
+	case b, open := <-changes:
+		if !open {
+			t.Fatal("the watch has ended without a word")
+		}
+		return b
+	case <-ctx.Done():
+		t.Fatalf("the watch is silent: %v", ctx.Err())
+	}
+	return storage.Batch{}
 }
 
 func must(t *testing.T) func(int64, error) int64 {
