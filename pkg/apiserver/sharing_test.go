@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -59,7 +60,7 @@ func TestPatchesWriteIntoNothingThatIsStored(t *testing.T) {
 		s.must(t, h, "PATCH", path+p.subresource, p.media, p.body)
 		reading.Wait()
 		if !reflect.DeepEqual(was, old) {
-			t.Errorf("%s patch %s has changed the state before it from\n%+v to\n%+v", p.subresource, p.body, was, old)
+			t.Errorf("%s patch %s has changed the state before it:\n%s", p.subresource, p.body, cmp.Diff(was, old))
 		}
 	}
 }
