@@ -20,39 +20,57 @@ func globalUnicast(a netip.Addr) bool {
 	return a.Unmap().IsGlobalUnicast()
 }
 
-// guarded carries requests to pods, services and nodes. A name is resolved once, each address checked, and that address dialled,
-// so that no second answer of the DNS can lead elsewhere. Certificates are not checked: nothing says
-// who should have signed those of pods.
-func guarded(allowed func(netip.Addr) bool, timeout time.Duration) http.RoundTripper {
-	dialer := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}
-	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, fmt.Errorf("dialling %q: %w", address, err)
-		}
-		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range found {
-			if !allowed(a) {
-				return nil, errAddress
-			}
-		}
-		var last error
-		for _, a := range found {
-			conn, err := dialer.DialContext(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
-			if err == nil {
-				return conn, nil
-			}
-			last = err
-		}
-		return nil, last
+// guard leads to allowed addresses alone. A name is resolved for each connection, each of its addresses checked, and
+// one of those dialled: no second answer of the DNS can lead elsewhere.
+type guard struct {
+	allowed func(netip.Addr) bool
+	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	dialer  *net.Dialer
+}
+
+func lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
+// addresses are those of a host, all of which are allowed.
+func (g *guard) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	found, err := g.resolve(ctx, host)
+	if err != nil {
+		return nil, err
 	}
+	for _, a := range found {
+		if !g.allowed(a) {
+			return nil, errAddress
+		}
+	}
+	return found, nil
+}
+
+func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dialling %q: %w", address, err)
+	}
+	found, err := g.addresses(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var last error
+	for _, a := range found {
+		conn, err := g.dialer.DialContext(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
+		if err == nil {
+			return conn, nil
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// transport carries requests over connections that dial makes.
+func transport(dial func(ctx context.Context, network, address string) (net.Conn, error), secure *tls.Config) http.RoundTripper {
 	return &http.Transport{
-		DialContext: dial, DisableCompression: true, Protocols: http1(), TLSHandshakeTimeout: 10 * time.Second,
-		MaxIdleConnsPerHost: 8, IdleConnTimeout: 90 * time.Second,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12},
+		DialContext: dial, TLSClientConfig: secure, TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true,
+		Protocols: http1(), MaxIdleConnsPerHost: 8, IdleConnTimeout: 90 * time.Second,
 	}
 }
 

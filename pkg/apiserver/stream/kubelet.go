@@ -5,27 +5,23 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
-const (
-	kubeletPort = 10250
-	idleFor     = 90 * time.Second
-)
+const kubeletPort = 10250
 
 // kubelets carries requests to the kubelets of nodes.
 type kubelets struct {
 	verified   http.RoundTripper
 	unverified http.RoundTripper // for logs whose reader wants to see them whoever serves them
+	proxied    http.RoundTripper // for proxies, which lead to fewer addresses
 }
 
-func newKubelets(cfg Config) (kubelets, error) {
+func newKubelets(cfg Config, g *guard) (kubelets, error) {
 	verified := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: cfg.CAFile == ""}
 	if cfg.CAFile != "" {
 		pem, err := os.ReadFile(cfg.CAFile)
@@ -53,15 +49,8 @@ func newKubelets(cfg Config) (kubelets, error) {
 	}
 	unverified := verified.Clone()
 	unverified.InsecureSkipVerify = true
-	return kubelets{verified: toKubelets(verified, cfg.Timeout), unverified: toKubelets(unverified, cfg.Timeout)}, nil
-}
-
-func toKubelets(c *tls.Config, timeout time.Duration) http.RoundTripper {
-	dialer := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		DialContext: dialer.DialContext, TLSClientConfig: c, TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true,
-		Protocols: http1(), MaxIdleConnsPerHost: 8, IdleConnTimeout: idleFor,
-	}
+	dial := g.dialer.DialContext
+	return kubelets{verified: transport(dial, verified), unverified: transport(dial, unverified), proxied: transport(g.dial, verified)}, nil
 }
 
 // node reads a node.

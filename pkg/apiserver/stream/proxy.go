@@ -86,13 +86,13 @@ func (s *Streams) nodeProxy(ctx context.Context, _, id, rest string, _ runtime.O
 		return nil, err
 	}
 	// Who may write a node's status must not thereby reach what listens on the apiserver's own host.
-	if err := s.mayLeadTo(ctx, host); err != nil {
-		return nil, err
+	if _, err := s.guard.addresses(ctx, host); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	if port != "" && port != kubelet {
 		return s.proxyTo(ctx, scheme, net.JoinHostPort(host, port), rest, s.proxied), nil
 	}
-	p := s.proxyTo(ctx, "https", net.JoinHostPort(host, kubelet), rest, s.kubelet.verified)
+	p := s.proxyTo(ctx, "https", net.JoinHostPort(host, kubelet), rest, s.kubelet.proxied)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if streaming.IsUpgrade(r) {
 			// The kubelet sees the apiserver, which may do everything there.
@@ -103,20 +103,6 @@ func (s *Streams) nodeProxy(ctx context.Context, _, id, rest string, _ runtime.O
 		}
 		p.ServeHTTP(w, r)
 	}), nil
-}
-
-// mayLeadTo refuses a host any address of which is not allowed.
-func (s *Streams) mayLeadTo(ctx context.Context, host string) error {
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return apierrors.NewBadRequest(err.Error())
-	}
-	for _, a := range found {
-		if !s.cfg.Allowed(a) {
-			return apierrors.NewBadRequest(errAddress.Error())
-		}
-	}
-	return nil
 }
 
 // serviceProxy leads to one of the pods behind a service.

@@ -5,9 +5,11 @@ package stream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -40,12 +42,15 @@ type Config struct {
 	// Allowed says which addresses proxies may lead to; nil: all but loopback, link-local, multicast and
 	// unspecified ones.
 	Allowed func(netip.Addr) bool
+	// Resolve gives the addresses of a host to which a proxy leads; nil: the system's resolver.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // Streams makes the subresources.
 type Streams struct {
 	cfg     Config
 	kubelet kubelets
+	guard   *guard
 	proxied http.RoundTripper // to pods, services and ports of nodes that are no kubelet's
 	pick    func(n int) int   // one of n
 }
@@ -55,13 +60,17 @@ func New(cfg Config) (*Streams, error) {
 	if cfg.Allowed == nil {
 		cfg.Allowed = globalUnicast
 	}
-	s := &Streams{cfg: cfg, pick: rand.IntN}
-	var err error
-	if s.kubelet, err = newKubelets(cfg); err != nil {
+	if cfg.Resolve == nil {
+		cfg.Resolve = lookUp
+	}
+	g := &guard{cfg.Allowed, cfg.Resolve, &net.Dialer{Timeout: cfg.Timeout, KeepAlive: 30 * time.Second}}
+	kubelet, err := newKubelets(cfg, g)
+	if err != nil {
 		return nil, err
 	}
-	s.proxied = guarded(cfg.Allowed, cfg.Timeout)
-	return s, nil
+	// Nothing says who should have signed the certificates of pods.
+	proxied := transport(g.dial, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
+	return &Streams{cfg: cfg, kubelet: kubelet, guard: g, proxied: proxied, pick: rand.IntN}, nil
 }
 
 var (

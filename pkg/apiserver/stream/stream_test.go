@@ -418,8 +418,27 @@ func TestProxiesDoNotLeadToLoopback(t *testing.T) {
 			t.Errorf("%s: %d %s", path, answer.StatusCode, body)
 		}
 	}
-	if _, err := guarded(globalUnicast, time.Second).RoundTrip(httptest.NewRequest("GET", "http://localhost:"+port+"/", nil)); !errors.Is(err, errAddress) {
-		t.Errorf("a name that leads to loopback was dialled: %v", err)
+}
+
+// TestNoSecondAnswerLeadsElsewhere: a name server that answers first what is allowed and then loopback.
+func TestNoSecondAnswerLeadsElsewhere(t *testing.T) {
+	answers := 0
+	f := newFront(t, func(c *Config) {
+		c.Allowed = nil
+		c.Resolve = func(context.Context, string) ([]netip.Addr, error) {
+			answers++
+			return []netip.Addr{netip.MustParseAddr([]string{"192.0.2.1", "127.0.0.1"}[(answers-1)%2])}, nil
+		}
+	})
+	f.kubelet = func(http.ResponseWriter, *http.Request) {}
+	port := app(t, f, "web")
+	for _, path := range []string{"/nodes/node/proxy/pods", "/nodes/node:" + port + "/proxy/"} {
+		if answer, body := f.ask(t, "GET", path, nil); answer.StatusCode != 503 || body != "error trying to reach service: address not allowed" {
+			t.Errorf("%s: %d %s", path, answer.StatusCode, body)
+		}
+	}
+	if answers != 4 || len(f.asked) > 0 {
+		t.Errorf("of %d answers one led to the kubelet: %v", answers, f.asked)
 	}
 }
 
