@@ -38,6 +38,12 @@ func alwaysPullImages(*Config) admission.Plugin {
 		for i := range pod.Spec.EphemeralContainers {
 			pod.Spec.EphemeralContainers[i].ImagePullPolicy = corev1.PullAlways
 		}
+		pod.Spec.Volumes = slices.Clone(pod.Spec.Volumes)
+		for i := range pod.Spec.Volumes {
+			if v := pod.Spec.Volumes[i].Image; v != nil {
+				pod.Spec.Volumes[i].Image = &corev1.ImageVolumeSource{Reference: v.Reference, PullPolicy: corev1.PullAlways}
+			}
+		}
 		return nil
 	}}
 }
