@@ -1,0 +1,72 @@
+package crd
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// answering is a webhook that says one thing, with the request's UID in the place of $UID.
+type answering []byte
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	var asked review
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+		return nil, err
+	}
+	said := bytes.ReplaceAll(a, []byte("$UID"), []byte(asked.Request.UID))
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(said))}, nil
+}
+
+// FuzzConversion has a webhook answer anything: what is taken is the same object in the version that was asked for, but
+// for its labels, annotations and contents.
+func FuzzConversion(f *testing.F) {
+	text := []byte(`{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"a","namespace":"n","uid":"u","labels":{"a":"b"},"finalizers":["x/y"]},"spec":{"old":1}}`)
+	for _, object := range []string{
+		`{"apiVersion":"example.com/v2","kind":"Widget","metadata":{"name":"a","namespace":"n","uid":"u","labels":{"a":"c"},"finalizers":[]},"spec":{"new":1.5}}`,
+		`{"apiVersion":"example.com/v2","kind":"Widget","metadata":{"name":"a","namespace":"n","uid":"u","annotations":{"a":1}}}`,
+		`{"apiVersion":"example.com/v2","kind":"Widget","metadata":null,"items":[]}`, `null`,
+	} {
+		f.Add([]byte(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"ConversionReview","response":{"uid":"$UID","result":{"status":"Success"},"convertedObjects":[` + object + `]}}`))
+	}
+	f.Add([]byte(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"ConversionReview","response":{"uid":"$UID","result":{"status":"Failure","message":"no"}}}`))
+	definition := &apiextensionsv1.CustomResourceDefinition{}
+	definition.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.WebhookConverter,
+		Webhook: &apiextensionsv1.WebhookConversion{ConversionReviewVersions: []string{"v1"}}}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		in := &unstructured.Unstructured{}
+		if err := in.UnmarshalJSON(text); err != nil {
+			t.Fatal(err)
+		}
+		was := in.DeepCopy()
+		c := converter{definition, func(*apiextensionsv1.WebhookClientConfig) (*http.Client, string, error) {
+			return &http.Client{Transport: answering(said)}, "https://hook", nil
+		}}
+		out, err := c.to(in, "example.com/v2")
+		if d := cmp.Diff(was.Object, in.Object); d != "" {
+			t.Errorf("what is stored was written into:\n%s", d)
+		}
+		if err != nil {
+			return
+		}
+		if _, err := out.MarshalJSON(); err != nil {
+			t.Errorf("what was taken cannot be written: %v", err)
+		}
+		kept := func(u *unstructured.Unstructured) any {
+			o := runtime.DeepCopyJSON(map[string]any{"kind": u.GetKind(), "metadata": u.Object["metadata"]})
+			delete(o["metadata"].(map[string]any), "labels")
+			delete(o["metadata"].(map[string]any), "annotations")
+			return o
+		}
+		if d := cmp.Diff(kept(was), kept(out)); d != "" || out.GetAPIVersion() != "example.com/v2" {
+			t.Errorf("the object came to be another, of %s:\n%s", out.GetAPIVersion(), d)
+		}
+	})
+}
