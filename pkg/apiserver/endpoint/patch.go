@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"sync"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,10 +31,6 @@ import (
 
 // maxOperations is how many operations a JSON patch may hold.
 const maxOperations = 10000
-
-// limitCopies bounds what the copy operations of a JSON patch may add to an object: ten that copy a member
-// into itself would make a kilobyte a megabyte. The library knows the bound as a variable only.
-var limitCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = maxBody })
 
 // patchType reads the kind of a patch from the Content-Type.
 func (s *Served) patchType(r *http.Request) (types.PatchType, error) {
@@ -288,24 +283,10 @@ func (p *patcher) jsonPatch(before []byte) (after []byte, faults []string, err e
 	if len(patch) > maxOperations {
 		return nil, nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(patch)))
 	}
-	limitCopies()
-	if after, err = survive(errNull, func() ([]byte, error) { return patch.Apply(before) }); err != nil {
+	if after, err = objectpatch.Operations(before, patch); err != nil {
 		return nil, nil, unprocessable(err)
 	}
 	return after, faults, nil
-}
-
-var errNull = fmt.Errorf("testing a value that is or holds null: %w", jsonpatch.ErrTestFailed)
-
-// survive answers a fault where a library that applies patches does not survive what a client sent: they look into
-// nulls, and compare lists where they know only text.
-func survive[T any](fault error, apply func() (T, error)) (out T, err error) {
-	defer func() {
-		if recover() != nil {
-			err = fault
-		}
-	}()
-	return apply()
 }
 
 func unprocessable(err error) error {
@@ -338,7 +319,7 @@ func (p *patcher) strategic(before []byte, of, into runtime.Object) error {
 	if err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
-	after, err := survive(mergepatch.ErrBadJSONDoc, func() (strategicpatch.JSONMap, error) {
+	after, err := objectpatch.Survive(mergepatch.ErrBadJSONDoc, func() (strategicpatch.JSONMap, error) {
 		return strategicpatch.StrategicMergeMapPatchUsingLookupPatchMeta(original, patch, meta)
 	})
 	switch {

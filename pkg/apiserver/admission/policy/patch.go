@@ -24,6 +24,8 @@ import (
 	smdschema "sigs.k8s.io/structured-merge-diff/v6/schema"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/objectpatch"
 )
 
 // jsonPatched gives a copy of an object with the patch applied that an expression gave.
@@ -36,7 +38,7 @@ func jsonPatched(o runtime.Object, out ref.Val) (runtime.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to create JSON patch: %w", err)
 	}
-	after, err := patch.Apply(before)
+	after, err := objectpatch.Operations(before, patch)
 	if errors.Is(err, jsonpatch.ErrTestFailed) {
 		return o, nil // the patch says itself that it is not meant for this object
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
+	"github.com/sampan-project/sampan/pkg/apiserver/objectpatch"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
@@ -143,7 +144,7 @@ func patched(o runtime.Object, patch jsonpatch.Patch) (runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, err := patch.Apply(before)
+	after, err := objectpatch.Operations(before, patch)
 	if err != nil {
 		return nil, err
 	}
