@@ -226,3 +226,13 @@ func TestAPongSendsWhatIsLeftToIt(t *testing.T) {
 	_ = c.fail(io.EOF)
 	_ = there.Close()
 }
+
+func TestAnAnnouncedMessageTakesNoRoomBeforeItComes(t *testing.T) {
+	s := &stream{unary: true, signal: make(chan struct{}, 1)}
+	if err := s.take([]byte{0, 0x30, 0, 0, 0x16, 1, 2}, 7); err != nil {
+		t.Fatal(err)
+	}
+	if room := cap(s.part); room > 2*mostAhead {
+		t.Errorf("%d bytes of room for 7 that came", room)
+	}
+}

@@ -40,6 +40,9 @@ type stream struct {
 	err      error // why it ended, nil where it succeeded
 }
 
+// mostAhead is how much room is made for what a peer has announced and not sent.
+const mostAhead = 1 << 20
+
 func (s *stream) wake() {
 	select {
 	case s.signal <- struct{}{}:
@@ -61,7 +64,7 @@ func (s *stream) take(data []byte, size int) error {
 		}
 		whole := prefix + int(n)
 		if len(s.part) < whole {
-			s.part = slices.Grow(s.part, whole-len(s.part))
+			s.part = slices.Grow(s.part, min(whole-len(s.part), mostAhead))
 			return nil
 		}
 		if s.unary {
