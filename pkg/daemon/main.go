@@ -8,17 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 )
-
-// settled is how long after its start a daemon has read what there is. The memory that this took beyond what is kept is
-// then given back to the system, once: an idle daemon makes too little garbage for the runtime to do so by itself.
-const settled = 30 * time.Second
 
 // Main runs cmd until it ends, or until SIGINT or SIGTERM cancels its context, and exits: 0 when it
 // ended well, 1 with one line on standard error when it did not. A second signal ends the process at once.
@@ -27,7 +22,7 @@ func Main(cmd *cobra.Command) {
 	context.AfterFunc(ctx, stop)
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	versioned(cmd)
-	time.AfterFunc(settled, debug.FreeOSMemory)
+	time.AfterFunc(settled, settle)
 	err := cmd.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), err)
