@@ -48,15 +48,20 @@ func serve(args []string) error {
 	token := f.String("token", "", "bearer token for it")
 	listen := f.String("listen", "127.0.0.1:7443", "address to serve on")
 	_ = f.Parse(args) // it exits
-	listener, err := net.Listen("tcp", *listen)
-	if err != nil {
-		return err
-	}
 	p := &plain{from: *from, token: *token, answers: map[string]answer{}, watchers: map[*watcher]bool{}, client: &http.Client{Transport: &http.Transport{
 		DisableCompression: true, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // who answers is not what is measured
 	}}}
-	s := httptest.NewUnstartedServer(p)
+	return serveTLS(*listen, p)
+}
+
+// serveTLS serves HTTP/2 at an address, with a certificate that nobody verifies, until the process ends.
+func serveTLS(address string, h http.Handler) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	s := httptest.NewUnstartedServer(h)
 	_ = s.Listener.Close() // another is wanted
 	s.Listener, s.EnableHTTP2 = listener, true
 	s.StartTLS()
