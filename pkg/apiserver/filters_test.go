@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -49,7 +50,7 @@ func connected(t *testing.T, h http.Handler) net.Conn {
 
 // within is a handler behind the filters that bound time.
 func within(h http.HandlerFunc) http.Handler {
-	return chained(h, identified, timed(time.Minute, context.Background()))
+	return chained(h, identified(rand.Uint64), timed(time.Minute, context.Background()))
 }
 
 func TestSlowHeadersEndTheConnection(t *testing.T) {
@@ -167,7 +168,7 @@ func TestPlacesAreBounded(t *testing.T) {
 	h := chained(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		entered <- struct{}{}
 		<-release
-	}), identified, limited(cfg.MaxReads, cfg.MaxWrites))
+	}), identified(rand.Uint64), limited(cfg.MaxReads, cfg.MaxWrites))
 	ask := func(method, path, group string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(method, path, nil)
@@ -203,5 +204,17 @@ func TestPlacesAreBounded(t *testing.T) {
 	go func() { <-entered }()
 	if w := ask(http.MethodGet, "/api/v1/pods", "team"); w.Code != http.StatusOK {
 		t.Errorf("with places free again: %d", w.Code)
+	}
+}
+
+func TestAuditIDsAreRandomUUIDs(t *testing.T) {
+	for want, bits := range map[string][2]uint64{
+		"00000000-0000-4000-8000-000000000000": {0, 0},
+		"ffffffff-ffff-4fff-bfff-ffffffffffff": {^uint64(0), ^uint64(0)},
+		"01234567-89ab-4def-8123-456789abcdef": {0x0123456789abcdef, 0x0123456789abcdef},
+	} {
+		if got := newID(bits[0], bits[1]); got != want {
+			t.Errorf("of %x comes %s, want %s", bits, got, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,7 +52,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			s.endpoint.NotFound(w, r)
 		}
 	})
-	return chained(serve, recovered(s.log), identified, s.served.measured(s.endpoint.Serves), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
+	return chained(serve, recovered(s.log), identified(rand.Uint64), s.served.measured(s.endpoint.Serves), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
 }
 
 func (s *Server) guarded(next http.Handler) http.Handler { return s.guard.Filter(next, endpoint.Fail) }
