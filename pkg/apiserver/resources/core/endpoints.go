@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -49,8 +50,11 @@ func Endpoints() *resource.Resource {
 	})
 }
 
+// validateEndpoints lets subsets stand as they were stored, whatever they are.
 func validateEndpoints(_ context.Context, e, old *corev1.Endpoints) field.ErrorList {
-	before := endpointIPs(old)
+	if old != nil && equality.Semantic.DeepEqual(e.Subsets, old.Subsets) {
+		return nil
+	}
 	var faults field.ErrorList
 	for i := range e.Subsets {
 		subset, path := &e.Subsets[i], field.NewPath("subsets").Index(i)
@@ -58,10 +62,10 @@ func validateEndpoints(_ context.Context, e, old *corev1.Endpoints) field.ErrorL
 			faults = append(faults, field.Required(path, "must specify `addresses` or `notReadyAddresses`"))
 		}
 		for j := range subset.Addresses {
-			faults = append(faults, validateEndpointAddress(path.Child("addresses").Index(j), &subset.Addresses[j], before)...)
+			faults = append(faults, validateEndpointAddress(path.Child("addresses").Index(j), &subset.Addresses[j])...)
 		}
 		for j := range subset.NotReadyAddresses {
-			faults = append(faults, validateEndpointAddress(path.Child("notReadyAddresses").Index(j), &subset.NotReadyAddresses[j], before)...)
+			faults = append(faults, validateEndpointAddress(path.Child("notReadyAddresses").Index(j), &subset.NotReadyAddresses[j])...)
 		}
 		for j := range subset.Ports {
 			faults = append(faults, validateEndpointPort(path.Child("ports").Index(j), &subset.Ports[j], len(subset.Ports) > 1)...)
@@ -70,23 +74,8 @@ func validateEndpoints(_ context.Context, e, old *corev1.Endpoints) field.ErrorL
 	return faults
 }
 
-func endpointIPs(e *corev1.Endpoints) []string {
-	var ips []string
-	if e == nil {
-		return nil
-	}
-	for _, subset := range e.Subsets {
-		for _, list := range [][]corev1.EndpointAddress{subset.Addresses, subset.NotReadyAddresses} {
-			for _, a := range list {
-				ips = append(ips, a.IP)
-			}
-		}
-	}
-	return ips
-}
-
-func validateEndpointAddress(path *field.Path, a *corev1.EndpointAddress, before []string) field.ErrorList {
-	faults := validation.Address(path.Child("ip"), a.IP, before...)
+func validateEndpointAddress(path *field.Path, a *corev1.EndpointAddress) field.ErrorList {
+	faults := validation.Address(path.Child("ip"), a.IP)
 	if a.Hostname != "" {
 		faults = append(faults, validation.DNSLabel(path.Child("hostname"), a.Hostname)...)
 	}

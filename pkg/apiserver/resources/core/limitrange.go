@@ -162,7 +162,7 @@ func validateLimit(at *field.Path, item *corev1.LimitRangeItem, name corev1.Reso
 	above(usual, high, "default", high.q)
 	faults = append(faults, validateRatio(at, item, name, low, high)...)
 	if !validation.CanOvercommit(name) && usual.set && request.set && usual.q.Cmp(request.q) != 0 {
-		faults = append(faults, field.Invalid(at.Child("default").Key(string(name)), usual.q.String(),
+		faults = append(faults, field.Invalid(at.Child("defaultRequest").Key(string(name)), request.q.String(),
 			fmt.Sprintf("default value %s must equal to defaultRequest value %s in %s", usual.q.String(), request.q.String(), name)))
 	}
 	return faults

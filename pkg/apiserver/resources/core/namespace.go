@@ -32,7 +32,8 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 		Prepare:       prepareNamespace,
 		Reset:         []string{"status"},
 		Validate: func(_ context.Context, obj, _ *corev1.Namespace) field.ErrorList {
-			return validateNamespaceFinalizers(obj)
+			at := field.NewPath("spec", "finalizers") // of all of them
+			return validateNamespaceFinalizers(obj, func(int) *field.Path { return at })
 		},
 		ReturnDeleted: true,
 		Held:          func(obj *corev1.Namespace) bool { return len(obj.Spec.Finalizers) > 0 },
@@ -62,7 +63,7 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 				Update: &resource.UpdatePart[*corev1.Namespace]{
 					Prepare: func(_ context.Context, obj, old *corev1.Namespace) { obj.Status = old.Status },
 					Validate: func(_ context.Context, obj, _ *corev1.Namespace) field.ErrorList {
-						return validateNamespaceFinalizers(obj)
+						return validateNamespaceFinalizers(obj, field.NewPath("spec", "finalizers").Index)
 					},
 					Reset: []string{"status"},
 					Deletes: func(obj *corev1.Namespace) bool {
@@ -105,10 +106,10 @@ func prepareNamespace(_ context.Context, obj, old *corev1.Namespace) {
 	}
 }
 
-func validateNamespaceFinalizers(obj *corev1.Namespace) field.ErrorList {
+func validateNamespaceFinalizers(obj *corev1.Namespace, at func(int) *field.Path) field.ErrorList {
 	var faults field.ErrorList
 	for i, f := range obj.Spec.Finalizers {
-		path := field.NewPath("spec", "finalizers").Index(i)
+		path := at(i)
 		for _, m := range validation.IsQualifiedName(string(f)) {
 			faults = append(faults, field.Invalid(path, string(f), m))
 		}

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,16 +104,19 @@ func warnNode(_ context.Context, n, old *corev1.Node) []string {
 // validateNewNode judges a node by itself.
 func validateNewNode(n *corev1.Node) field.ErrorList {
 	meta := field.NewPath("metadata")
-	faults := validateAvoidPods(meta.Child("annotations"), n.Annotations[corev1.PreferAvoidPodsAnnotationKey])
+	faults := validateNodeAnnotations(meta.Child("annotations"), n)
 	faults = append(faults, validateTaints(meta.Child("taints"), n.Spec.Taints)...)
 	faults = append(faults, validateNodeResources(n)...)
+	if s := n.Status.NodeInfo.Swap; s != nil && s.Capacity != nil && *s.Capacity <= 0 {
+		faults = append(faults, field.Invalid(meta.Child("nodeSwapStatus", "capacity"), *s.Capacity, "must be greater than zero"))
+	}
 	return append(faults, validatePodNetworks(field.NewPath("spec", "podCIDRs"), n.Spec.PodCIDRs)...)
 }
 
 // validateChangedNode judges a node and what may not change, of whole nodes and of their status alike.
 func validateChangedNode(n, old *corev1.Node) field.ErrorList {
 	meta, spec := field.NewPath("metadata"), field.NewPath("spec")
-	faults := validateAvoidPods(meta.Child("annotations"), n.Annotations[corev1.PreferAvoidPodsAnnotationKey])
+	faults := validateNodeAnnotations(meta.Child("annotations"), n)
 	faults = append(faults, validateNodeResources(n)...)
 	faults = append(faults, validateNodeAddresses(field.NewPath("status", "addresses"), n.Status.Addresses)...)
 	faults = append(faults, podNetworksStay(spec.Child("podCIDRs"), n.Spec.PodCIDRs, old.Spec.PodCIDRs)...)
@@ -135,7 +139,9 @@ func validateTaints(path *field.Path, taints []corev1.Taint) field.ErrorList {
 	for i := range taints {
 		t, at := &taints[i], path.Index(i)
 		faults = append(faults, validation.QualifiedName(at.Child("key"), t.Key)...)
-		faults = append(faults, validation.Invalid(at.Child("value"), t.Value, utilvalidation.IsValidLabelValue(t.Value))...)
+		if texts := utilvalidation.IsValidLabelValue(t.Value); len(texts) > 0 {
+			faults = append(faults, field.Invalid(at.Child("value"), t.Value, strings.Join(texts, ";")))
+		}
 		faults = append(faults, validation.OneOf(at.Child("effect"), t.Effect,
 			corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
 		if id := (identity{t.Key, t.Effect}); seen[id] {
@@ -183,10 +189,14 @@ func validatePodNetworks(path *field.Path, list []string) field.ErrorList {
 	for i, value := range list {
 		faults = append(faults, validation.Network(path.Index(i), value)...)
 	}
-	if len(list) < 2 || len(faults) > 0 {
+	if len(list) < 2 {
 		return faults
 	}
-	if dual, err := netutils.IsDualStackCIDRStrings(list); err != nil || !dual || len(list) > 2 {
+	dual, err := netutils.IsDualStackCIDRStrings(list)
+	if err != nil {
+		faults = append(faults, field.InternalError(path, fmt.Errorf("invalid PodCIDRs. failed to check with dual stack with error:%w", err)))
+	}
+	if !dual || len(list) > 2 {
 		faults = append(faults, field.Invalid(path, list, "may specify no more than one CIDR for each IP family"))
 	}
 	return faults
@@ -208,6 +218,21 @@ func podNetworksStay(path *field.Path, now, was []string) field.ErrorList {
 		}
 	}
 	return faults
+}
+
+// validateNodeAnnotations judges what was written into annotations before there were fields.
+func validateNodeAnnotations(path *field.Path, n *corev1.Node) field.ErrorList {
+	var faults field.ErrorList
+	const key = "scheduler.alpha.kubernetes.io/taints"
+	if text := n.Annotations[key]; text != "" {
+		var taints []corev1.Taint
+		if err := json.Unmarshal([]byte(text), &taints); err != nil {
+			faults = append(faults, field.Invalid(path, key, err.Error()))
+		} else {
+			faults = append(faults, validateTaints(path.Child(key), taints)...)
+		}
+	}
+	return append(faults, validateAvoidPods(path, n.Annotations[corev1.PreferAvoidPodsAnnotationKey])...)
 }
 
 // validateAvoidPods judges the annotation by which a node asks not to be given some controllers' pods.

@@ -33,6 +33,12 @@ func TestNodesAreJudged(t *testing.T) {
 	}{
 		{"empty", corev1.Node{}, nil},
 		{"two networks of two families", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24", "fd00::/64"}}}, nil},
+		{"two networks, one of them none", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24", "x"}}},
+			[]string{"spec.podCIDRs[1]: FieldValueInvalid", "spec.podCIDRs: InternalError", "spec.podCIDRs: FieldValueInvalid"}},
+		{"nowhere to swap to", corev1.Node{Status: corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{Swap: &corev1.NodeSwapStatus{Capacity: new(int64(0))}}}},
+			[]string{"metadata.nodeSwapStatus.capacity: FieldValueInvalid"}},
+		{"taints that were annotations", corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"scheduler.alpha.kubernetes.io/taints": `[{"key":"a"}]`}}},
+			[]string{"metadata.annotations.scheduler.alpha.kubernetes.io/taints[0].effect: FieldValueRequired"}},
 		{"two networks of one family", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24", "10.0.1.0/24"}}}, []string{"spec.podCIDRs: FieldValueInvalid"}},
 		{"three networks", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24", "fd00::/64", "fd01::/64"}}}, []string{"spec.podCIDRs: FieldValueInvalid"}},
 		{"an address for a network", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.1/24"}}}, []string{"spec.podCIDRs[0]: FieldValueInvalid"}},
