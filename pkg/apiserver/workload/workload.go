@@ -116,7 +116,7 @@ func SelectedTemplate(path *field.Path, s *metav1.LabelSelector, t, old *corev1.
 	if old != nil {
 		options = Options(old)
 	}
-	faults := Selector(path.Child("selector"), s, "deployment", old != nil)
+	faults := Selector(path.Child("selector"), s, "deployment", false)
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	if err != nil {
 		return append(faults, field.Invalid(path.Child("selector"), s, "invalid label selector"))

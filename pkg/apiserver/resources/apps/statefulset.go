@@ -117,10 +117,10 @@ func validateStatefulSet(_ context.Context, s, old *appsv1.StatefulSet) field.Er
 		faults = append(faults, validation.NotNegative(path.Child("ordinals", "start"), spec.Ordinals.Start)...)
 	}
 	faults = append(faults, claimTemplates(path.Child("volumeClaimTemplates"), spec, old)...)
-	if spec.ServiceName != "" && (old == nil || old.Spec.ServiceName != spec.ServiceName) {
+	if spec.ServiceName != "" && old == nil {
 		faults = append(faults, validation.DNSLabel(path.Child("serviceName"), spec.ServiceName)...)
 	}
-	faults = append(faults, workload.Selector(path.Child("selector"), spec.Selector, "statefulset", old != nil)...)
+	faults = append(faults, workload.Selector(path.Child("selector"), spec.Selector, "statefulset", false)...)
 	if selector, err := metav1.LabelSelectorAsSelector(spec.Selector); err != nil {
 		faults = append(faults, field.Invalid(path.Child("selector"), spec.Selector, ""))
 	} else {
@@ -165,7 +165,7 @@ func statefulSetPolicies(path *field.Path, spec *appsv1.StatefulSetSpec) field.E
 }
 
 func claimTemplates(path *field.Path, spec *appsv1.StatefulSetSpec, old *appsv1.StatefulSet) field.ErrorList {
-	if old != nil && equality.Semantic.DeepEqual(spec.VolumeClaimTemplates, old.Spec.VolumeClaimTemplates) {
+	if old != nil { // they may not change, which is told of the whole
 		return nil
 	}
 	var faults field.ErrorList
@@ -178,10 +178,11 @@ func claimTemplates(path *field.Path, spec *appsv1.StatefulSetSpec, old *appsv1.
 // withClaims is the template as its pods will be: each claim template stands as a volume, in the place of
 // one of the same name.
 func withClaims(spec *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
-	if len(spec.VolumeClaimTemplates) == 0 {
-		return &spec.Template
-	}
 	t := spec.Template.DeepCopy()
+	t.Spec.Hostname, t.Spec.Subdomain = "", "" // each pod is given its own
+	if len(spec.VolumeClaimTemplates) == 0 {
+		return t
+	}
 	claims := make([]corev1.Volume, 0, len(spec.VolumeClaimTemplates)+len(t.Spec.Volumes))
 	for _, claim := range spec.VolumeClaimTemplates {
 		claims = append(claims, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
