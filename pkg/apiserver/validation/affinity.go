@@ -22,7 +22,7 @@ func affinity(path *field.Path, a *corev1.Affinity, options PodOptions) field.Er
 	}
 	var faults field.ErrorList
 	if a.NodeAffinity != nil {
-		faults = append(faults, nodeAffinity(path.Child("nodeAffinity"), a.NodeAffinity)...)
+		faults = append(faults, nodeAffinity(path.Child("nodeAffinity"), a.NodeAffinity, options)...)
 	}
 	if a.PodAffinity != nil {
 		faults = append(faults, podAffinity(path.Child("podAffinity"), a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution,
@@ -35,38 +35,38 @@ func affinity(path *field.Path, a *corev1.Affinity, options PodOptions) field.Er
 	return faults
 }
 
-func nodeAffinity(path *field.Path, a *corev1.NodeAffinity) field.ErrorList {
+func nodeAffinity(path *field.Path, a *corev1.NodeAffinity, options PodOptions) field.ErrorList {
 	var faults field.ErrorList
 	if a.RequiredDuringSchedulingIgnoredDuringExecution != nil {
-		faults = append(faults, NodeSelector(path.Child(required), a.RequiredDuringSchedulingIgnoredDuringExecution)...)
+		faults = append(faults, NodeSelector(path.Child(required), a.RequiredDuringSchedulingIgnoredDuringExecution, options.NodeValues)...)
 	}
 	for i, term := range a.PreferredDuringSchedulingIgnoredDuringExecution {
 		at := path.Child(preferred).Index(i)
 		if term.Weight <= 0 || term.Weight > 100 {
 			faults = append(faults, field.Invalid(at.Child("weight"), term.Weight, weights))
 		}
-		faults = append(faults, nodeSelectorTerm(at.Child("preference"), term.Preference)...)
+		faults = append(faults, nodeSelectorTerm(at.Child("preference"), term.Preference, true)...) // what no node has is not preferred
 	}
 	return faults
 }
 
-// NodeSelector judges a choice of nodes.
-func NodeSelector(path *field.Path, s *corev1.NodeSelector) field.ErrorList {
+// NodeSelector judges a choice of nodes. tolerant lets values stand that no label can have.
+func NodeSelector(path *field.Path, s *corev1.NodeSelector, tolerant bool) field.ErrorList {
 	terms := path.Child("nodeSelectorTerms")
 	if len(s.NodeSelectorTerms) == 0 {
 		return field.ErrorList{field.Required(terms, "must have at least one node selector term")}
 	}
 	var faults field.ErrorList
 	for i, term := range s.NodeSelectorTerms {
-		faults = append(faults, nodeSelectorTerm(terms.Index(i), term)...)
+		faults = append(faults, nodeSelectorTerm(terms.Index(i), term, tolerant)...)
 	}
 	return faults
 }
 
-func nodeSelectorTerm(path *field.Path, term corev1.NodeSelectorTerm) field.ErrorList {
+func nodeSelectorTerm(path *field.Path, term corev1.NodeSelectorTerm, tolerant bool) field.ErrorList {
 	var faults field.ErrorList
 	for i, r := range term.MatchExpressions {
-		faults = append(faults, nodeLabelRequirement(path.Child("matchExpressions").Index(i), r)...)
+		faults = append(faults, nodeLabelRequirement(path.Child("matchExpressions").Index(i), r, tolerant)...)
 	}
 	for i, r := range term.MatchFields {
 		faults = append(faults, nodeFieldRequirement(path.Child("matchFields").Index(i), r)...)
@@ -74,7 +74,7 @@ func nodeSelectorTerm(path *field.Path, term corev1.NodeSelectorTerm) field.Erro
 	return faults
 }
 
-func nodeLabelRequirement(path *field.Path, r corev1.NodeSelectorRequirement) field.ErrorList {
+func nodeLabelRequirement(path *field.Path, r corev1.NodeSelectorRequirement, tolerant bool) field.ErrorList {
 	var faults field.ErrorList
 	switch r.Operator {
 	case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
@@ -93,7 +93,7 @@ func nodeLabelRequirement(path *field.Path, r corev1.NodeSelectorRequirement) fi
 		faults = append(faults, field.Invalid(path.Child("operator"), r.Operator, "not a valid selector operator"))
 	}
 	faults = append(faults, qualifiedName(path.Child("key"), r.Key)...)
-	if r.Operator == corev1.NodeSelectorOpIn || r.Operator == corev1.NodeSelectorOpNotIn {
+	if !tolerant {
 		for i, value := range r.Values {
 			faults = append(faults, Invalid(path.Child("values").Index(i), value, utilvalidation.IsValidLabelValue(value))...)
 		}
@@ -136,12 +136,12 @@ func podAffinity(path *field.Path, hard []corev1.PodAffinityTerm, soft []corev1.
 }
 
 func podAffinityTerm(path *field.Path, term *corev1.PodAffinityTerm, options PodOptions) field.ErrorList {
-	faults := matchLabelKeysOfTerm(path, term)
-	faults = append(faults, LabelSelector(path.Child("labelSelector"), term.LabelSelector, options.SelectorValues)...)
+	faults := LabelSelector(path.Child("labelSelector"), term.LabelSelector, options.SelectorValues)
 	faults = append(faults, LabelSelector(path.Child("namespaceSelector"), term.NamespaceSelector, options.SelectorValues)...)
 	for _, name := range term.Namespaces {
 		faults = append(faults, DNSLabel(path.Child("namespace"), name)...)
 	}
+	faults = append(faults, matchLabelKeysOfTerm(path, term)...)
 	if term.TopologyKey == "" {
 		faults = append(faults, field.Required(path.Child("topologyKey"), "can not be empty"))
 	}
@@ -151,10 +151,10 @@ func podAffinityTerm(path *field.Path, term *corev1.PodAffinityTerm, options Pod
 // matchLabelKeysOfTerm judges the keys whose values come from the pod's own labels. The server writes
 // them into the selector when the pod is made, so a key that a client gave both ways is found there twice.
 func matchLabelKeysOfTerm(path *field.Path, term *corev1.PodAffinityTerm) field.ErrorList {
-	var faults field.ErrorList
-	match, mismatch := path.Child("matchLabelKeys"), path.Child("mismatchLabelKeys")
-	faults = append(faults, labelKeys(match, path, term.MatchLabelKeys, term.LabelSelector)...)
-	faults = append(faults, labelKeyNames(mismatch, term.MismatchLabelKeys, term.LabelSelector)...)
+	match := path.Child("matchLabelKeys")
+	faults := labelKeyNames(match, term.MatchLabelKeys, term.LabelSelector)
+	faults = append(faults, labelKeyNames(path.Child("mismatchLabelKeys"), term.MismatchLabelKeys, term.LabelSelector)...)
+	faults = append(faults, keysSelected(path, term.MatchLabelKeys, term.LabelSelector)...)
 	for i, key := range term.MatchLabelKeys {
 		if slices.Contains(term.MismatchLabelKeys, key) {
 			faults = append(faults, field.Invalid(match.Index(i), key, "exists in both matchLabelKeys and mismatchLabelKeys"))
@@ -163,13 +163,13 @@ func matchLabelKeysOfTerm(path *field.Path, term *corev1.PodAffinityTerm) field.
 	return faults
 }
 
-// labelKeys judges keys beside a selector, to which the server adds one requirement for each key: that one
-// is no fault. twice is the path under which a key that a client gave both ways is reported.
-func labelKeys(path, twice *field.Path, keys []string, selector *metav1.LabelSelector) field.ErrorList {
-	faults := labelKeyNames(path, keys, selector)
+// keysSelected refuses keys beside a selector that a client also gave in it. The server adds one requirement for each
+// key: that one is no fault.
+func keysSelected(path *field.Path, keys []string, selector *metav1.LabelSelector) field.ErrorList {
 	if selector == nil {
-		return faults
+		return nil
 	}
+	var faults field.ErrorList
 	found := map[string]int{}
 	for key := range selector.MatchLabels {
 		found[key]++
@@ -179,7 +179,7 @@ func labelKeys(path, twice *field.Path, keys []string, selector *metav1.LabelSel
 	}
 	for i, key := range keys {
 		if found[key] > 1 {
-			faults = append(faults, field.Invalid(twice.Index(i), key, "exists in both matchLabelKeys and labelSelector"))
+			faults = append(faults, field.Invalid(path.Index(i), key, "exists in both matchLabelKeys and labelSelector"))
 		}
 	}
 	return faults
@@ -224,8 +224,8 @@ func spread(path *field.Path, list []corev1.TopologySpreadConstraint, options Po
 		faults = append(faults, minDomains(at.Child("minDomains"), c)...)
 		faults = append(faults, inclusion(at.Child("nodeAffinityPolicy"), c.NodeAffinityPolicy)...)
 		faults = append(faults, inclusion(at.Child("nodeTaintsPolicy"), c.NodeTaintsPolicy)...)
-		keys := at.Child("matchLabelKeys")
-		faults = append(faults, labelKeys(keys, keys, c.MatchLabelKeys, c.LabelSelector)...)
+		faults = append(faults, labelKeyNames(at.Child("matchLabelKeys"), c.MatchLabelKeys, c.LabelSelector)...)
+		faults = append(faults, keysSelected(at, c.MatchLabelKeys, c.LabelSelector)...)
 		faults = append(faults, LabelSelector(at.Child("labelSelector"), c.LabelSelector, options.SelectorValues)...)
 	}
 	return faults
@@ -276,6 +276,9 @@ func Tolerations(path *field.Path, list []corev1.Toleration) field.ErrorList {
 			if t.Value != "" {
 				faults = append(faults, field.Invalid(at.Child("operator"), t.Value, "value must be empty when `operator` is 'Exists'"))
 			}
+		case corev1.TolerationOpLt, corev1.TolerationOpGt: // known, and switched off
+			faults = append(faults, field.NotSupported(at.Child("operator"), t.Operator, []corev1.TolerationOperator{
+				corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt}))
 		default:
 			faults = append(faults, oneOfAny(at.Child("operator"), t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists)...)
 		}

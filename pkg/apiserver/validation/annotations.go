@@ -44,10 +44,10 @@ func seccompAnnotations(path *field.Path, annotations map[string]string) field.E
 		local, isLocal := strings.CutPrefix(value, corev1.SeccompLocalhostProfileNamePrefix)
 		switch {
 		case isLocal:
-			faults = append(faults, localDescendingPath(path.Key(key), local)...)
+			faults = append(faults, localDescendingPath(path.Child(key), local)...)
 		case value == corev1.SeccompProfileRuntimeDefault, value == corev1.DeprecatedSeccompProfileDockerDefault, value == corev1.SeccompProfileNameUnconfined:
 		default:
-			faults = append(faults, field.Invalid(path.Key(key), value, "must be a valid seccomp profile"))
+			faults = append(faults, field.Invalid(path.Child(key), value, "must be a valid seccomp profile"))
 		}
 	}
 	for _, key := range sets.List(sets.KeySet(annotations)) {

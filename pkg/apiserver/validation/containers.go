@@ -68,17 +68,30 @@ func initContainers(path *field.Path, s *surroundings) field.ErrorList {
 		if IsSidecar(c) {
 			faults = append(faults, lifecycle(at.Child("lifecycle"), c.Lifecycle, s.grace, s.spec.OS)...)
 			faults = append(faults, probes(at, c, s.grace)...)
-			continue
+		} else {
+			faults = append(faults, onlyStarts(at, c, s.options)...)
 		}
-		forbid := func(name string, found bool) {
-			if found {
-				faults = append(faults, field.Forbidden(at.Child(name), onlySidecars))
-			}
+	}
+	return faults
+}
+
+// onlyStarts refuses what makes no sense of an init container that ends before the others begin.
+func onlyStarts(path *field.Path, c *corev1.Container, options PodOptions) field.ErrorList {
+	var faults field.ErrorList
+	forbid := func(name string, found bool) {
+		if found {
+			faults = append(faults, field.Forbidden(path.Child(name), onlySidecars))
 		}
-		forbid("lifecycle", c.Lifecycle != nil)
-		forbid("livenessProbe", c.LivenessProbe != nil)
-		forbid("readinessProbe", c.ReadinessProbe != nil)
-		forbid("startupProbe", c.StartupProbe != nil)
+	}
+	forbid("lifecycle", c.Lifecycle != nil)
+	forbid("livenessProbe", c.LivenessProbe != nil)
+	forbid("readinessProbe", c.ReadinessProbe != nil)
+	forbid("startupProbe", c.StartupProbe != nil)
+	for i, p := range c.ResizePolicy {
+		if p.RestartPolicy == corev1.RestartContainer && !options.InitRestarts {
+			faults = append(faults, field.Invalid(path.Child("resizePolicy").Index(i).Child("restartPolicy"), p.RestartPolicy,
+				"must not be set to 'RestartContainer' for non-sidecar initContainers"))
+		}
 	}
 	return faults
 }
@@ -96,9 +109,8 @@ func container(path *field.Path, c *corev1.Container, s *surroundings) field.Err
 	faults = append(faults, oneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	faults = append(faults, containerPorts(path.Child("ports"), c.Ports)...)
-	faults = append(faults, env(path.Child("env"), c.Env, s.volumes)...)
+	faults = append(faults, env(path.Child("env"), c.Env)...)
 	faults = append(faults, envFrom(path.Child("envFrom"), c.EnvFrom)...)
-	faults = append(faults, fileVolumes(path.Child("env"), c.Env, s.volumes)...)
 	faults = append(faults, volumeMounts(path.Child("volumeMounts"), c, s.volumes)...)
 	faults = append(faults, volumeDevices(path.Child("volumeDevices"), c, s.volumes)...)
 	faults = append(faults, oneOf(path.Child("imagePullPolicy"), c.ImagePullPolicy,
@@ -186,22 +198,25 @@ func containerRestart(path *field.Path, c *corev1.Container) field.ErrorList {
 // imagesTrimmed refuses spaces around images. Only pods are held to it: templates were stored with such.
 func imagesTrimmed(path *field.Path, list []corev1.Container) field.ErrorList {
 	var faults field.ErrorList
-	for i, c := range list {
-		if strings.TrimSpace(c.Image) != c.Image {
-			faults = append(faults, field.Invalid(path.Index(i).Child("image"), c.Image, "must not have leading or trailing whitespace"))
-		}
+	for i := range list {
+		faults = append(faults, imageTrimmed(path.Index(i), &list[i])...)
 	}
 	return faults
+}
+
+func imageTrimmed(path *field.Path, c *corev1.Container) field.ErrorList {
+	if strings.TrimSpace(c.Image) == c.Image {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path.Child("image"), c.Image, "must not have leading or trailing whitespace")}
 }
 
 // ephemeralContainers judges containers that join a running pod to look into it.
 func ephemeralContainers(path *field.Path, s *surroundings) field.ErrorList {
 	var faults field.ErrorList
 	regular, own := sets.New[string](), sets.New[string]()
-	targets := sets.New[string]()
 	for _, c := range s.spec.Containers {
 		regular.Insert(c.Name)
-		targets.Insert(c.Name)
 	}
 	for _, c := range s.spec.InitContainers {
 		regular.Insert(c.Name)
@@ -210,12 +225,13 @@ func ephemeralContainers(path *field.Path, s *surroundings) field.ErrorList {
 		e, at := &s.spec.EphemeralContainers[i], path.Index(i)
 		c := corev1.Container(e.EphemeralContainerCommon)
 		faults = append(faults, container(at, &c, s)...)
+		faults = append(faults, imageTrimmed(at, &c)...)
 		if regular.Has(c.Name) || own.Has(c.Name) {
 			faults = append(faults, field.Duplicate(at.Child("name"), c.Name))
 		} else {
 			own.Insert(c.Name)
 		}
-		if e.TargetContainerName != "" && !targets.Has(e.TargetContainerName) {
+		if e.TargetContainerName != "" && !regular.Has(e.TargetContainerName) {
 			faults = append(faults, field.NotFound(at.Child("targetContainerName"), e.TargetContainerName))
 		}
 		faults = append(faults, onlyInspects(at, &c)...)
@@ -231,15 +247,15 @@ func onlyInspects(path *field.Path, c *corev1.Container) field.ErrorList {
 			faults = append(faults, field.Forbidden(path.Child(name), notOnEphemeral))
 		}
 	}
-	forbid("lifecycle", c.Lifecycle != nil)
+	forbid("ports", len(c.Ports) > 0)
+	forbid("resources", len(c.Resources.Limits)+len(c.Resources.Requests)+len(c.Resources.Claims) > 0)
+	forbid("resizePolicy", len(c.ResizePolicy) > 0)
+	forbid("restartPolicy", c.RestartPolicy != nil)
+	forbid("restartPolicyRules", len(c.RestartPolicyRules) > 0)
 	forbid("livenessProbe", c.LivenessProbe != nil)
 	forbid("readinessProbe", c.ReadinessProbe != nil)
 	forbid("startupProbe", c.StartupProbe != nil)
-	forbid("resources", len(c.Resources.Limits)+len(c.Resources.Requests)+len(c.Resources.Claims) > 0)
-	forbid("resizePolicy", len(c.ResizePolicy) > 0)
-	forbid("ports", len(c.Ports) > 0)
-	forbid("restartPolicy", c.RestartPolicy != nil)
-	forbid("restartPolicyRules", len(c.RestartPolicyRules) > 0)
+	forbid("lifecycle", c.Lifecycle != nil)
 	for i, m := range c.VolumeMounts {
 		if m.SubPath != "" {
 			faults = append(faults, field.Forbidden(path.Child("volumeMounts").Index(i).Child("subPath"), notOnEphemeral))

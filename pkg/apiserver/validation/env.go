@@ -28,7 +28,7 @@ var (
 	bytesDivisors = []string{"1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"}
 )
 
-func env(path *field.Path, vars []corev1.EnvVar, volumes map[string]corev1.VolumeSource) field.ErrorList {
+func env(path *field.Path, vars []corev1.EnvVar) field.ErrorList {
 	var faults field.ErrorList
 	for i, v := range vars {
 		at := path.Index(i)
@@ -128,7 +128,7 @@ func fileSelector(path *field.Path, ref *corev1.FileKeySelector) field.ErrorList
 	} else {
 		faults = append(faults, Invalid(path.Child("key"), ref.Key, utilvalidation.IsRelaxedEnvVarName(ref.Key))...)
 	}
-	faults = append(faults, Filled(path.Child("volumeName"), ref.VolumeName)...)
+	faults = append(faults, FilledWith(path.Child("volumeName"), ref.VolumeName, DNSLabel)...)
 	if ref.Path == "" {
 		return append(faults, field.Required(path.Child("path"), ""))
 	}
@@ -138,21 +138,33 @@ func fileSelector(path *field.Path, ref *corev1.FileKeySelector) field.ErrorList
 
 // fileVolumes judges the volumes that environment files are read from: init containers write them, so
 // only an emptyDir will do.
-func fileVolumes(path *field.Path, vars []corev1.EnvVar, volumes map[string]corev1.VolumeSource) field.ErrorList {
+func fileVolumes(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	var faults field.ErrorList
-	for i, v := range vars {
-		if v.ValueFrom == nil || v.ValueFrom.FileKeyRef == nil {
-			continue
+	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
+		for i, v := range c.Env {
+			if v.ValueFrom == nil || v.ValueFrom.FileKeyRef == nil {
+				continue
+			}
+			volume, name := at.Child("env").Index(i).Child("valueFrom", "fileKeyRef", "volumeName"), v.ValueFrom.FileKeyRef.VolumeName
+			// Of two volumes with one name the last counts.
+			switch source := lastVolume(s.Volumes, name); {
+			case source == nil:
+				faults = append(faults, field.NotFound(volume, name))
+			case source.EmptyDir == nil:
+				faults = append(faults, field.Invalid(volume, name, "referenced volume must be of type emptyDir"))
+			}
 		}
-		at := path.Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
-		name := v.ValueFrom.FileKeyRef.VolumeName
-		if source, found := volumes[name]; !found {
-			faults = append(faults, field.NotFound(at, name))
-		} else if source.EmptyDir == nil {
-			faults = append(faults, field.Invalid(at, name, "referenced volume must be of type emptyDir"))
+	})
+	return faults
+}
+
+func lastVolume(list []corev1.Volume, name string) *corev1.Volume {
+	for i := range slices.Backward(list) {
+		if list[i].Name == name {
+			return &list[i]
 		}
 	}
-	return faults
+	return nil
 }
 
 // subscript takes a path that ends in one apart: the whole, what is before it, and the key; nil for another path.

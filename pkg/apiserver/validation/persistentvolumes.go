@@ -11,8 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// PersistentVolumeSpec judges a persistent volume of that name.
-func PersistentVolumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec, name string) field.ErrorList {
+// PersistentVolumeSpec judges a persistent volume of that name. tolerant lets values in its choice of nodes stand that no
+// label can have.
+func PersistentVolumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec, name string, tolerant bool) field.ErrorList {
 	var faults field.ErrorList
 	if len(s.AccessModes) == 0 {
 		faults = append(faults, field.Required(at.Child("accessModes"), ""))
@@ -25,7 +26,7 @@ func PersistentVolumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec, name s
 			corev1.PersistentVolumeReclaimRecycle, corev1.PersistentVolumeReclaimRetain)...)
 	}
 	if s.NodeAffinity != nil {
-		faults = append(faults, volumeAffinity(at.Child("nodeAffinity"), s.NodeAffinity)...)
+		faults = append(faults, volumeAffinity(at.Child("nodeAffinity"), s.NodeAffinity, tolerant)...)
 	}
 	faults = append(faults, persistentSource(at, s, name)...)
 	if s.HostPath != nil && path.Clean(s.HostPath.Path) == "/" && s.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle {
@@ -93,11 +94,11 @@ func BasicQuantity(at *field.Path, q resource.Quantity) field.ErrorList {
 	return nil
 }
 
-func volumeAffinity(at *field.Path, a *corev1.VolumeNodeAffinity) field.ErrorList {
+func volumeAffinity(at *field.Path, a *corev1.VolumeNodeAffinity, tolerant bool) field.ErrorList {
 	if a.Required == nil {
 		return field.ErrorList{field.Required(at.Child("required"), "must specify required node constraints")}
 	}
-	return NodeSelector(at.Child("required"), a.Required)
+	return NodeSelector(at.Child("required"), a.Required, tolerant)
 }
 
 // volumeAttributes judges the class whose attributes a driver gives the volume.
@@ -130,14 +131,7 @@ func persistentSource(at *field.Path, s *corev1.PersistentVolumeSpec, name strin
 			faults = append(faults, field.Forbidden(at.Child(kind.name), oneVolumeType))
 			continue
 		}
-		inside := kind.name
-		switch inside { // faults inside of two kinds are told at other names than their field's
-		case "gcePersistentDisk":
-			inside = "persistentDisk"
-		case "cephFS":
-			inside = "cephfs"
-		}
-		faults = append(faults, kind.judge(at.Child(inside))...)
+		faults = append(faults, kind.judge(at.Child(kind.inside()))...)
 		if kind.name == "local" && s.NodeAffinity == nil {
 			faults = append(faults, field.Required(at.Child("nodeAffinity"), "Local volume requires node affinity"))
 		}
@@ -207,7 +201,7 @@ func persistentGluster(at *field.Path, v *corev1.GlusterfsPersistentVolumeSource
 	}
 	namespace := at.Child("endpointsNamespace")
 	if *v.EndpointsNamespace == "" {
-		faults = append(faults, field.Required(namespace, "if the endpointnamespace is set, it must be a valid namespace name"))
+		return append(faults, field.Invalid(namespace, "", "if the endpointnamespace is set, it must be a valid namespace name"))
 	}
 	return append(faults, Invalid(namespace, *v.EndpointsNamespace, apivalidation.ValidateNamespaceName(*v.EndpointsNamespace, false))...)
 }

@@ -106,7 +106,7 @@ func TestPersistentVolumesAreJudgedOnBothSidesOfEachBound(t *testing.T) {
 		}), []string{"s.iscsi.targetportal" + invalid}},
 		{"a login without its secret", iscsiVolume(func(v *corev1.ISCSIPersistentVolumeSource) { v.SessionCHAPAuth = true }), []string{"s.iscsi.secretRef" + required}},
 	} {
-		if got := shortly(PersistentVolumeSpec(field.NewPath("s"), aVolume(test.edit), "pv")); !slices.Equal(got, test.want) {
+		if got := shortly(PersistentVolumeSpec(field.NewPath("s"), aVolume(test.edit), "pv", false)); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}

@@ -95,23 +95,31 @@ func dropStopSignals(spec, old *corev1.PodSpec) {
 
 // DropSwitchedOffStatus does for a pod's status what DropSwitchedOff does for its spec.
 func DropSwitchedOffStatus(status, old *corev1.PodStatus) {
-	lists := func(s *corev1.PodStatus) [][]corev1.ContainerStatus {
-		return [][]corev1.ContainerStatus{s.ContainerStatuses, s.InitContainerStatuses, s.EphemeralContainerStatuses}
+	if len(old.NodeAllocatableResourceClaimStatuses) == 0 {
+		status.NodeAllocatableResourceClaimStatuses = nil
 	}
-	for _, list := range lists(old) {
-		for i := range list {
-			if list[i].StopSignal != nil {
-				return
+	signals, digests := false, false
+	each := func(s *corev1.PodStatus, visit func(*corev1.ContainerStatus)) {
+		for _, list := range [][]corev1.ContainerStatus{s.ContainerStatuses, s.InitContainerStatuses, s.EphemeralContainerStatuses} {
+			for i := range list {
+				visit(&list[i])
 			}
 		}
 	}
-	for _, list := range lists(status) {
-		for i := range list {
-			if list[i].StopSignal != nil {
-				list[i].StopSignal = nil
+	each(old, func(c *corev1.ContainerStatus) {
+		signals = signals || c.StopSignal != nil
+		digests = digests || slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMountStatus) bool { return m.VolumeStatus != nil })
+	})
+	each(status, func(c *corev1.ContainerStatus) {
+		if !signals && c.StopSignal != nil {
+			c.StopSignal = nil
+		}
+		for i := range c.VolumeMounts {
+			if !digests && c.VolumeMounts[i].VolumeStatus != nil {
+				c.VolumeMounts[i].VolumeStatus = nil
 			}
 		}
-	}
+	})
 }
 
 func eachProjection(spec *corev1.PodSpec, visit func(p *corev1.VolumeProjection)) {

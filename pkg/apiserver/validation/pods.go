@@ -2,7 +2,6 @@ package validation
 
 import (
 	"math"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -13,97 +12,28 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// PodOptions let faults stand that an object was already stored with, before they were judged.
-type PodOptions struct {
-	// SelectorValues: label values in selectors that nothing can have.
-	SelectorValues bool
-	// IndivisibleHugePages: amounts that are no multiple of the page size.
-	IndivisibleHugePages bool
-	// NamespacedSysctls: settings of the host's own namespaces.
-	NamespacedSysctls bool
-	// DeletionCost: an annotation that is no number.
-	DeletionCost bool
-	// OldNameservers and OldAliasIPs may stay as they are spelled.
-	OldNameservers, OldAliasIPs []string
-}
-
-// OptionsFor says what an update from an old spec may leave as it is; old is nil on create.
-func OptionsFor(old *corev1.PodSpec, meta *metav1.ObjectMeta) PodOptions {
-	if old == nil {
-		return PodOptions{}
-	}
-	o := PodOptions{
-		SelectorValues:       selectorsHaveBadValues(old),
-		IndivisibleHugePages: hasIndivisiblePages(old),
-		NamespacedSysctls:    old.SecurityContext != nil && len(sysctls(field.NewPath(""), old.SecurityContext.Sysctls, old, PodOptions{})) > 0,
-		DeletionCost:         meta != nil && deletionCost(meta.Annotations) != nil,
-	}
-	if old.DNSConfig != nil {
-		o.OldNameservers = old.DNSConfig.Nameservers
-	}
-	for _, alias := range old.HostAliases {
-		o.OldAliasIPs = append(o.OldAliasIPs, alias.IP)
-	}
-	return o
-}
-
-func selectorsHaveBadValues(s *corev1.PodSpec) bool {
-	for _, c := range s.TopologySpreadConstraints {
-		if metav1validation.LabelSelectorHasInvalidLabelValue(c.LabelSelector) {
-			return true
-		}
-	}
-	var terms []corev1.PodAffinityTerm
-	if a := s.Affinity; a != nil && a.PodAffinity != nil {
-		terms = append(terms, a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution...)
-		for _, t := range a.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
-			terms = append(terms, t.PodAffinityTerm)
-		}
-	}
-	if a := s.Affinity; a != nil && a.PodAntiAffinity != nil {
-		terms = append(terms, a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution...)
-		for _, t := range a.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
-			terms = append(terms, t.PodAffinityTerm)
-		}
-	}
-	return slices.ContainsFunc(terms, func(t corev1.PodAffinityTerm) bool {
-		return metav1validation.LabelSelectorHasInvalidLabelValue(t.LabelSelector)
-	})
-}
-
-func hasIndivisiblePages(s *corev1.PodSpec) bool {
-	found := false
-	eachContainer(field.NewPath(""), s, func(at *field.Path, c *corev1.Container) {
-		for _, list := range []corev1.ResourceList{c.Resources.Limits, c.Resources.Requests} {
-			for name, q := range list {
-				found = found || len(hugePages(at, name, q, false)) > 0
-			}
-		}
-	})
-	return found
-}
-
 // PodTemplate judges a template where it stands in a kind's spec.
 func PodTemplate(path *field.Path, t *corev1.PodTemplateSpec, options PodOptions) field.ErrorList {
 	faults := metav1validation.ValidateLabels(t.Labels, path.Child("labels"))
 	faults = append(faults, apivalidation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
 	faults = append(faults, podAnnotations(path.Child("annotations"), t.Annotations, &t.Spec, options)...)
-	faults = append(faults, PodSpec(path.Child("spec"), &t.Spec, &t.ObjectMeta, options)...)
+	faults = append(faults, PodSpec(path.Child("spec"), &t.Spec, nil, options)...)
+	faults = append(faults, profilesMatch(path.Child("spec"), t.Annotations, &t.Spec)...)
 	if len(t.Spec.EphemeralContainers) > 0 {
 		faults = append(faults, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
 	}
 	return faults
 }
 
-// PodSpec judges the spec of a pod or of a template; meta is the metadata that goes with it.
+// PodSpec judges the spec of a pod or of a template; meta is the metadata of the pod, nil of a template.
 func PodSpec(path *field.Path, s *corev1.PodSpec, meta *metav1.ObjectMeta, options PodOptions) field.ErrorList {
 	around := &surroundings{spec: s, options: options, claims: claimNames(s.ResourceClaims)}
 	if s.TerminationGracePeriodSeconds != nil {
 		around.grace = *s.TerminationGracePeriodSeconds
 	}
-	known, faults := volumes(path.Child("volumes"), s.Volumes, meta)
+	known, faults := volumes(path.Child("volumes"), s.Volumes, meta, options)
 	around.volumes = known
-	faults = append(faults, podClaims(path.Child("resourceClaims"), s.ResourceClaims)...)
+	faults = append(faults, podClaims(path.Child("resourceClaims"), s.ResourceClaims, meta)...)
 	faults = append(faults, containers(path.Child("containers"), around)...)
 	faults = append(faults, initContainers(path.Child("initContainers"), around)...)
 	faults = append(faults, ephemeralContainers(path.Child("ephemeralContainers"), around)...)
@@ -118,27 +48,38 @@ func PodSpec(path *field.Path, s *corev1.PodSpec, meta *metav1.ObjectMeta, optio
 	faults = append(faults, gates(path, s)...)
 	faults = append(faults, spread(path.Child("topologySpreadConstraints"), s.TopologySpreadConstraints, options)...)
 	faults = append(faults, hostProcess(path, s)...)
-	faults = append(faults, hostUsers(path, s)...)
+	faults = append(faults, hostUsers(path, s, options)...)
+	faults = append(faults, hostnameOverride(path, s)...)
 	faults = append(faults, podNames(path, s)...)
 	faults = append(faults, Tolerations(path.Child("tolerations"), s.Tolerations)...)
 	faults = append(faults, hostAliases(path.Child("hostAliases"), s.HostAliases, options)...)
 	faults = append(faults, classes(path, s, options)...)
 	faults = append(faults, operatingSystem(path, s)...)
-	return append(faults, hostnameOverride(path, s)...)
+	return append(faults, fileVolumes(path, s)...)
 }
 
 func claimNames(claims []corev1.PodResourceClaim) sets.Set[string] {
 	found := sets.New[string]()
 	for _, c := range claims {
-		found.Insert(c.Name)
+		if c.Name != "" {
+			found.Insert(c.Name)
+		}
 	}
 	return found
 }
 
-func podClaims(path *field.Path, claims []corev1.PodResourceClaim) field.ErrorList {
+func podClaims(path *field.Path, claims []corev1.PodResourceClaim, meta *metav1.ObjectMeta) field.ErrorList {
 	var faults field.ErrorList
+	mirror := false
+	if meta != nil {
+		_, mirror = meta.Annotations[corev1.MirrorPodAnnotationKey]
+	}
 	seen := sets.New[string]()
 	for i, c := range claims {
+		if mirror {
+			faults = append(faults, field.Forbidden(field.NewPath(""), "static pods do not support resource claims"))
+			continue
+		}
 		at := path.Index(i)
 		name := at.Child("name")
 		switch {

@@ -22,7 +22,7 @@ func ConditionTrue(pod *corev1.Pod, kind corev1.PodConditionType) bool {
 // PodStatusUpdate judges what is reported of a pod.
 func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	status := field.NewPath("status")
-	faults := annotationUpdates(field.NewPath("metadata", "annotations"), pod, old)
+	faults := annotationUpdates(field.NewPath("metadata", "annotations"), pod, old, PodOptions{DeletionCost: deletionCost(old.Annotations) != nil})
 	for i, c := range pod.Status.Conditions {
 		at := status.Child("conditions").Index(i)
 		if c.ObservedGeneration < 0 {

@@ -50,7 +50,7 @@ func Pod(pod *corev1.Pod) field.ErrorList {
 	if pod.Spec.NodeName != "" && len(pod.Spec.SchedulingGates) > 0 {
 		faults = append(faults, field.Forbidden(spec.Child("nodeName"), "cannot be set until all schedulingGates have been cleared"))
 	}
-	return faults
+	return append(faults, profilesMatch(spec, pod.Annotations, &pod.Spec)...)
 }
 
 // PodUpdate judges a change to a pod: next to nothing of its spec may differ. judged says that the spec is the old one,
@@ -59,10 +59,11 @@ func PodUpdate(pod, old *corev1.Pod, judged bool) field.ErrorList {
 	spec, annotations := field.NewPath("spec"), field.NewPath("metadata", "annotations")
 	if judged {
 		options := PodOptions{DeletionCost: deletionCost(old.Annotations) != nil}
-		return append(podAnnotations(annotations, pod.Annotations, &pod.Spec, options), annotationUpdates(annotations, pod, old)...)
+		return append(podAnnotations(annotations, pod.Annotations, &pod.Spec, options), annotationUpdates(annotations, pod, old, options)...)
 	}
-	faults := wholePod(pod, OptionsFor(&old.Spec, &old.ObjectMeta))
-	faults = append(faults, annotationUpdates(annotations, pod, old)...)
+	options := OptionsFor(&old.Spec, &old.ObjectMeta)
+	faults := wholePod(pod, options)
+	faults = append(faults, annotationUpdates(annotations, pod, old, options)...)
 	for _, pair := range []struct {
 		name     string
 		new, old []corev1.Container
@@ -124,7 +125,7 @@ func narrowedScheduling(path *field.Path, rest, old *corev1.PodSpec) field.Error
 	if !equality.Semantic.DeepEqual(rest.NodeSelector, old.NodeSelector) {
 		for key, value := range old.NodeSelector {
 			if now, kept := rest.NodeSelector[key]; !kept || now != value {
-				faults = append(faults, field.Invalid(path.Child("nodeSelector"), rest.NodeSelector, "only additions are allowed (no mutations or deletions)"))
+				faults = append(faults, field.Invalid(path.Child("nodeSelector"), rest.NodeSelector, "only additions to spec.nodeSelector are allowed (no mutations or deletions)"))
 				break
 			}
 		}
@@ -162,7 +163,7 @@ func narrowedAffinity(path *field.Path, now, was *corev1.NodeAffinity) field.Err
 		terms = now.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
 	}
 	old := was.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
-	if len(terms) != len(old) {
+	if len(old) > 0 && len(terms) != len(old) {
 		return field.ErrorList{field.Invalid(at, GoNames(terms), "no additions/deletions to non-empty NodeSelectorTerms list are allowed")}
 	}
 	var faults field.ErrorList
@@ -210,14 +211,15 @@ func onlyRemovedGates(path *field.Path, now, was []corev1.PodSchedulingGate) fie
 	var faults field.ErrorList
 	for i, gate := range now {
 		if !slices.Contains(was, gate) {
-			faults = append(faults, field.Forbidden(path.Index(i), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", gate.Name)))
+			faults = append(faults, field.Forbidden(path.Index(i).Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", gate.Name)))
 		}
 	}
 	return faults
 }
 
-// annotationUpdates guards annotations that decide what the kubelet does with a pod.
-func annotationUpdates(path *field.Path, pod, old *corev1.Pod) field.ErrorList {
+// annotationUpdates guards annotations that decide what the kubelet does with a pod, and judges all of them; where the
+// whole pod is judged, that is told twice.
+func annotationUpdates(path *field.Path, pod, old *corev1.Pod, options PodOptions) field.ErrorList {
 	var faults field.ErrorList
 	guard := func(key, verb string) {
 		switch {
@@ -237,15 +239,17 @@ func annotationUpdates(path *field.Path, pod, old *corev1.Pod) field.ErrorList {
 			guard(key, "add")
 		}
 	}
-	return faults
+	return append(faults, podAnnotations(path, pod.Annotations, &pod.Spec, options)...)
 }
 
 // EphemeralContainersUpdate judges containers that are added to a running pod: they can only be added.
 func EphemeralContainersUpdate(pod, old *corev1.Pod) field.ErrorList {
-	faults := wholePod(pod, OptionsFor(&old.Spec, &old.ObjectMeta))
 	if _, mirror := old.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		faults = append(faults, field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers"))
+		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers")}
 	}
+	options := OptionsFor(&old.Spec, &old.ObjectMeta)
+	faults := wholePod(pod, options)
+	faults = append(faults, annotationUpdates(field.NewPath("metadata", "annotations"), pod, old, options)...)
 	path := field.NewPath("spec", "ephemeralContainers")
 	byName := map[string]*corev1.EphemeralContainer{}
 	for i := range pod.Spec.EphemeralContainers {

@@ -6,8 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-
-	"github.com/sampan-project/sampan/pkg/apiserver/names"
 )
 
 // isCounted says that a resource is a kind whose objects can be counted by a short name; they come only whole.
@@ -37,15 +35,6 @@ func ResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
 		faults = append(faults, field.Invalid(path, string(name), "must be a standard resource type or fully qualified"))
 	}
 	return faults
-}
-
-// ContainerResourceName refuses names of resources that a container cannot ask for.
-func ContainerResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	faults := containerResourceName(path, name)
-	if strings.Contains(string(name), "/") || isContainerResource(name) || names.IsKey(string(name)) {
-		return faults
-	}
-	return append(faults, field.Invalid(path, string(name), "must be a standard resource for containers"))
 }
 
 // QuotaResourceName refuses names of resources that a quota cannot limit.

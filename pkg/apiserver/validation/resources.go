@@ -44,10 +44,10 @@ func isContainerResource(name corev1.ResourceName) bool {
 	return name == corev1.ResourceCPU || name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage || isHugePages(name)
 }
 
-func containerResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	faults := qualified(path, string(name))
+// ContainerResourceName refuses names of resources that a container cannot ask for.
+func ContainerResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
+	faults := ResourceName(path, name)
 	switch {
-	case len(faults) > 0:
 	case !strings.Contains(string(name), "/"):
 		if !isContainerResource(name) {
 			faults = append(faults, field.Invalid(path, string(name), "must be a standard resource for containers"))
@@ -71,19 +71,20 @@ func Quantity(path *field.Path, name corev1.ResourceName, q resource.Quantity) f
 }
 
 func hugePages(path *field.Path, name corev1.ResourceName, q resource.Quantity, tolerant bool) field.ErrorList {
-	if !isHugePages(name) || tolerant {
+	if !isHugePages(name) || tolerant || wholePages(name, q) {
 		return nil
 	}
+	return field.ErrorList{field.Invalid(path, q.String(), fmt.Sprintf("%s is not positive integer multiple of %s", q.String(), name))}
+}
+
+// wholePages says whether q holds nothing but whole pages of the size that the name ends with.
+func wholePages(name corev1.ResourceName, q resource.Quantity) bool {
 	size, err := resource.ParseQuantity(strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix))
-	if err != nil || size.Sign() <= 0 || q.Value()%size.Value() == 0 {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(path, q.String(), fmt.Sprintf("must be a multiple of the huge page size %s", size.String()))}
+	return err == nil && size.Sign() > 0 && size.MilliValue()%1000 == 0 && q.Value()%size.Value() == 0
 }
 
 func containerResourcesOf(path *field.Path, r *corev1.ResourceRequirements, s *surroundings) field.ErrorList {
-	judge := func(at *field.Path, name corev1.ResourceName) field.ErrorList { return containerResourceName(at, name) }
-	faults := requirements(path, r, s.options.IndivisibleHugePages, judge)
+	faults := requirements(path, r, s.options.IndivisibleHugePages, ContainerResourceName)
 	return append(faults, resourceClaims(path.Child("claims"), r.Claims, s.claims)...)
 }
 
@@ -107,8 +108,8 @@ func requirements(path *field.Path, r *corev1.ResourceRequirements, tolerant boo
 		at := requests.Key(string(name))
 		faults = append(faults, judgeName(at, name)...)
 		faults = append(faults, Quantity(at, name, r.Requests[name])...)
-		faults = append(faults, hugePages(at, name, r.Requests[name], tolerant)...)
 		faults = append(faults, withinLimit(requests, limits, name, r)...)
+		faults = append(faults, hugePages(at, name, r.Requests[name], tolerant)...)
 		note(name)
 	}
 	if huge && !basic {
@@ -135,38 +136,56 @@ func withinLimit(requests, limits *field.Path, name corev1.ResourceName, r *core
 
 // Requirements judges the requests and limits of a container outside of any pod.
 func Requirements(path *field.Path, r *corev1.ResourceRequirements) field.ErrorList {
-	return requirements(path, r, false, containerResourceName)
+	return requirements(path, r, false, ContainerResourceName)
 }
 
+// resourceClaims judges which of the pod's claims, or of their requests, a container uses; one that it uses as a whole
+// it uses once.
 func resourceClaims(path *field.Path, claims []corev1.ResourceClaim, known sets.Set[string]) field.ErrorList {
 	var faults field.ErrorList
-	seen := sets.New[string]()
+	wholly, partly := sets.New[string](), sets.New[string]()
 	for i, claim := range claims {
 		at := path.Index(i)
 		if claim.Name == "" {
 			faults = append(faults, field.Required(at, ""))
 			continue
 		}
-		key := claim.Name + "/" + claim.Request
-		if claim.Request == "" {
-			key = claim.Name
-		}
-		if seen.Has(key) || claim.Request != "" && seen.Has(claim.Name) {
+		part := claim.Name + "/" + claim.Request
+		switch {
+		case wholly.Has(claim.Name):
 			faults = append(faults, field.Duplicate(at, claim.Name))
-		}
-		seen.Insert(key)
-		if !known.Has(claim.Name) {
-			missing := field.NotFound(at, claim.Name)
-			missing.Detail = "must be one of the names in pod.spec.resourceClaims"
-			if len(known) == 0 {
-				missing.Detail += " which is empty"
-			} else {
-				missing.Detail += ": " + strings.Join(sets.List(known), ", ")
+		case claim.Request == "":
+			for range partsOf(partly, claim.Name) {
+				faults = append(faults, field.Duplicate(at, claim.Name))
 			}
-			faults = append(faults, missing)
+			wholly.Insert(claim.Name)
+		default:
+			faults = append(faults, DNSLabel(at.Child("request"), claim.Request)...)
+			if partly.Has(part) {
+				faults = append(faults, field.Duplicate(at, part))
+			}
+			partly.Insert(part)
+		}
+		if !known.Has(claim.Name) {
+			faults = append(faults, unknownClaim(at, claim.Name, known))
 		}
 	}
 	return faults
+}
+
+func partsOf(parts sets.Set[string], claim string) []string {
+	return slices.DeleteFunc(sets.List(parts), func(part string) bool { return !strings.HasPrefix(part, claim+"/") })
+}
+
+func unknownClaim(path *field.Path, name string, known sets.Set[string]) *field.Error {
+	missing := field.NotFound(path, name)
+	missing.Detail = "must be one of the names in pod.spec.resourceClaims"
+	if len(known) == 0 {
+		missing.Detail += " which is empty"
+	} else {
+		missing.Detail += ": " + strings.Join(sets.List(known), ", ")
+	}
+	return missing
 }
 
 // podResources judges what a pod asks for as a whole.
@@ -176,8 +195,7 @@ func podResources(path *field.Path, s *surroundings) field.ErrorList {
 		return nil
 	}
 	if s.spec.OS != nil && s.spec.OS.Name == corev1.Windows {
-		// Said once, with the rest that such pods may not have.
-		return nil
+		return field.ErrorList{field.Forbidden(path, "may not be set for a windows pod")}
 	}
 	var faults field.ErrorList
 	if len(r.Claims) > 0 {
@@ -189,12 +207,8 @@ func podResources(path *field.Path, s *surroundings) field.ErrorList {
 }
 
 func podResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList {
-	faults := qualified(path, string(name))
-	if len(faults) > 0 {
+	if faults := ResourceName(path, name); len(faults) > 0 {
 		return faults
-	}
-	if !strings.Contains(string(name), "/") && !isContainerResource(name) && name != corev1.ResourceStorage && name != corev1.ResourcePods {
-		return field.ErrorList{field.Invalid(path, string(name), "must be a standard resource type or fully qualified")}
 	}
 	if !podresources.IsSupportedPodLevelResource(name) {
 		return field.ErrorList{field.NotSupported(path, name, sets.List(podresources.SupportedPodLevelResources()))}
@@ -202,33 +216,38 @@ func podResourceName(path *field.Path, name corev1.ResourceName) field.ErrorList
 	return nil
 }
 
-// containersWithinPod holds a pod's request to be at least the sum of its containers', and each
-// container's limit within the pod's.
+// containersWithinPod holds a pod's request to be at least the sum of its containers', its limit of huge pages too, and
+// each container's limit within the pod's.
 func containersWithinPod(path *field.Path, spec *corev1.PodSpec) field.ErrorList {
-	var faults field.ErrorList
-	sums := podresources.AggregateContainerRequests(&corev1.Pod{Spec: *spec}, podresources.PodResourcesOptions{})
-	for _, name := range resourceNames(sums) {
-		own, set := spec.Resources.Requests[name]
-		sum := sums[name]
-		if set && sum.Cmp(own) > 0 {
-			faults = append(faults, field.Invalid(path.Child("requests").Key(string(name)), own.String(),
-				fmt.Sprintf("must be greater than or equal to aggregate container requests of %s", sum.String())))
-		}
-	}
-	limits := func(at *field.Path, list []corev1.Container) {
-		for i := range list {
-			for _, name := range resourceNames(list[i].Resources.Limits) {
-				limit, set := spec.Resources.Limits[name]
-				own := list[i].Resources.Limits[name]
-				if set && own.Cmp(limit) > 0 {
-					faults = append(faults, field.Invalid(at.Index(i).Key(string(name)).Child("limits"), own.String(),
-						fmt.Sprintf("must be less than or equal to pod limits of %s", limit.String())))
-				}
+	pod, none := &corev1.Pod{Spec: *spec}, podresources.PodResourcesOptions{}
+	faults := atLeastSum(path.Child("requests"), spec.Resources.Requests, podresources.AggregateContainerRequests(pod, none), "requests")
+	limits := podresources.AggregateContainerLimits(pod, none)
+	maps.DeleteFunc(limits, func(name corev1.ResourceName, _ resource.Quantity) bool { return !isHugePages(name) })
+	faults = append(faults, atLeastSum(path.Child("limits"), spec.Resources.Limits, limits, "limits")...)
+	for i := range spec.Containers {
+		for _, name := range resourceNames(spec.Containers[i].Resources.Limits) {
+			limit, set := spec.Resources.Limits[name]
+			own := spec.Containers[i].Resources.Limits[name]
+			if set && own.Cmp(limit) > 0 {
+				faults = append(faults, field.Invalid(path.Child("containers").Index(i).Key(string(name)).Child("limits"), own.String(),
+					fmt.Sprintf("must be less than or equal to pod limits of %s", limit.String())))
 			}
 		}
 	}
-	limits(path.Child("containers"), spec.Containers)
-	limits(path.Child("initContainers"), spec.InitContainers)
+	return faults
+}
+
+// atLeastSum refuses amounts of a pod that its containers' together exceed.
+func atLeastSum(path *field.Path, own, sums corev1.ResourceList, what string) field.ErrorList {
+	var faults field.ErrorList
+	for _, name := range resourceNames(sums) {
+		amount, set := own[name]
+		sum := sums[name]
+		if set && sum.Cmp(amount) > 0 {
+			faults = append(faults, field.Invalid(path.Key(string(name)), amount.String(),
+				fmt.Sprintf("must be greater than or equal to aggregate container %s of %s", what, sum.String())))
+		}
+	}
 	return faults
 }
 
@@ -243,7 +262,7 @@ func resizePolicy(path *field.Path, c *corev1.Container, restart corev1.RestartP
 		faults = append(faults, oneOf(path, p.ResourceName, corev1.ResourceCPU, corev1.ResourceMemory)...)
 		faults = append(faults, oneOf(path, p.RestartPolicy, corev1.NotRequired, corev1.RestartContainer)...)
 		if restart == corev1.RestartPolicyNever && p.RestartPolicy != corev1.NotRequired && p.RestartPolicy != "" {
-			faults = append(faults, field.Invalid(path, p.RestartPolicy, "must be 'NotRequired' when `restartPolicy` is 'Never'"))
+			faults = append(faults, field.Invalid(path, p.RestartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
 		}
 	}
 	return faults
@@ -251,5 +270,5 @@ func resizePolicy(path *field.Path, c *corev1.Container, restart corev1.RestartP
 
 // overhead judges what running the pod costs beside its containers.
 func overhead(path *field.Path, list corev1.ResourceList, tolerant bool) field.ErrorList {
-	return requirements(path, &corev1.ResourceRequirements{Limits: list}, tolerant, containerResourceName)
+	return requirements(path, &corev1.ResourceRequirements{Limits: list}, tolerant, ContainerResourceName)
 }

@@ -63,10 +63,12 @@ func seccomp(path *field.Path, p *corev1.SeccompProfile) field.ErrorList {
 	if p == nil {
 		return nil
 	}
+	var faults field.ErrorList
 	if p.Type == "" {
-		return field.ErrorList{field.Required(path.Child("type"), "type is required when seccompProfile is set")}
+		faults = append(faults, field.Required(path.Child("type"), "type is required when seccompProfile is set"))
+	} else {
+		faults = oneOfAny(path.Child("type"), p.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)
 	}
-	faults := oneOfAny(path.Child("type"), p.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)
 	at := path.Child("localhostProfile")
 	switch {
 	case p.Type == corev1.SeccompProfileTypeLocalhost && p.LocalhostProfile == nil:
@@ -84,36 +86,35 @@ func appArmor(path *field.Path, p *corev1.AppArmorProfile) field.ErrorList {
 		return nil
 	}
 	at := path.Child("localhostProfile")
-	notLocal := func() field.ErrorList {
-		if p.LocalhostProfile == nil {
-			return nil
-		}
-		return field.ErrorList{field.Invalid(at, *p.LocalhostProfile, "can only be set when AppArmor type is Localhost")}
-	}
 	switch p.Type {
 	case corev1.AppArmorProfileTypeLocalhost:
 		return localAppArmor(at, p.LocalhostProfile)
 	case corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined:
-		return notLocal()
+		if p.LocalhostProfile != nil {
+			return field.ErrorList{field.Invalid(at, *p.LocalhostProfile, "can only be set when AppArmor type is Localhost")}
+		}
+		return nil
 	case "":
-		return append(field.ErrorList{field.Required(path.Child("type"), "type is required when appArmorProfile is set")}, notLocal()...)
+		return field.ErrorList{field.Required(path.Child("type"), "type is required when appArmorProfile is set")}
 	default:
-		return append(oneOfAny(path.Child("type"), p.Type, corev1.AppArmorProfileTypeLocalhost,
-			corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined), notLocal()...)
+		return oneOfAny(path.Child("type"), p.Type, corev1.AppArmorProfileTypeLocalhost,
+			corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined)
 	}
 }
 
 func localAppArmor(path *field.Path, name *string) field.ErrorList {
 	const maxLength = 4095 // of a path in Linux
-	switch {
-	case name == nil || *name == "":
+	if name == nil || *name == "" {
 		return field.ErrorList{field.Required(path, "must be set when AppArmor type is Localhost")}
-	case strings.TrimSpace(*name) != *name:
-		return field.ErrorList{field.Invalid(path, *name, "must not be padded with whitespace")}
-	case len(*name) > maxLength:
-		return field.ErrorList{field.TooLong(path, *name, maxLength)}
 	}
-	return nil
+	var faults field.ErrorList
+	if strings.TrimSpace(*name) != *name {
+		faults = append(faults, field.Invalid(path, *name, "must not be padded with whitespace"))
+	}
+	if len(*name) > maxLength {
+		faults = append(faults, field.TooLong(path, *name, maxLength))
+	}
+	return faults
 }
 
 // podSecurity judges what holds for all containers of a pod. spec is the path of the pod's spec.
@@ -145,7 +146,11 @@ func podSecurity(spec *field.Path, s *corev1.PodSpec, options PodOptions) field.
 			corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
 	}
 	if sc.SELinuxChangePolicy != nil {
-		faults = append(faults, oneOfAny(path.Child("seLinuxChangePolicy"), *sc.SELinuxChangePolicy, corev1.SELinuxChangePolicyRecursive)...)
+		known := []corev1.PodSELinuxChangePolicy{corev1.SELinuxChangePolicyRecursive}
+		if options.SELinuxPolicy {
+			known = []corev1.PodSELinuxChangePolicy{corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive}
+		}
+		faults = append(faults, oneOfAny(path.Child("seLinuxChangePolicy"), *sc.SELinuxChangePolicy, known...)...)
 	}
 	return faults
 }
@@ -202,40 +207,40 @@ func isIPCSysctl(name string) bool {
 	return name == "kernel.sem"
 }
 
-// hostNetworkPorts holds ports of pods on the host's network to their own number.
+// hostNetworkPorts holds ports of pods on the host's network to their own number. Those of init containers are let be.
 func hostNetworkPorts(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	if !s.HostNetwork {
 		return nil
 	}
 	var faults field.ErrorList
-	judge := func(at *field.Path, list []corev1.Container) {
-		for i := range list {
-			for j, p := range list[i].Ports {
-				if p.HostPort != 0 && p.HostPort != p.ContainerPort {
-					faults = append(faults, field.Invalid(at.Index(i).Child("ports").Index(j).Child("hostPort"), p.HostPort,
-						"must match `containerPort` when `hostNetwork` is true"))
-				}
+	for i := range s.Containers {
+		for j, p := range s.Containers[i].Ports {
+			if p.HostPort != 0 && p.HostPort != p.ContainerPort {
+				faults = append(faults, field.Invalid(path.Child("containers").Index(i).Child("ports").Index(j).Child("hostPort"), p.HostPort,
+					"must match `containerPort` when `hostNetwork` is true"))
 			}
 		}
 	}
-	judge(path.Child("containers"), s.Containers)
-	judge(path.Child("initContainers"), s.InitContainers)
 	return faults
 }
 
-// hostUsers refuses a user namespace of one's own beside the host's other namespaces.
-func hostUsers(path *field.Path, s *corev1.PodSpec) field.ErrorList {
+// hostUsers refuses a user namespace of one's own beside the host's other namespaces, and devices, whose owners cannot be
+// mapped into it.
+func hostUsers(path *field.Path, s *corev1.PodSpec, options PodOptions) field.ErrorList {
 	if s.HostUsers == nil || *s.HostUsers {
 		return nil
 	}
 	var faults field.ErrorList
-	forbid := func(name string, found bool) {
+	forbid := func(at *field.Path, name string, found bool) {
 		if found {
-			faults = append(faults, field.Forbidden(path.Child(name), "when `hostUsers` is false"))
+			faults = append(faults, field.Forbidden(at.Child(name), "when `hostUsers` is false"))
 		}
 	}
-	forbid("hostNetwork", s.HostNetwork)
-	forbid("HostPID", s.HostPID)
-	forbid("HostIPC", s.HostIPC)
+	forbid(path, "hostNetwork", s.HostNetwork && !options.OwnUsersOnHostNetwork)
+	forbid(path, "HostPID", s.HostPID)
+	forbid(path, "HostIPC", s.HostIPC)
+	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
+		forbid(at, "volumeDevices", len(c.VolumeDevices) > 0 && !options.OwnUsersWithDevices)
+	})
 	return faults
 }

@@ -19,9 +19,9 @@ const (
 )
 
 var (
-	iscsiEUI = regexp.MustCompile(`^eui\.[[:alnum:]]{16}$`)
-	iscsiNAA = regexp.MustCompile(`^naa\.[[:alnum:]]{32}$`)
-	iscsiIQN = regexp.MustCompile(`^iqn\.\d{4}-\d{2}\.([[:alnum:]-.]+)(:[^,;*&$|\s]+)$`)
+	iscsiEUI = regexp.MustCompile(`^eui.[[:alnum:]]{16}$`)
+	iscsiNAA = regexp.MustCompile(`^naa.[[:alnum:]]{32}$`)
+	iscsiIQN = regexp.MustCompile(`iqn\.\d{4}-\d{2}\.([[:alnum:]-.]+)(:[^,;*&$|\s]+)$`)
 )
 
 // need answers a Required fault for each path whose value is empty.
@@ -44,7 +44,7 @@ func partition(path *field.Path, n int32) field.ErrorList {
 
 func diskKinds(s *corev1.VolumeSource) []kindOfVolume {
 	return []kindOfVolume{
-		{"persistentDisk", s.GCEPersistentDisk != nil, func(at *field.Path) field.ErrorList { return gceDisk(at, s.GCEPersistentDisk) }},
+		{"gcePersistentDisk", s.GCEPersistentDisk != nil, func(at *field.Path) field.ErrorList { return gceDisk(at, s.GCEPersistentDisk) }},
 		{"awsElasticBlockStore", s.AWSElasticBlockStore != nil, func(at *field.Path) field.ErrorList { return awsDisk(at, s.AWSElasticBlockStore) }},
 	}
 }
@@ -78,7 +78,7 @@ func sharedKinds(s *corev1.VolumeSource, name string) []kindOfVolume {
 			}
 			return faults
 		}},
-		{"cephfs", s.CephFS != nil, func(at *field.Path) field.ErrorList { return monitors(at, s.CephFS.Monitors) }},
+		{"cephFS", s.CephFS != nil, func(at *field.Path) field.ErrorList { return monitors(at, s.CephFS.Monitors) }},
 		{"quobyte", s.Quobyte != nil, func(at *field.Path) field.ErrorList { return quobyte(at, s.Quobyte) }},
 	}
 }
@@ -144,16 +144,17 @@ func iscsiName(path *field.Path, value string) field.ErrorList {
 }
 
 func flocker(path *field.Path, v *corev1.FlockerVolumeSource) field.ErrorList {
+	var faults field.ErrorList
 	if v.DatasetName == "" && v.DatasetUUID == "" {
-		return field.ErrorList{field.Required(path, "one of datasetName and datasetUUID is required")}
+		faults = append(faults, field.Required(path, "one of datasetName and datasetUUID is required"))
 	}
 	if v.DatasetName != "" && v.DatasetUUID != "" {
-		return field.ErrorList{field.Invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously")}
+		faults = append(faults, field.Invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously"))
 	}
 	if strings.Contains(v.DatasetName, "/") {
-		return field.ErrorList{field.Invalid(path.Child("datasetName"), v.DatasetName, "must not contain '/'")}
+		faults = append(faults, field.Invalid(path.Child("datasetName"), v.DatasetName, "must not contain '/'"))
 	}
-	return nil
+	return faults
 }
 
 func quobyte(path *field.Path, v *corev1.QuobyteVolumeSource) field.ErrorList {
@@ -187,11 +188,14 @@ func blockKinds(s *corev1.VolumeSource) []kindOfVolume {
 func fibreChannel(path *field.Path, v *corev1.FCVolumeSource) field.ErrorList {
 	var faults field.ErrorList
 	targets := path.Child("targetWWNs")
-	switch names, ids := len(v.TargetWWNs), len(v.WWIDs); {
-	case names == 0 && ids == 0:
+	names, ids := len(v.TargetWWNs), len(v.WWIDs)
+	if names == 0 && ids == 0 {
 		faults = append(faults, field.Required(targets, "must specify either targetWWNs or wwids, but not both"))
-	case names > 0 && ids > 0:
+	}
+	if names > 0 && ids > 0 {
 		faults = append(faults, field.Invalid(targets, v.TargetWWNs, "targetWWNs and wwids can not be specified simultaneously"))
+	}
+	switch {
 	case names > 0 && v.Lun == nil:
 		faults = append(faults, field.Required(path.Child("lun"), "lun is required if targetWWNs is specified"))
 	case names > 0 && (*v.Lun < 0 || *v.Lun > 255):

@@ -22,16 +22,21 @@ const (
 	eitherFieldOrRes = "fieldRef and resourceFieldRef can not be specified simultaneously"
 )
 
-// volumes judges a pod's volumes, and answers the sound ones by name: only they can be mounted.
-func volumes(path *field.Path, list []corev1.Volume, meta *metav1.ObjectMeta) (map[string]corev1.VolumeSource, field.ErrorList) {
+// volumes judges a pod's volumes, and answers the sound ones by name: only they can be mounted. meta is nil where there
+// is no pod yet.
+func volumes(path *field.Path, list []corev1.Volume, meta *metav1.ObjectMeta, options PodOptions) (map[string]corev1.VolumeSource, field.ErrorList) {
 	var faults field.ErrorList
 	known := map[string]corev1.VolumeSource{}
-	claimed := sets.New[string]()
-	made := map[string]int{}
+	made := sets.New[string]()
+	for _, v := range list {
+		if v.Ephemeral != nil && meta != nil && meta.Name != "" {
+			made.Insert(meta.Name + "-" + v.Name)
+		}
+	}
 	for i := range list {
 		v, at := &list[i], path.Index(i)
 		name := at.Child("name")
-		own := volumeSource(at, &v.VolumeSource, v.Name, meta)
+		own := volumeSource(at, v, meta, options)
 		own = append(own, FilledWith(name, v.Name, DNSLabel)...)
 		if _, twice := known[v.Name]; twice {
 			own = append(own, field.Duplicate(name, v.Name))
@@ -40,19 +45,8 @@ func volumes(path *field.Path, list []corev1.Volume, meta *metav1.ObjectMeta) (m
 			known[v.Name] = v.VolumeSource
 		}
 		faults = append(faults, own...)
-		if v.PersistentVolumeClaim != nil {
-			claimed.Insert(v.PersistentVolumeClaim.ClaimName)
-		}
-		if v.Ephemeral != nil && meta != nil && meta.Name != "" {
-			made[meta.Name+"-"+v.Name] = i
-		}
-	}
-	for i, v := range list {
-		if v.PersistentVolumeClaim == nil {
-			continue
-		}
-		if _, own := made[v.PersistentVolumeClaim.ClaimName]; own {
-			faults = append(faults, field.Invalid(path.Index(i).Child("persistentVolumeClaim", "claimName"), v.PersistentVolumeClaim.ClaimName,
+		if v.PersistentVolumeClaim != nil && made.Has(v.PersistentVolumeClaim.ClaimName) {
+			faults = append(faults, field.Invalid(at.Child("persistentVolumeClaim", "claimName"), v.PersistentVolumeClaim.ClaimName,
 				"must not reference a PVC that gets created for an ephemeral volume"))
 		}
 	}
@@ -66,14 +60,28 @@ type kindOfVolume struct {
 	judge func(at *field.Path) field.ErrorList
 }
 
-func volumeSource(path *field.Path, s *corev1.VolumeSource, name string, meta *metav1.ObjectMeta) field.ErrorList {
+// inside is the name under which faults within a kind are told; that of a second kind is always the field's own.
+func (k kindOfVolume) inside() string {
+	switch k.name {
+	case "gcePersistentDisk":
+		return "persistentDisk"
+	case "cephFS":
+		return "cephfs"
+	case "downwarAPI":
+		return "downwardAPI"
+	}
+	return k.name
+}
+
+func volumeSource(path *field.Path, v *corev1.Volume, meta *metav1.ObjectMeta, options PodOptions) field.ErrorList {
+	s, name := &v.VolumeSource, v.Name
 	// Nearly all volumes are of these kinds; the list of all takes 3 KiB.
 	switch *s {
 	case corev1.VolumeSource{}: // and none of these either
 	case corev1.VolumeSource{ConfigMap: s.ConfigMap}:
 		return configMapVolume(path.Child("configMap"), s.ConfigMap)
 	case corev1.VolumeSource{Projected: s.Projected}:
-		return projected(path.Child("projected"), s.Projected)
+		return projected(path.Child("projected"), s.Projected, options)
 	case corev1.VolumeSource{Secret: s.Secret}:
 		return secretVolume(path.Child("secret"), s.Secret)
 	case corev1.VolumeSource{EmptyDir: s.EmptyDir}:
@@ -88,20 +96,22 @@ func volumeSource(path *field.Path, s *corev1.VolumeSource, name string, meta *m
 	kinds = append(kinds,
 		kindOfVolume{"secret", s.Secret != nil, func(at *field.Path) field.ErrorList { return secretVolume(at, s.Secret) }})
 	kinds = append(kinds, sharedKinds(s, name)...)
-	kinds = append(kinds,
-		kindOfVolume{"downwardAPI", s.DownwardAPI != nil, func(at *field.Path) field.ErrorList { return downwardVolume(at, s.DownwardAPI) }})
+	kinds = append(kinds, // the name is told without one of its letters
+		kindOfVolume{"downwarAPI", s.DownwardAPI != nil, func(at *field.Path) field.ErrorList { return downwardVolume(at, s.DownwardAPI) }})
 	kinds = append(kinds, blockKinds(s)...)
 	kinds = append(kinds,
 		kindOfVolume{"configMap", s.ConfigMap != nil, func(at *field.Path) field.ErrorList { return configMapVolume(at, s.ConfigMap) }})
 	kinds = append(kinds, cloudKinds(s)...)
 	kinds = append(kinds,
-		kindOfVolume{"projected", s.Projected != nil, func(at *field.Path) field.ErrorList { return projected(at, s.Projected) }},
+		kindOfVolume{"projected", s.Projected != nil, func(at *field.Path) field.ErrorList { return projected(at, s.Projected, options) }},
 		kindOfVolume{"scaleIO", s.ScaleIO != nil, func(at *field.Path) field.ErrorList {
 			return ScaleIO(at, s.ScaleIO.Gateway, s.ScaleIO.System, s.ScaleIO.VolumeName)
 		}},
 		kindOfVolume{"csi", s.CSI != nil, func(at *field.Path) field.ErrorList { return csiVolume(at, s.CSI) }},
-		kindOfVolume{"ephemeral", s.Ephemeral != nil, func(at *field.Path) field.ErrorList { return ephemeralVolume(at, s.Ephemeral, name, meta) }},
-		kindOfVolume{"image", s.Image != nil, func(at *field.Path) field.ErrorList { return imageVolume(at, s.Image) }},
+		kindOfVolume{"ephemeral", s.Ephemeral != nil, func(at *field.Path) field.ErrorList {
+			return append(ephemeralVolume(at, s.Ephemeral), longClaimName(path.Child("name"), name, meta)...)
+		}},
+		kindOfVolume{"image", s.Image != nil, func(at *field.Path) field.ErrorList { return imageVolume(at, s.Image, options) }},
 	)
 	return exactlyOne(path, kinds)
 }
@@ -113,12 +123,11 @@ func exactlyOne(path *field.Path, kinds []kindOfVolume) field.ErrorList {
 		if !kind.found {
 			continue
 		}
-		at := path.Child(kind.name)
 		if n++; n > 1 {
-			faults = append(faults, field.Forbidden(at, oneVolumeType))
+			faults = append(faults, field.Forbidden(path.Child(kind.name), oneVolumeType))
 			continue
 		}
-		faults = append(faults, kind.judge(at)...)
+		faults = append(faults, kind.judge(path.Child(kind.inside()))...)
 	}
 	if n == 0 {
 		faults = append(faults, field.Required(path, "must specify a volume type"))
@@ -211,7 +220,7 @@ func downwardFile(path *field.Path, file *corev1.DownwardAPIVolumeFile) field.Er
 	return append(faults, fileMode(path.Child("mode"), file.Mode)...)
 }
 
-func projected(path *field.Path, v *corev1.ProjectedVolumeSource) field.ErrorList {
+func projected(path *field.Path, v *corev1.ProjectedVolumeSource, options PodOptions) field.ErrorList {
 	faults := fileMode(path.Child("defaultMode"), v.DefaultMode)
 	taken := sets.New[string]()
 	use := func(at *field.Path, value any, file string) {
@@ -224,21 +233,19 @@ func projected(path *field.Path, v *corev1.ProjectedVolumeSource) field.ErrorLis
 		taken.Insert(file)
 	}
 	for i := range v.Sources {
-		faults = append(faults, projection(path, path.Child("sources").Index(i), &v.Sources[i], use)...)
+		faults = append(faults, projection(path, path.Child("sources").Index(i), &v.Sources[i], use, options)...)
 	}
 	return faults
 }
 
-func projection(path, at *field.Path, p *corev1.VolumeProjection, use func(*field.Path, any, string)) field.ErrorList {
+func projection(path, at *field.Path, p *corev1.VolumeProjection, use func(*field.Path, any, string), options PodOptions) field.ErrorList {
 	var faults field.ErrorList
 	n := 0
 	take := func(name string, found bool, judge func(at *field.Path)) {
 		if !found {
 			return
 		}
-		if n++; n > 1 {
-			faults = append(faults, field.Forbidden(at, oneVolumeType+" per source"))
-		}
+		n++
 		judge(at.Child(name))
 	}
 	take("secret", p.Secret != nil, func(at *field.Path) {
@@ -262,15 +269,19 @@ func projection(path, at *field.Path, p *corev1.VolumeProjection, use func(*fiel
 		}
 	})
 	take("serviceAccountToken", p.ServiceAccountToken != nil, func(at *field.Path) {
-		faults = append(faults, tokenProjection(path, at, p.ServiceAccountToken)...)
+		faults = append(faults, tokenProjection(path, at, p.ServiceAccountToken, options.TokenPaths)...)
 	})
 	take("clusterTrustBundle", p.ClusterTrustBundle != nil, func(at *field.Path) {
 		faults = append(faults, trustBundleProjection(at, p.ClusterTrustBundle)...)
+		use(path, p.ClusterTrustBundle.Path, p.ClusterTrustBundle.Path)
 	})
+	if n > 1 {
+		faults = append(faults, field.Forbidden(at, oneVolumeType+" per source"))
+	}
 	return faults
 }
 
-func tokenProjection(path, at *field.Path, p *corev1.ServiceAccountTokenProjection) field.ErrorList {
+func tokenProjection(path, at *field.Path, p *corev1.ServiceAccountTokenProjection, anywhere bool) field.ErrorList {
 	var faults field.ErrorList
 	expiry := at.Child("expirationSeconds")
 	if p.ExpirationSeconds != nil && *p.ExpirationSeconds < minTokenSeconds {
@@ -279,10 +290,13 @@ func tokenProjection(path, at *field.Path, p *corev1.ServiceAccountTokenProjecti
 	if p.ExpirationSeconds != nil && *p.ExpirationSeconds > maxTokenSeconds {
 		faults = append(faults, field.Invalid(expiry, *p.ExpirationSeconds, "may not specify a duration larger than 2^32 seconds"))
 	}
-	if p.Path == "" {
-		return append(faults, field.Required(path.Child("path"), ""))
+	switch {
+	case p.Path == "":
+		faults = append(faults, field.Required(path.Child("path"), ""))
+	case !anywhere:
+		faults = append(faults, localNonReservedPath(path.Child("path"), p.Path)...)
 	}
-	return append(faults, localNonReservedPath(path.Child("path"), p.Path)...)
+	return faults
 }
 
 func trustBundleProjection(path *field.Path, p *corev1.ClusterTrustBundleProjection) field.ErrorList {
@@ -305,8 +319,12 @@ func trustBundleProjection(path *field.Path, p *corev1.ClusterTrustBundleProject
 
 func csiVolume(path *field.Path, v *corev1.CSIVolumeSource) field.ErrorList {
 	faults := CSIDriverName(path.Child("driver"), v.Driver)
-	if v.NodePublishSecretRef != nil {
-		faults = append(faults, sourceName(path.Child("nodePublishSecretRef", "name"), v.NodePublishSecretRef.Name)...)
+	switch ref := v.NodePublishSecretRef; {
+	case ref == nil:
+	case ref.Name == "":
+		faults = append(faults, field.Required(path.Child("nodePublishSecretRef", "name"), ""))
+	default: // what is wrong with it is told of another field
+		faults = append(faults, DNSSubdomain(path.Child("name"), ref.Name)...)
 	}
 	return faults
 }
@@ -325,31 +343,35 @@ func CSIDriverName(path *field.Path, driver string) field.ErrorList {
 	return faults
 }
 
-func imageVolume(path *field.Path, v *corev1.ImageVolumeSource) field.ErrorList {
+func imageVolume(path *field.Path, v *corev1.ImageVolumeSource, options PodOptions) field.ErrorList {
 	var faults field.ErrorList
-	faults = append(faults, Filled(path.Child("reference"), v.Reference)...)
+	if !options.EmptyImages {
+		faults = Filled(path.Child("reference"), v.Reference)
+	}
 	return append(faults, oneOf(path.Child("pullPolicy"), v.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 }
 
-func ephemeralVolume(path *field.Path, v *corev1.EphemeralVolumeSource, name string, meta *metav1.ObjectMeta) field.ErrorList {
+func ephemeralVolume(path *field.Path, v *corev1.EphemeralVolumeSource) field.ErrorList {
 	at := path.Child("volumeClaimTemplate")
 	if v.VolumeClaimTemplate == nil {
 		return field.ErrorList{field.Required(at, "")}
 	}
-	var faults field.ErrorList
-	// The claim is named after the pod and the volume; a template has no name to judge yet.
-	if meta != nil && meta.Name != "" && name != "" {
-		faults = append(faults, Invalid(path.Root().Child("spec", "volumes"), meta.Name+"-"+name, longClaimName(meta.Name+"-"+name))...)
-	}
-	faults = append(faults, TemplateMeta(at.Child("metadata"), &v.VolumeClaimTemplate.ObjectMeta)...)
+	faults := TemplateMeta(at.Child("metadata"), &v.VolumeClaimTemplate.ObjectMeta)
 	return append(faults, ClaimSpec(at.Child("spec"), &v.VolumeClaimTemplate.Spec, ClaimOptions{})...)
 }
 
-func longClaimName(name string) []string {
-	if len(name) <= utilvalidation.DNS1123SubdomainMaxLength {
+// longClaimName judges the name that the claim of a pod's ephemeral volume will have: it is made of the pod's and the
+// volume's.
+func longClaimName(path *field.Path, volume string, meta *metav1.ObjectMeta) field.ErrorList {
+	if meta == nil || meta.Name == "" || volume == "" {
 		return nil
 	}
-	return []string{fmt.Sprintf("PVC name %q: %s", name, utilvalidation.MaxLenError(utilvalidation.DNS1123SubdomainMaxLength))}
+	name := meta.Name + "-" + volume
+	var faults field.ErrorList
+	for _, text := range utilvalidation.IsDNS1123Subdomain(name) {
+		faults = append(faults, field.Invalid(path, volume, fmt.Sprintf("PVC name %q: %v", name, text)))
+	}
+	return faults
 }
 
 // TemplateMeta lets labels and annotations be given to claims that are made from a template, and nothing else.

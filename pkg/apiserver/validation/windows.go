@@ -20,7 +20,7 @@ const (
 var (
 	windowsControls   = regexp.MustCompile(`[\x00-\x1F\x7F]`)
 	windowsNetBIOS    = regexp.MustCompile(`^[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}$`)
-	windowsDNSName    = regexp.MustCompile(`^[A-Za-z0-9\-]{1,63}(\.[A-Za-z0-9\-]{1,63})*\.?$`)
+	windowsDNSName    = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$`)
 	windowsDots       = regexp.MustCompile(`^[. ]+$`)
 	windowsUserBanned = `"/\:;|=,+*?<>@[]`
 )
@@ -65,7 +65,7 @@ func windowsUserFaults(name string) []string {
 			texts = append(texts, fmt.Sprintf("runAsUserName's Domain length must be under %d characters", maxWindowsDomainLength))
 		}
 		if !windowsNetBIOS.MatchString(domain) && !windowsDNSName.MatchString(domain) {
-			texts = append(texts, "runAsUserName's Domain doesn't match the NetBIOS nor the DNS format")
+			texts = append(texts, "runAsUserName's Domain doesn't match the NetBios nor the DNS format")
 		}
 	}
 	switch {
@@ -100,16 +100,12 @@ func hostProcess(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 		if pod != nil && own != nil && *pod != *own {
 			faults = append(faults, field.Invalid(at.Child("securityContext", "windowsOptions", "hostProcess"), *own,
 				fmt.Sprintf("pod hostProcess value must be identical if both are specified, was %v", *pod)))
-			return
 		}
 		if isTrue(own) || own == nil && isTrue(pod) {
 			some++
 		}
 	})
 	if some == 0 {
-		return faults
-	}
-	if len(faults) > 0 {
 		return faults
 	}
 	if some != all {
@@ -123,11 +119,11 @@ func hostProcess(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 
 // eachContainer visits init, regular and ephemeral containers with their paths.
 func eachContainer(path *field.Path, s *corev1.PodSpec, visit func(at *field.Path, c *corev1.Container)) {
-	for i := range s.Containers {
-		visit(path.Child("containers").Index(i), &s.Containers[i])
-	}
 	for i := range s.InitContainers {
 		visit(path.Child("initContainers").Index(i), &s.InitContainers[i])
+	}
+	for i := range s.Containers {
+		visit(path.Child("containers").Index(i), &s.Containers[i])
 	}
 	for i := range s.EphemeralContainers {
 		c := corev1.Container(s.EphemeralContainers[i].EphemeralContainerCommon)
@@ -146,7 +142,7 @@ func operatingSystem(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	case corev1.Windows:
 		return windows(path, s)
 	case "":
-		return field.ErrorList{field.Required(path.Child("os", "name"), "cannot be empty")}
+		return field.ErrorList{field.Required(path.Child("os", "name"), "")}
 	default:
 		return oneOfAny(path.Child("os"), s.OS.Name, corev1.Linux, corev1.Windows)
 	}
@@ -172,9 +168,6 @@ func windows(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 			faults = append(faults, field.Forbidden(at, notOnWindows))
 		}
 	}
-	if s.Resources != nil {
-		faults = append(faults, field.Forbidden(path.Child("resources"), "may not be set for a windows pod"))
-	}
 	at := path.Child("securityContext")
 	sc := s.SecurityContext
 	if sc == nil {
@@ -194,6 +187,7 @@ func windows(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	forbid(at.Child("runAsGroup"), sc.RunAsGroup != nil)
 	forbid(at.Child("supplementalGroups"), sc.SupplementalGroups != nil)
 	forbid(at.Child("supplementalGroupsPolicy"), sc.SupplementalGroupsPolicy != nil)
+	forbid(at.Child("seLinuxChangePolicy"), sc.SELinuxChangePolicy != nil)
 	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
 		if c.SecurityContext == nil {
 			return

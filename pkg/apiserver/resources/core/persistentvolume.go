@@ -38,7 +38,8 @@ func PersistentVolume(c clock.PassiveClock) *resource.Resource {
 			v.Status = corev1.PersistentVolumeStatus{Phase: corev1.VolumePending, LastPhaseTransitionTime: rightNow(c)}
 		},
 		Validate: func(_ context.Context, v, old *corev1.PersistentVolume) field.ErrorList {
-			faults := validation.PersistentVolumeSpec(field.NewPath("spec"), &v.Spec, v.Name)
+			faults := validation.PersistentVolumeSpec(field.NewPath("spec"), &v.Spec, v.Name,
+				old != nil && old.Spec.NodeAffinity != nil && validation.NodesHaveBadValues(old.Spec.NodeAffinity.Required))
 			if old != nil { // what is wrong by itself is told twice, as by every kind whose update judges the whole object
 				faults = append(faults, faults...)
 				faults = append(faults, volumeStays(v, old)...)

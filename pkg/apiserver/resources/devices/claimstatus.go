@@ -99,7 +99,7 @@ func validateAllocation(at *field.Path, a *resourcev1.AllocationResult, known re
 			return append(faults, validateConfiguration(at, c.DeviceConfiguration, false)...)
 		})...)
 	if a.NodeSelector != nil {
-		faults = append(faults, validation.NodeSelector(at.Child("nodeSelector"), a.NodeSelector)...)
+		faults = append(faults, validation.NodeSelector(at.Child("nodeSelector"), a.NodeSelector, false)...)
 	}
 	return faults
 }

@@ -144,7 +144,7 @@ func validateWhere(at *field.Path, spec *resourcev1.ResourceSliceSpec) field.Err
 	}
 	if spec.NodeSelector != nil {
 		ways = append(ways, "`nodeSelector`")
-		faults = append(faults, validation.NodeSelector(at.Child("nodeSelector"), spec.NodeSelector)...)
+		faults = append(faults, validation.NodeSelector(at.Child("nodeSelector"), spec.NodeSelector, false)...)
 		if terms := spec.NodeSelector.NodeSelectorTerms; len(terms) != 1 {
 			faults = append(faults, field.Invalid(at.Child("nodeSelector", "nodeSelectorTerms"), validation.GoNames(terms), "must have exactly one node selector term"))
 		}

@@ -106,7 +106,7 @@ func validateDeviceWhere(at *field.Path, d *resourcev1.Device, each bool) field.
 	}
 	if d.NodeSelector != nil {
 		ways = append(ways, "`nodeSelector`")
-		faults = append(faults, validation.NodeSelector(at.Child("nodeSelector"), d.NodeSelector)...)
+		faults = append(faults, validation.NodeSelector(at.Child("nodeSelector"), d.NodeSelector, false)...)
 	}
 	switch {
 	case d.AllNodes == nil:
