@@ -34,6 +34,9 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	}
 	if name := pod.Status.NominatedNodeName; name != "" && name != old.Status.NominatedNodeName {
 		faults = append(faults, DNSSubdomain(status.Child("nominatedNodeName"), name)...)
+		if old.Spec.NodeName != "" {
+			faults = append(faults, field.Forbidden(status.Child("nominatedNodeName"), "may not be set on pods that are already bound to a node"))
+		}
 	}
 	if pod.Status.ObservedGeneration < 0 {
 		faults = append(faults, field.Invalid(status.Child("observedGeneration"), pod.Status.ObservedGeneration, notNegative))
@@ -41,8 +44,15 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	faults = append(faults, Unchanged(status.Child("qosClass"), pod.Status.QOSClass, old.Status.QOSClass)...)
 	faults = append(faults, restarts(status.Child("containerStatuses"), pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, old.Spec.Containers)...)
 	faults = append(faults, restarts(status.Child("initContainerStatuses"), pod.Status.InitContainerStatuses, old.Status.InitContainerStatuses, &old.Spec, old.Spec.InitContainers)...)
-	faults = append(faults, addresses(status.Child("podIPs"), podIPs(pod), podIPs(old))...)
-	return append(faults, addresses(status.Child("hostIPs"), hostIPs(pod), hostIPs(old))...)
+	faults = append(faults, neverAgain(status.Child("ephemeralContainerStatuses"), pod.Status.EphemeralContainerStatuses, old.Status.EphemeralContainerStatuses)...)
+	faults = append(faults, claimStatuses(status.Child("resourceClaimStatuses"), pod)...)
+	faults = append(faults, extendedClaim(status.Child("extendedResourceClaimStatus"), pod)...)
+	faults = append(faults, addresses(status.Child("podIPs"), podIPs(pod), podIPs(old), pod.Status.PodIPs)...)
+	if all := pod.Status.HostIPs; len(all) > 0 && all[0].IP != pod.Status.HostIP {
+		faults = append(faults, field.Invalid(status.Child("hostIPs").Index(0).Child("ip"), all[0].IP, "must be equal to `hostIP`"))
+	}
+	faults = append(faults, addresses(status.Child("hostIPs"), hostIPs(pod), hostIPs(old), pod.Status.HostIPs)...)
+	return append(faults, reportedContainers(status, pod)...)
 }
 
 func podIPs(pod *corev1.Pod) []string {
@@ -63,40 +73,57 @@ func hostIPs(pod *corev1.Pod) []string {
 
 // restarts refuses that a container which its policy forbids to restart is reported to run again.
 func restarts(path *field.Path, now, was []corev1.ContainerStatus, spec *corev1.PodSpec, containers []corev1.Container) field.ErrorList {
-	if spec.RestartPolicy == corev1.RestartPolicyAlways {
+	if restartsAll(spec.InitContainers) || restartsAll(spec.Containers) {
 		return nil
 	}
+	return backFromTheDead(path, now, was, func(s *corev1.ContainerStatus) bool {
+		i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == s.Name })
+		return i >= 0 && mayRestart(&containers[i], spec.RestartPolicy, s.State.Terminated.ExitCode)
+	})
+}
+
+// neverAgain is restarts for containers that only look into a pod.
+func neverAgain(path *field.Path, now, was []corev1.ContainerStatus) field.ErrorList {
+	return backFromTheDead(path, now, was, func(*corev1.ContainerStatus) bool { return false })
+}
+
+func backFromTheDead(path *field.Path, now, was []corev1.ContainerStatus, may func(*corev1.ContainerStatus) bool) field.ErrorList {
 	var faults field.ErrorList
-	for i, old := range was {
-		if old.State.Terminated == nil || mayRestart(&old, spec, containers) {
+	for i := range was {
+		if was[i].State.Terminated == nil || may(&was[i]) {
 			continue
 		}
-		for _, s := range now {
-			if s.Name == old.Name && s.State.Terminated == nil {
-				faults = append(faults, field.Forbidden(path.Index(i).Child("state"), "may not be transitioned to non-terminated state"))
-			}
+		if slices.ContainsFunc(now, func(s corev1.ContainerStatus) bool { return s.Name == was[i].Name && s.State.Terminated == nil }) {
+			faults = append(faults, field.Forbidden(path.Index(i).Child("state"), "may not be transitioned to non-terminated state"))
 		}
 	}
 	return faults
 }
 
-func mayRestart(s *corev1.ContainerStatus, spec *corev1.PodSpec, containers []corev1.Container) bool {
-	if s.State.Terminated.ExitCode != 0 && spec.RestartPolicy == corev1.RestartPolicyOnFailure {
-		return true
-	}
-	for _, c := range containers {
-		if c.Name == s.Name {
-			return c.RestartPolicy != nil && *c.RestartPolicy != corev1.ContainerRestartPolicyNever || len(c.RestartPolicyRules) > 0
-		}
-	}
-	return false
+// restartsAll says whether the end of one of these containers may have all of the pod's start anew.
+func restartsAll(containers []corev1.Container) bool {
+	return slices.ContainsFunc(containers, func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.RestartPolicyRules, func(r corev1.ContainerRestartRule) bool {
+			return r.Action == corev1.ContainerRestartRuleActionRestartAllContainers
+		})
+	})
 }
 
-// addresses judges the addresses of a pod or its host: at most one of each family.
-func addresses(path *field.Path, now, was []string) field.ErrorList {
-	if len(now) == 0 || slices.Equal(now, was) {
-		return nil
+// mayRestart says whether a container may run again after it ended so: by a rule of its own, its own policy, or its pod's.
+func mayRestart(c *corev1.Container, policy corev1.RestartPolicy, exitCode int32) bool {
+	if c.RestartPolicy != nil {
+		if slices.ContainsFunc(c.RestartPolicyRules, func(r corev1.ContainerRestartRule) bool {
+			return r.ExitCodes != nil && slices.Contains(r.ExitCodes.Values, exitCode) == (r.ExitCodes.Operator == corev1.ContainerRestartRuleOnExitCodesOpIn)
+		}) {
+			return true
+		}
+		policy = corev1.RestartPolicy(*c.RestartPolicy)
 	}
+	return policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && exitCode != 0
+}
+
+// addresses judges the addresses of a pod or its host: at most one of each family. shown is the list that clients know.
+func addresses(path *field.Path, now, was []string, shown any) field.ErrorList {
 	var faults field.ErrorList
 	for i, ip := range now {
 		faults = append(faults, utilvalidation.IsValidIPForLegacyField(path.Index(i), ip, true, was)...)
@@ -109,7 +136,7 @@ func addresses(path *field.Path, now, was []string) field.ErrorList {
 		faults = append(faults, field.InternalError(path, fmt.Errorf("failed to check for dual stack with error:%w", err)))
 	}
 	if !dual || len(now) > 2 {
-		faults = append(faults, field.Invalid(path, now, "may specify no more than one IP for each IP family"))
+		faults = append(faults, field.Invalid(path, GoNames(shown), "may specify no more than one IP for each IP family"))
 	}
 	return faults
 }

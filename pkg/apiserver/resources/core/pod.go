@@ -101,6 +101,19 @@ func warnPod(_ context.Context, pod, old *corev1.Pod) []string {
 	return append(warnings, podvalidation.PodWarnings(nil, &pod.ObjectMeta, &pod.Spec)...)
 }
 
+// warnPodStatus tells of addresses that are not spelled as they should be.
+func warnPodStatus(_ context.Context, pod, _ *corev1.Pod) []string {
+	var warnings []string
+	at := field.NewPath("status")
+	for i, ip := range pod.Status.PodIPs {
+		warnings = append(warnings, validation.GetWarningsForIP(at.Child("podIPs").Index(i).Child("ip"), ip.IP)...)
+	}
+	for i, ip := range pod.Status.HostIPs {
+		warnings = append(warnings, validation.GetWarningsForIP(at.Child("hostIPs").Index(i).Child("ip"), ip.IP)...)
+	}
+	return warnings
+}
+
 // podGrace is how long a pod may take to end: no time where nothing of it runs.
 func podGrace(pod *corev1.Pod, asked *int64) int64 {
 	var seconds int64
@@ -156,6 +169,7 @@ func podStatus() resource.Subresource[*corev1.Pod] {
 			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
 				return podvalidation.PodStatusUpdate(pod, old)
 			},
+			Warn:  warnPodStatus,
 			Reset: []string{"spec", "metadata.deletionTimestamp", "metadata.ownerReferences"},
 		},
 	}
