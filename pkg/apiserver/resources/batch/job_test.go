@@ -208,22 +208,22 @@ func TestOnlySuspendedJobsWithoutPodsChangeTheirTemplate(t *testing.T) {
 	stopping := func(j *batchv1.Job) { stopped(j); j.Status.Active = 1 }
 	for name, c := range map[string]struct {
 		state, change func(*batchv1.Job)
-		allowed       bool
+		want          string
 	}{
-		"never started, elsewhere": {suspended, elsewhere, true},
-		"never started, bigger":    {suspended, bigger, true},
-		"never started, another":   {suspended, another, false},
-		"running":                  {func(*batchv1.Job) {}, elsewhere, false},
-		"started":                  {started, bigger, false},
-		"stopped":                  {stopped, bigger, true},
-		"stopping":                 {stopping, elsewhere, false},
+		"never started, elsewhere": {suspended, elsewhere, ""},
+		"never started, bigger":    {suspended, bigger, ""},
+		"never started, another":   {suspended, another, "spec.template.spec"},
+		"running":                  {func(*batchv1.Job) {}, elsewhere, "spec.template"},
+		"started":                  {started, bigger, "spec.template"},
+		"stopped":                  {stopped, bigger, ""},
+		"stopping":                 {stopping, elsewhere, "spec.template"},
 	} {
 		old := created(nil)
 		c.state(old)
 		j := old.DeepCopy()
 		c.change(j)
-		if got := len(validateJob(context.Background(), j, old)) == 0; got != c.allowed {
-			t.Errorf("%s: allowed %v, want %v", name, got, c.allowed)
+		if got := paths(validateJob(context.Background(), j, old)); got != c.want {
+			t.Errorf("%s: faults at %q, want %q", name, got, c.want)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func jobFrozen(path *field.Path, j, old *batchv1.Job) field.ErrorList {
 	s, was := &j.Spec, &old.Spec
 	faults := completions(path.Child("completions"), s, was)
 	faults = append(faults, validation.Unchanged(path.Child("selector"), s.Selector, was.Selector)...)
-	faults = append(faults, validation.Unchanged(path.Child("template"), &s.Template, changeableTemplate(j, old))...)
+	faults = append(faults, templateFrozen(path.Child("template"), j, old)...)
 	faults = append(faults, validation.Unchanged(path.Child("completionMode"), s.CompletionMode, was.CompletionMode)...)
 	faults = append(faults, validation.Unchanged(path.Child("podFailurePolicy"), s.PodFailurePolicy, was.PodFailurePolicy)...)
 	faults = append(faults, validation.Unchanged(path.Child("backoffLimitPerIndex"), s.BackoffLimitPerIndex, was.BackoffLimitPerIndex)...)
@@ -115,21 +115,20 @@ func completions(path *field.Path, s, was *batchv1.JobSpec) field.ErrorList {
 	return field.ErrorList{field.Invalid(path, s.Completions, "can only be modified in tandem with spec.parallelism")}
 }
 
-// changeableTemplate is the old template, with all set to the new one's that may change: where a job is
-// suspended and has no pods, those who queue jobs may choose its nodes and what its containers ask for.
-func changeableTemplate(j, old *batchv1.Job) *corev1.PodTemplateSpec {
+// templateFrozen refuses another template. Where a job is suspended and has no pods, those who queue jobs may choose its
+// nodes and what its containers ask for: then only the rest of the pods' spec is judged, and told of.
+func templateFrozen(path *field.Path, j, old *batchv1.Job) field.ErrorList {
 	suspended := old.Spec.Suspend != nil && *old.Spec.Suspend
 	idle := old.Status.Active == 0 && (old.Status.StartTime == nil || conditionIs(&old.Status, batchv1.JobSuspended, corev1.ConditionTrue))
 	if !suspended || !idle {
-		return &old.Spec.Template
+		return validation.Unchanged(path, &j.Spec.Template, &old.Spec.Template)
 	}
-	now, was := &j.Spec.Template, old.Spec.Template.DeepCopy()
-	was.Annotations, was.Labels = now.Annotations, now.Labels
-	was.Spec.NodeSelector, was.Spec.Tolerations, was.Spec.SchedulingGates = now.Spec.NodeSelector, now.Spec.Tolerations, now.Spec.SchedulingGates
-	was.Spec.Affinity = withNodeAffinity(was.Spec.Affinity, now.Spec.Affinity)
-	takeResources(was.Spec.Containers, now.Spec.Containers)
-	takeResources(was.Spec.InitContainers, now.Spec.InitContainers)
-	return was
+	now, was := &j.Spec.Template.Spec, old.Spec.Template.Spec.DeepCopy()
+	was.NodeSelector, was.Tolerations, was.SchedulingGates = now.NodeSelector, now.Tolerations, now.SchedulingGates
+	was.Affinity = withNodeAffinity(was.Affinity, now.Affinity)
+	takeResources(was.Containers, now.Containers)
+	takeResources(was.InitContainers, now.InitContainers)
+	return validation.Unchanged(path.Child("spec"), now, was)
 }
 
 // withNodeAffinity is the old affinity with the new one's for nodes.
@@ -151,7 +150,7 @@ func withNodeAffinity(was, now *corev1.Affinity) *corev1.Affinity {
 func takeResources(was, now []corev1.Container) {
 	for i := range was {
 		if i < len(now) && was[i].Name == now[i].Name {
-			was[i].Resources.Requests, was[i].Resources.Limits = now[i].Resources.Requests, now[i].Resources.Limits
+			was[i].Resources = now[i].Resources
 		}
 	}
 }
