@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,7 +25,7 @@ func (s *Store) Create(ctx context.Context, obj Object, w *Write) (Object, error
 
 // create runs the rules; own settles field ownership before admission, whose changes nobody owns.
 func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Object) (Object, error)) (Object, error) {
-	nameOwnersOnce(ctx, obj, "")
+	w.nameOwnersOnce(ctx, obj, "")
 	obj, err := own(obj)
 	if err != nil {
 		return nil, err
@@ -32,14 +33,8 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 	if s.Ending != nil && s.Ending() {
 		return nil, apierrors.NewForbidden(s.GroupResource(), w.Name, errors.New("create not allowed while custom resource definition is terminating"))
 	}
-	a := w.attributes(admission.Create, obj, nil)
-	if err := w.Admission.Admit(ctx, a); err != nil {
+	if obj, err = s.admit(ctx, w, w.attributes(admission.Create, obj, nil)); err != nil {
 		return nil, err
-	}
-	obj = a.Object.(Object)
-	nameOwnersOnce(ctx, obj, afterAdmission)
-	if s.Default != nil {
-		s.Default(obj)
 	}
 	generated := obj.GetName() == "" && obj.GetGenerateName() != ""
 	for try := 1; ; try++ {
@@ -49,13 +44,9 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 			candidate.SetName(generateName(obj.GetGenerateName()))
 		}
 		out, err := s.tryCreate(ctx, candidate, w)
-		if generated && apierrors.IsAlreadyExists(err) {
-			if try < nameTries {
-				continue
-			}
-			return nil, apierrors.NewGenerateNameConflict(s.GroupResource(), candidate.GetName(), 1)
+		if !generated || !apierrors.IsAlreadyExists(err) || try == nameTries {
+			return out, err
 		}
-		return out, err
 	}
 }
 
@@ -99,42 +90,38 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	if err != nil {
 		return nil, err
 	}
-	if v := obj.GetResourceVersion(); v != "" && v != "0" && !w.DryRun {
+	if v, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64); err == nil && v != 0 && !w.DryRun {
 		return nil, errors.New("resourceVersion should not be set on objects to be created")
 	}
 	obj.SetResourceVersion("")
 	if w.DryRun {
-		if _, _, err := s.etcd.Get(ctx, key); !errors.Is(err, storage.ErrNotFound) {
-			if err == nil {
-				err = storage.ErrExists
-			}
+		switch _, _, err := s.etcd.Get(ctx, key); {
+		case err == nil:
+			return nil, s.exists(ctx, key, obj)
+		case !errors.Is(err, storage.ErrNotFound):
 			return nil, s.apiError(err, obj.GetName())
 		}
 		s.defaultLate(obj)
 		return obj, nil
 	}
-	value, err := s.encoded(obj)
-	if err != nil {
-		return nil, apierrors.NewInternalError(err)
-	}
-	ttl := s.ttl(obj)
-	done, drop := s.putting(key, value, obj, w)
-	revision, err := s.etcd.Create(ctx, key, value, ttl)
-	if err != nil {
-		drop()
-		if errors.Is(err, storage.ErrExists) {
-			return nil, s.exists(ctx, key, obj.GetName())
-		}
+	out, err := s.put(key, obj, w, func(value []byte) (int64, error) { return s.etcd.Create(ctx, key, value, s.ttl(obj)) })
+	switch {
+	case errors.Is(err, storage.ErrExists):
+		return nil, s.exists(ctx, key, obj)
+	case err != nil:
 		return nil, s.apiError(err, obj.GetName())
 	}
 	stands = true
 	release()
-	return done(revision)
+	return out, nil
 }
 
-// exists words the refusal of a name that is taken; one whose owner is on its way out says so.
-func (s *Store) exists(ctx context.Context, key, name string) error {
-	refusal := apierrors.NewAlreadyExists(s.GroupResource(), name)
+// exists words the refusal of a name that is taken, given or made of another; one whose owner is on its way out says so.
+func (s *Store) exists(ctx context.Context, key string, obj Object) error {
+	refusal := apierrors.NewAlreadyExists(s.GroupResource(), obj.GetName())
+	if obj.GetGenerateName() != "" {
+		refusal = apierrors.NewGenerateNameConflict(s.GroupResource(), obj.GetName(), 1)
+	}
 	kv, _, err := s.etcd.Get(ctx, key)
 	if err != nil {
 		return refusal

@@ -116,19 +116,10 @@ func (s *Store) copyToDelete(o Object) Object {
 
 // writeDeleted stores an object that has been marked, and answers its revision.
 func (s *Store) writeDeleted(ctx context.Context, key string, revision int64, obj Object, w *Write) (int64, error) {
-	value, err := s.encoded(obj)
-	if err != nil {
-		return 0, fmt.Errorf("encoding %s: %w", key, err)
-	}
-	ttl := s.ttl(obj)
-	done, drop := s.putting(key, value, obj, w)
-	written, err := s.etcd.Update(ctx, key, value, revision, ttl)
-	if err != nil {
-		drop()
+	if _, err := s.put(key, obj, w, func(value []byte) (int64, error) { return s.etcd.Update(ctx, key, value, revision, s.ttl(obj)) }); err != nil {
 		return 0, err
 	}
-	_, err = done(written)
-	return written, err
+	return strconv.ParseInt(obj.GetResourceVersion(), 10, 64)
 }
 
 func (s *Store) deletePreconditions(old Object, name string, options *metav1.DeleteOptions) error {

@@ -66,8 +66,8 @@ func (s *Store) keepIdentity(o, old Object) {
 		o.SetUID(old.GetUID())
 	}
 	o.SetCreationTimestamp(old.GetCreationTimestamp())
-	if o.GetDeletionTimestamp() == nil {
-		o.SetDeletionTimestamp(old.GetDeletionTimestamp())
+	if was := old.GetDeletionTimestamp(); was != nil {
+		o.SetDeletionTimestamp(was)
 	}
 	if o.GetDeletionGracePeriodSeconds() == nil {
 		o.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
@@ -146,8 +146,11 @@ const (
 )
 
 // nameOwnersOnce takes out owner references that stand twice, and warns of them. when says at what time they
-// were found, in the words of the warning.
-func nameOwnersOnce(ctx context.Context, o Object, when string) {
+// were found, in the words of the warning: of a patch only after admission.
+func (w *Write) nameOwnersOnce(ctx context.Context, o Object, when string) {
+	if _, patch := w.Options.(*metav1.PatchOptions); patch && when == "" {
+		return
+	}
 	refs := o.GetOwnerReferences()
 	var once []metav1.OwnerReference
 	var again []string

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -263,6 +264,38 @@ func (s *Store) putting(key string, value []byte, o Object, w *Write) (done func
 		w.Stored = p.Done(revision)
 		return o, nil
 	}, p.Drop
+}
+
+// put encodes an object and has it written. Who owns the fields of one that is too large is forgotten, unless that is
+// what the write is about.
+func (s *Store) put(key string, o Object, w *Write, write func(value []byte) (revision int64, err error)) (Object, error) {
+	for {
+		value, err := s.encoded(o)
+		if err != nil {
+			return nil, fmt.Errorf("encoding %s: %w", key, err)
+		}
+		done, drop := s.putting(key, value, o, w)
+		revision, err := write(value)
+		if err == nil {
+			return done(revision)
+		}
+		drop()
+		if !errors.Is(err, storage.ErrTooLarge) || w.Applied || len(o.GetManagedFields()) == 0 {
+			return nil, err
+		}
+		o.SetManagedFields(nil)
+	}
+}
+
+// isStoredAlike says that two objects that mean the same are also written in the same words, as equal quantities need
+// not be.
+func (s *Store) isStoredAlike(o, other Object) bool {
+	one, err := s.codec.Encode(shallow(o))
+	if err != nil {
+		return false
+	}
+	two, err := s.codec.Encode(shallow(other))
+	return err == nil && bytes.Equal(one, two)
 }
 
 func (s *Store) ttl(o Object) time.Duration {

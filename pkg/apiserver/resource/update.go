@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
@@ -91,6 +92,9 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	if err != nil {
 		return nil, apierrors.NewInternalError(fmt.Errorf("the version of %s: %w", key, err))
 	}
+	if w.UID != "" && w.UID != old.GetUID() {
+		return nil, s.anotherUID(w, old.GetUID())
+	}
 	obj, err := change(ctx, old)
 	if err != nil {
 		return nil, err
@@ -126,8 +130,10 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 		s.Complete(obj)
 	}
 	if sameButTimes(obj, old) {
-		stands = !w.DryRun
-		return old, nil // nothing would change: the version stays
+		if obj.SetManagedFields(old.GetManagedFields()); s.isStoredAlike(obj, old) {
+			stands = !w.DryRun
+			return old, nil // nothing would change: the version stays
+		}
 	}
 	if w.DryRun {
 		s.defaultLate(obj)
@@ -141,20 +147,13 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 		s.gone(ctx, obj)
 		return obj, nil
 	}
-	value, err := s.encoded(obj)
+	out, err := s.put(key, obj, w, func(value []byte) (int64, error) { return s.etcd.Update(ctx, key, value, revision, s.ttl(obj)) })
 	if err != nil {
-		return nil, apierrors.NewInternalError(err)
-	}
-	ttl := s.ttl(obj)
-	done, drop := s.putting(key, value, obj, w)
-	written, err := s.etcd.Update(ctx, key, value, revision, ttl)
-	if err != nil {
-		drop()
 		return nil, s.writeError(err, w.Name)
 	}
 	stands = true
 	release()
-	return done(written)
+	return out, nil
 }
 
 // writeError lets conflicts through for another attempt.
@@ -166,11 +165,8 @@ func (s *Store) writeError(err error, name string) error {
 	return s.apiError(err, name)
 }
 
-// precondition refuses a change that was made from another version, or of another object, than is stored.
+// precondition refuses a change that was made from another version than is stored.
 func (s *Store) precondition(obj, old Object, w *Write) error {
-	if w.UID != "" && w.UID != old.GetUID() {
-		return s.anotherUID(w, old.GetUID())
-	}
 	seen, have := uint64(0), old.GetResourceVersion()
 	if v := obj.GetResourceVersion(); v != "" {
 		var err error
@@ -200,24 +196,36 @@ func (s *Store) anotherUID(w *Write, have types.UID) error {
 // settle settles who owns which fields, and then lets admission change the object: nobody owns what it
 // changes.
 func (s *Store) settle(ctx context.Context, w *Write, part *UpdatePart[Object], obj, old Object) (Object, error) {
-	nameOwnersOnce(ctx, obj, "")
+	w.nameOwnersOnce(ctx, obj, "")
 	if !w.Applied {
 		var err error
 		if obj, err = s.owned(old, obj, w); err != nil {
 			return nil, err
 		}
 	}
-	managed := obj.GetManagedFields()
-	a := w.attributes(admission.Update, obj, old)
+	return s.admit(ctx, w, w.attributes(admission.Update, obj, old))
+}
+
+// brokenOwners is the warning of managedFields that admission has spoilt.
+const brokenOwners = ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating admission controller; please fix your requests: %v"
+
+// admit lets admission change an object. It may also say who owns its fields, if what it says can be read.
+func (s *Store) admit(ctx context.Context, w *Write, a *admission.Attributes) (Object, error) {
+	managed := a.Object.(Object).GetManagedFields()
 	if err := w.Admission.Admit(ctx, a); err != nil {
 		return nil, err
 	}
-	obj = a.Object.(Object)
-	nameOwnersOnce(ctx, obj, afterAdmission)
+	obj := a.Object.(Object)
+	if after := obj.GetManagedFields(); !equality.Semantic.DeepEqual(after, managed) {
+		if err := managedfields.ValidateManagedFields(after); err != nil {
+			obj.SetManagedFields(managed)
+			request.Warn(ctx, fmt.Sprintf(brokenOwners, err))
+		}
+	}
+	w.nameOwnersOnce(ctx, obj, afterAdmission)
 	if s.Default != nil {
 		s.Default(obj)
 	}
-	obj.SetManagedFields(managed)
 	return obj, nil
 }
 
