@@ -135,7 +135,7 @@ type Definition[T Object] struct {
 	Held func(obj T) bool
 	// TTL after which etcd forgets the object, zero for never.
 	TTL func(obj T) time.Duration
-	// DefaultPropagation when a delete names none; nil: Background.
+	// DefaultPropagation when a delete names none; empty: Background.
 	DefaultPropagation metav1.DeletionPropagation
 	// ReturnDeleted: a delete answers the deleted object instead of a Status.
 	ReturnDeleted bool

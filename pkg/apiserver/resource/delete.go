@@ -157,53 +157,94 @@ func (s *Store) beginDeletion(ctx context.Context, obj Object, options *metav1.D
 			return false, err
 		}
 	}
+	graceful, pending := s.beginGrace(obj, options.GracePeriodSeconds)
+	if pending {
+		return false, nil
+	}
 	obj.SetFinalizers(s.propagationFinalizers(obj, options))
-	grace := int64(0)
-	if s.Grace != nil {
-		grace = s.Grace(obj, options.GracePeriodSeconds)
-	}
-	if has := obj.GetDeletionTimestamp(); has != nil {
-		// A second deletion may only shorten the time that the first one gave.
-		if was := obj.GetDeletionGracePeriodSeconds(); s.Grace != nil && options.GracePeriodSeconds != nil && (was == nil || grace < *was) {
-			s.markDeleted(obj, grace)
+	waits := len(obj.GetFinalizers()) > 0
+	if !graceful {
+		if waits && obj.GetDeletionTimestamp() == nil {
+			s.markDeleted(obj, 0)
 		}
-	} else if s.Grace != nil || len(obj.GetFinalizers()) > 0 {
-		s.markDeleted(obj, grace)
-		if obj.GetGeneration() > 0 {
-			obj.SetGeneration(obj.GetGeneration() + 1)
-		}
+		return !waits, nil
 	}
-	left := int64(0)
-	if g := obj.GetDeletionGracePeriodSeconds(); g != nil && s.Grace != nil {
-		left = *g
-	}
-	return len(obj.GetFinalizers()) == 0 && left == 0, nil
+	return !waits && *obj.GetDeletionGracePeriodSeconds() == 0, nil
 }
 
+// beginGrace settles how long an object of a kind that ends gracefully may take: graceful says that it is marked with
+// a time, pending that the one that it has stands, and that with it all that an earlier deletion asked for.
+func (s *Store) beginGrace(obj Object, asked *int64) (graceful, pending bool) {
+	if s.Grace == nil {
+		return false, false
+	}
+	if asked != nil && *asked < 0 {
+		asked = new(int64(1))
+	}
+	if obj.GetDeletionTimestamp() == nil {
+		s.markDeleted(obj, s.Grace(obj, asked))
+		return true, false
+	}
+	has := obj.GetDeletionGracePeriodSeconds()
+	switch {
+	case has == nil || *has == 0:
+		return false, false
+	case asked == nil || *asked >= *has:
+		return false, true
+	}
+	s.shorten(obj, *has, *asked)
+	return true, false
+}
+
+// markDeleted begins a deletion.
 func (s *Store) markDeleted(obj Object, grace int64) {
 	t := metav1.NewTime(s.clock.Now().Add(time.Duration(grace) * time.Second)).Rfc3339Copy()
 	obj.SetDeletionTimestamp(&t)
 	obj.SetDeletionGracePeriodSeconds(&grace)
+	if obj.GetGeneration() > 0 {
+		obj.SetGeneration(obj.GetGeneration() + 1)
+	}
 }
+
+// shorten gives an object that is ending less time, counted from when its deletion began. Where that is over the node
+// is still left a second to end it in, unless it was asked for none.
+func (s *Store) shorten(obj Object, was, grace int64) {
+	now := metav1.NewTime(s.clock.Now()).Rfc3339Copy()
+	end := metav1.NewTime(obj.GetDeletionTimestamp().Add(time.Duration(grace-was) * time.Second))
+	if end.Before(&now) {
+		end, grace = now, min(grace, 1)
+	}
+	obj.SetDeletionTimestamp(&end)
+	obj.SetDeletionGracePeriodSeconds(&grace)
+}
+
+// NoPropagation is the DefaultPropagation of a kind whose objects never wait for the garbage collector, whatever a
+// deletion asks for.
+const NoPropagation metav1.DeletionPropagation = "Unsupported"
 
 // propagationFinalizers keeps an object until the garbage collector has treated its dependents as the
 // request asks.
 func (s *Store) propagationFinalizers(obj Object, options *metav1.DeleteOptions) []string {
-	orphan, foreground := s.wantsOrphan(obj, options), s.wantsForeground(obj, options)
-	kept := slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), func(f string) bool {
-		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
-	})
-	if orphan {
-		kept = append(kept, metav1.FinalizerOrphanDependents)
+	has := obj.GetFinalizers()
+	wants := map[string]bool{
+		metav1.FinalizerOrphanDependents: s.wantsOrphan(obj, options), metav1.FinalizerDeleteDependents: s.wantsForeground(obj, options),
 	}
-	if foreground {
-		kept = append(kept, metav1.FinalizerDeleteDependents)
+	kept := slices.DeleteFunc(slices.Clone(has), func(f string) bool {
+		wanted, ours := wants[f]
+		return ours && !wanted
+	})
+	for _, f := range []string{metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents} {
+		if wants[f] && !slices.Contains(has, f) {
+			kept = append(kept, f)
+		}
 	}
 	return kept
 }
 
 func (s *Store) wantsOrphan(obj Object, o *metav1.DeleteOptions) bool {
 	switch {
+	case s.DefaultPropagation == NoPropagation:
+		return false
 	case o.OrphanDependents != nil:
 		return *o.OrphanDependents
 	case o.PropagationPolicy != nil:
@@ -218,7 +259,7 @@ func (s *Store) wantsOrphan(obj Object, o *metav1.DeleteOptions) bool {
 
 func (s *Store) wantsForeground(obj Object, o *metav1.DeleteOptions) bool {
 	switch {
-	case o.OrphanDependents != nil:
+	case s.DefaultPropagation == NoPropagation, o.OrphanDependents != nil:
 		return false
 	case o.PropagationPolicy != nil:
 		return *o.PropagationPolicy == metav1.DeletePropagationForeground

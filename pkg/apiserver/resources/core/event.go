@@ -43,6 +43,8 @@ func Event(ttl time.Duration) *resource.Resource {
 		FieldNames:   slices.Sorted(maps.Keys(eventFields(&corev1.Event{}))),
 		Fields:       eventFieldsOfAll,
 		Views:        []resource.View[*corev1.Event]{eventView()},
+
+		DefaultPropagation: resource.NoPropagation,
 	})
 }
 
