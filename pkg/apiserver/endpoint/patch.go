@@ -120,7 +120,7 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 		if err != nil {
 			return nil, err
 		}
-		return obj, p.agrees(obj, old)
+		return obj, p.s.agrees(obj, p.info)
 	}
 	served, err := p.s.fromStored(old)
 	if err != nil {
@@ -139,7 +139,7 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 	if err != nil {
 		return nil, err
 	}
-	return obj, p.agrees(obj, old)
+	return obj, p.s.agrees(obj, p.info)
 }
 
 // ordinary patches a copy of the object in place where the patch allows that; nil where it does not, or has
@@ -166,23 +166,6 @@ func (p *patcher) ordinary(old resource.Object) resource.Object {
 		return nil
 	}
 	return obj
-}
-
-// agrees refuses a patch that moves the object elsewhere.
-func (p *patcher) agrees(obj, old resource.Object) error {
-	if obj.GetName() == "" {
-		return undeterminable(p.info)
-	}
-	if obj.GetName() != old.GetName() {
-		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), p.info.Name))
-	}
-	if obj.GetNamespace() == "" {
-		obj.SetNamespace(old.GetNamespace())
-	}
-	if obj.GetNamespace() != old.GetNamespace() {
-		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-	}
-	return nil
 }
 
 // patched applies the patch to an object's JSON and reads the outcome into another. Faults of the outcome
@@ -379,28 +362,15 @@ func badYAML(err error) error {
 	return apierrors.NewBadRequest(fmt.Sprintf("error decoding YAML: %v", err))
 }
 
-// apply merges what is wanted into the live object.
+// apply merges what is wanted into the live object. What moves it elsewhere is refused as by any patch.
 func (p *patcher) apply(ctx context.Context, old resource.Object, opts *metav1.PatchOptions) (resource.Object, error) {
 	force := opts.Force != nil && *opts.Force
-	wanted := p.wanted
-	if name := wanted.GetName(); name != "" && name != p.info.Name {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", name, p.info.Name))
-	}
-	if n := wanted.GetNamespace(); n != "" && n != p.info.Namespace {
-		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-	}
-	obj, err := p.s.Apply(ctx, old, wanted, opts.FieldManager, p.info.Subresource, force)
+	obj, err := p.s.Apply(ctx, old, p.wanted, opts.FieldManager, p.info.Subresource, force)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.duplicates(); err != nil {
 		return nil, err
 	}
-	if obj.GetName() == "" {
-		obj.SetName(p.info.Name)
-	}
-	if obj.GetNamespace() == "" && !p.s.ClusterScoped {
-		obj.SetNamespace(p.info.Namespace)
-	}
-	return obj, nil
+	return obj, p.s.agrees(obj, p.info)
 }

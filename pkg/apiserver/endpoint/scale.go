@@ -9,12 +9,11 @@ import (
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
@@ -70,6 +69,7 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		return
 	}
 	wr := s.writeOf(r, info, nil, opts.DryRun, managerOf(opts.FieldManager, r), opts)
+	wr.UID = change.uid
 	wr.Applied = true // the owners of the Scale's fields are brought into the object below
 	owners := scaleOwners{s: s, part: part, manager: wr.Manager, force: opts.Force != nil && *opts.Force}
 	up := &resource.UpdatePart[resource.Object]{Validate: s.Validate, Counts: true}
@@ -84,16 +84,14 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		if err != nil {
 			return nil, err
 		}
-		if after.Name != old.GetName() {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", after.Name, info.Name))
+		if err := s.agrees(after, info); err != nil {
+			return nil, err
 		}
 		if unset && after.Spec.Replicas == unsetReplicas {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("the spec replicas field %q cannot be empty", "."+part.SpecPath))
 		}
-		if after.Spec.Replicas < 0 && !s.custom() {
-			return nil, apierrors.NewInvalid(sub.Kind.GroupKind(), info.Name, field.ErrorList{
-				field.Invalid(field.NewPath("spec", "replicas"), after.Spec.Replicas, "must be greater than or equal to 0").WithOrigin("minimum"),
-			})
+		if err := s.judgeScale(after, old); err != nil {
+			return nil, err
 		}
 		a := &admission.Attributes{
 			Operation: admission.Update, Kind: sub.Kind, Resource: s.GVR(), Subresource: sub.Name, Namespace: info.Namespace, Name: info.Name,
@@ -113,7 +111,6 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		if after.ResourceVersion != "" {
 			old.SetResourceVersion(after.ResourceVersion)
 		}
-		old.SetUID(after.UID)
 		return old, nil
 	})
 	if err != nil {
@@ -121,6 +118,27 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 		return
 	}
 	s.answerScale(w, r, f, scaleOf(part, out))
+}
+
+// judgeScale refuses a Scale of a built-in object that has faults, or that is of another object of its name. Those of
+// custom resources are judged by the object that they make.
+func (s *Served) judgeScale(scale *autoscalingv1.Scale, of resource.Object) error {
+	if s.custom() {
+		return nil
+	}
+	faults := apivalidation.ValidateObjectMeta(&scale.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	if scale.Spec.Replicas < 0 {
+		faults = append(faults, field.Invalid(field.NewPath("spec", "replicas"), scale.Spec.Replicas, "must be greater than or equal to 0").WithOrigin("minimum"))
+	}
+	if len(faults) > 0 {
+		return apierrors.NewInvalid(scale.GroupVersionKind().GroupKind(), of.GetName(), faults)
+	}
+	if scale.UID != "" && scale.UID != of.GetUID() {
+		resource := s.GroupResource()
+		resource.Resource += "/scale"
+		return apierrors.NewConflict(resource, of.GetName(), fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", scale.UID, of.GetUID()))
+	}
+	return nil
 }
 
 // scaleChange reads what the client wants the Scale to be.
@@ -143,8 +161,9 @@ func (s *Served) scaleChange(r *http.Request, info *request.Info) (*metav1.Patch
 		if err := decode(r, media, body, kind, wanted, validationOf(opts.FieldValidation)); err != nil {
 			return nil, scaleChange{}, err
 		}
-		return &metav1.PatchOptions{DryRun: opts.DryRun, FieldManager: opts.FieldManager},
-			scaleChange{plain: func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted.DeepCopy(), nil }}, nil
+		return &metav1.PatchOptions{DryRun: opts.DryRun, FieldManager: opts.FieldManager}, scaleChange{
+			plain: func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted.DeepCopy(), nil }, uid: wanted.UID,
+		}, s.agrees(wanted, info)
 	}
 	patchKind, err := s.patchType(r)
 	if err != nil {
@@ -164,14 +183,8 @@ func (s *Served) scaleChange(r *http.Request, info *request.Info) (*metav1.Patch
 	if patchKind != types.ApplyYAMLPatchType {
 		return opts, scaleChange{plain: p.scale}, nil
 	}
-	if err := checkYAML(body); err != nil {
-		return nil, scaleChange{}, badYAML(err)
-	}
-	applied := map[string]any{}
-	if err := yaml.Unmarshal(body, &applied); err != nil {
-		return nil, scaleChange{}, badYAML(err)
-	}
-	return opts, scaleChange{applied: &unstructured.Unstructured{Object: applied}}, nil
+	wanted, err := p.parseApply()
+	return opts, scaleChange{applied: wanted, duplicates: p.duplicates}, err
 }
 
 // scale patches a Scale.

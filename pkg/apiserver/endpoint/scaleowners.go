@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -17,10 +18,12 @@ import (
 )
 
 // scaleChange is what a client wants of a Scale: plain makes it from the present one, applied is what a
-// manager applies.
+// manager applies, whose keys that stand twice duplicates refuses or warns of. uid is that of a PUT.
 type scaleChange struct {
-	plain   func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error)
-	applied *unstructured.Unstructured
+	plain      func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error)
+	applied    *unstructured.Unstructured
+	duplicates func() error
+	uid        types.UID
 }
 
 // scaleOwners settles who owns the fields of a Scale, and so of the object that is scaled.
@@ -65,7 +68,7 @@ func (o scaleOwners) changed(before *autoscalingv1.Scale, change scaleChange) (*
 		if err != nil {
 			return nil, err
 		}
-		return out.(*autoscalingv1.Scale), nil
+		return out.(*autoscalingv1.Scale), change.duplicates()
 	}
 	after, err := change.plain(before.DeepCopy())
 	if err != nil {

@@ -120,9 +120,6 @@ func (s *Served) place(o metav1.Object, info *request.Info) error {
 		o.SetNamespace("")
 		return nil
 	}
-	if info.Namespace == "" {
-		return apierrors.NewBadRequest("an empty namespace may not be set during creation")
-	}
 	if n := o.GetNamespace(); n != "" && n != info.Namespace {
 		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
@@ -212,29 +209,23 @@ func codeOf(created bool) int {
 
 // agrees refuses a body whose name or namespace is not that of the path.
 func (s *Served) agrees(o metav1.Object, info *request.Info) error {
-	if o.GetName() == "" {
+	if err := s.place(o, info); err != nil {
+		return err
+	}
+	switch o.GetName() {
+	case "":
 		return undeterminable(info)
+	case info.Name:
+		return nil
 	}
-	if o.GetName() != info.Name {
-		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", o.GetName(), info.Name))
-	}
-	if !s.ClusterScoped {
-		if n := o.GetNamespace(); n != "" && n != info.Namespace {
-			return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-		}
-		o.SetNamespace(info.Namespace)
-	}
-	return nil
+	return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", o.GetName(), info.Name))
 }
 
 // ask answers a question, which passes admission as an object would.
 func (s *Served) ask(r *http.Request, info *request.Info, chain admission.Chain, obj resource.Object, opts *metav1.CreateOptions) (runtime.Object, error) {
 	ctx := r.Context()
-	if !s.ClusterScoped {
-		if n := obj.GetNamespace(); n != "" && n != info.Namespace {
-			return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-		}
-		obj.SetNamespace(info.Namespace)
+	if err := s.place(obj, info); err != nil {
+		return nil, err
 	}
 	obj, err := s.OwnedAnswer(obj, managerOf(opts.FieldManager, r))
 	if err != nil {
