@@ -255,3 +255,35 @@ func TestAScaleIsJudgedByItself(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsSaidInTwoWays: of some kinds a client that gives an empty list says something else than one that gives
+// none, each time, for what is stored is none. What a patch leaves alone says nothing.
+func TestNothingIsSaidInTwoWays(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	hook := `{"name":"a.b.c","clientConfig":{"url":"https://127.0.0.1:1/"},"sideEffects":"None","admissionReviewVersions":["v1"]%s}`
+	const policies, registration = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", "/apis/admissionregistration.k8s.io/v1/"
+	for path, spec := range map[string][2]string{
+		policies: {`"spec":{"podSelector":{}}`, `"spec":{"podSelector":{},"ingress":[]}`},
+		registration + "validatingwebhookconfigurations": {`"webhooks":[` + fmt.Sprintf(hook, "") + "]", `"webhooks":[` + fmt.Sprintf(hook, `,"rules":[]`) + "]"},
+		registration + "mutatingwebhookconfigurations":   {`"webhooks":[` + fmt.Sprintf(hook, "") + "]", `"webhooks":[` + fmt.Sprintf(hook, `,"rules":[]`) + "]"},
+	} {
+		none, empty := spec[0], spec[1]
+		put := func(version, text string) (string, string) {
+			return "PUT", `{"metadata":{"name":"o","resourceVersion":"` + version + `"},` + text + `}`
+		}
+		o := admin.must(t, http.StatusCreated, "POST", path, json.RawMessage(`{"metadata":{"name":"o"},`+none+`}`))
+		for i, generation := range []string{"1", "2", "3", "3", "3"} {
+			method, body := put(at(o, "metadata.resourceVersion"), []string{none, empty, empty, "", none}[i])
+			media := mediaJSON
+			if i == 3 {
+				method, body, media = "PATCH", `{"metadata":{"labels":{"a":"b"}}}`, mediaMerge
+			}
+			a := admin.send(t, method, path+"/o", media, []byte(body))
+			a.want(t, path, http.StatusOK, "")
+			o = a.object(t)
+			if got := at(o, "metadata.generation"); got != generation {
+				t.Errorf("%s: generation %s after write %d, want %s", path, got, i, generation)
+			}
+		}
+	}
+}

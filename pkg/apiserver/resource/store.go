@@ -206,10 +206,26 @@ func (s *Store) decode(kv storage.KeyValue) (Object, error) {
 // else has it, unless its kind shares.
 func (s *Store) current(ctx context.Context, key string, w *Write, live bool) (Object, error) {
 	o, shared, err := s.present(ctx, key, w, live)
+	if err == nil && s.Literal {
+		return s.asStored(o)
+	}
 	if err != nil || !shared || s.Shares {
 		return o, err
 	}
 	return o.DeepCopyObject().(Object), nil
+}
+
+// asStored gives an object as it is read, which may say less than the one that was written: an empty list is none.
+func (s *Store) asStored(o Object) (Object, error) {
+	value, err := s.codec.Encode(shallow(o))
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	revision, err := strconv.ParseInt(o.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	return s.decode(storage.KeyValue{Key: s.KeyPrefix(o.GetNamespace()) + o.GetName(), Value: value, ModRevision: revision})
 }
 
 // present is current for who does not change it; shared says that others have the object too.

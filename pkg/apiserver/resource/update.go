@@ -243,8 +243,8 @@ func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[
 	whole := part == nil
 	counts := whole || part.Counts
 	same := s.Spec != nil && (s.Shares && isOne(s.Spec(obj), s.Spec(old)) || counts && reflect.DeepEqual(s.Spec(obj), s.Spec(old)))
-	// Equal quantities are written in several ways.
-	if s.Spec != nil && counts && !same && !equality.Semantic.DeepEqual(s.Spec(obj), s.Spec(old)) {
+	// Equal quantities are written in several ways, and so is nothing.
+	if s.Spec != nil && counts && !same && (s.Literal || !equality.Semantic.DeepEqual(s.Spec(obj), s.Spec(old))) {
 		obj.SetGeneration(old.GetGeneration() + 1)
 	}
 	w.judged = w.judged && same

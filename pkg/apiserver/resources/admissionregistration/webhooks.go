@@ -41,6 +41,7 @@ func MutatingWebhookConfiguration() *resource.Resource {
 		StrictUpdate:   true,
 		FreeFinalizers: true,
 		Spec:           func(obj *mutatingHooks) any { return &obj.Webhooks },
+		Literal:        true,
 		Default: func(obj *mutatingHooks) {
 			for i := range obj.Webhooks {
 				h := &obj.Webhooks[i]
@@ -71,6 +72,7 @@ func ValidatingWebhookConfiguration() *resource.Resource {
 		StrictUpdate:   true,
 		FreeFinalizers: true,
 		Spec:           func(obj *validatingHooks) any { return &obj.Webhooks },
+		Literal:        true,
 		Default: func(obj *validatingHooks) {
 			for i := range obj.Webhooks {
 				defaultHook(&obj.Webhooks[i])

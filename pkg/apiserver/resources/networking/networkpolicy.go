@@ -26,6 +26,7 @@ func NetworkPolicy() *resource.Resource {
 		ShortNames: []string{"netpol"},
 		Default:    defaultNetworkPolicy,
 		Spec:       func(p *networkingv1.NetworkPolicy) any { return &p.Spec },
+		Literal:    true,
 		Validate:   validateNetworkPolicy,
 		Warn: func(_ context.Context, p, _ *networkingv1.NetworkPolicy) []string {
 			var said []string
