@@ -37,7 +37,7 @@ func fail(w http.ResponseWriter, _ *http.Request, err error) {
 }
 
 // front serves streams to a runtime; the path says what is wanted, the query which streams a command has.
-func front(t *testing.T, runtime http.Handler, idle time.Duration) *httptest.Server {
+func front(t testing.TB, runtime http.Handler, idle time.Duration) *httptest.Server {
 	t.Helper()
 	back := httptest.NewServer(runtime)
 	t.Cleanup(back.Close)
