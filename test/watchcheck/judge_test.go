@@ -88,6 +88,35 @@ func seeded(t *testing.T, h *History, all []*Watcher) {
 	}
 }
 
+// seededWrites puts faults of acknowledgements into a ledger that is right: one that came before its write, which then
+// was not made, and one that was made and that nobody asked for.
+func seededWrites(t *testing.T, h *History, l *Ledger) {
+	t.Helper()
+	tried := 0
+	for key, writes := range l.writes {
+		last := writes[len(writes)-1]
+		if last.Maybe || last.Mark == "" || key[0] == "events" {
+			continue
+		}
+		tried++
+		early := last
+		early.Mark, early.Revision = "early", last.Revision+1
+		for what, faulty := range map[string][]Write{
+			"an early acknowledgement":  append(slices.Clone(writes), early),
+			"a write that nobody made":  writes[:len(writes)-1],
+			"another's acknowledgement": append(slices.Clone(writes[:len(writes)-1]), early),
+		} {
+			one := &Ledger{writes: map[[2]string][]Write{key: faulty}}
+			if len(one.Judge(h)) == 0 {
+				t.Errorf("%v: %s, and nobody sees it", key, what)
+			}
+		}
+	}
+	if tried < 10 {
+		t.Errorf("only %d keys end with an acknowledged write", tried)
+	}
+}
+
 // story is a small history: each word is an object's name and what became of it.
 func story(text string) *History {
 	h := newHistory()

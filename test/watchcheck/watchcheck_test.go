@@ -210,10 +210,11 @@ func judge(t *testing.T, h *History, f *fleet, ledger *Ledger, all []*Watcher, r
 			t.Errorf("no watch %s: the test tells less than it should", how)
 		}
 	}
-	if ledger.Len() < 500 || events < 3000 {
+	if ledger.Len() < 1000 || events < 3000 {
 		t.Errorf("only %d writes and %d events: the test tells less than it should", ledger.Len(), events)
 	}
 	seeded(t, h, all)
+	seededWrites(t, h, ledger)
 }
 
 func report(t *testing.T, what string, wrong []string) {
