@@ -200,7 +200,7 @@ func TestUpgradesOfPlainPathsStayPlain(t *testing.T) {
 	}
 }
 
-// TestWhoStopsReadingHurtsNobody opens lists and watches that are not read, beside one watch that is.
+// TestWhoStopsReadingHurtsNobody opens a hundred watches, and lists, that are not read, beside one watch that is.
 func TestWhoStopsReadingHurtsNobody(t *testing.T) {
 	s := start(t, memory(t))
 	admin := s.as(adminToken)
@@ -210,12 +210,12 @@ func TestWhoStopsReadingHurtsNobody(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	for i := range 40 {
+	for i := range 150 {
 		conn := s.dial(t, "http/1.1")
 		if err := conn.NetConn().(*net.TCPConn).SetReadBuffer(4096); err != nil {
 			t.Fatal(err)
 		}
-		query := []string{"", "?watch=true"}[i%2]
+		query := []string{"", "?watch=true", "?watch=true"}[i%3]
 		if _, err := fmt.Fprintf(conn, "GET %s%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", configMaps, query, adminToken); err != nil {
 			t.Fatal(err)
 		}
@@ -237,6 +237,7 @@ func TestWhoStopsReadingHurtsNobody(t *testing.T) {
 	}
 	defer func() { _ = watch.Body.Close() }()
 	events := json.NewDecoder(watch.Body)
+	late := 0
 	for i := range 100 {
 		begun := time.Now()
 		admin.send(t, "PATCH", configMaps+"/c0", mediaMerge, fmt.Appendf(nil, `{"data":{"i":"%d"}}`, i)).want(t, "patch", http.StatusOK, "")
@@ -244,14 +245,17 @@ func TestWhoStopsReadingHurtsNobody(t *testing.T) {
 		if err := events.Decode(&e); err != nil || e.Type != "MODIFIED" {
 			t.Fatalf("event %d is %v: %v", i, e, err)
 		}
-		if took := time.Since(begun); took > 5*time.Second {
-			t.Errorf("event %d took %v", i, took)
+		if time.Since(begun) > time.Second {
+			late++
 		}
+	}
+	if late > 1 { // one may meet something else that goes on here
+		t.Errorf("%d of 100 events took more than a second", late)
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	// 100 versions of an object of 100 KiB are within every watcher's reach; 40 clients share them.
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 200<<20 {
+	// 100 versions of an object of 100 KiB are within every watcher's reach; 150 clients share them.
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 100<<20 {
 		t.Errorf("clients that do not read cost %d MB", grown>>20)
 	} else {
 		t.Logf("%d MB", grown>>20)

@@ -244,23 +244,6 @@ func TestADefinitionLeavesWithItsObjects(t *testing.T) {
 	})
 }
 
-// Objects that belong to no namespace must not be reached by the path of one, whose rights are others' (CVE-2019-11247).
-func TestClusterScopedObjectsAreNotFoundInNamespaces(t *testing.T) {
-	admin := start(t, t.TempDir()).as(adminToken)
-	const group = "wide.example.com"
-	admin.define(t, definition(group, func(spec map[string]any) { spec["scope"] = "Cluster" }, version("v1", true, "a")))
-	admin.must(t, http.StatusCreated, http.MethodPost, "/apis/"+group+"/v1/widgets", widget(group, "v1", "a", map[string]any{}))
-	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPut, http.MethodPatch} {
-		if code, got := admin.do(t, method, widgets(group, "v1")+"/a", widget(group, "v1", "a", map[string]any{})); code != http.StatusNotFound {
-			t.Errorf("%s in a namespace: %d %v", method, code, got)
-		}
-	}
-	if code, got := admin.do(t, http.MethodGet, widgets(group, "v1"), nil); code != http.StatusNotFound {
-		t.Errorf("a list in a namespace: %d %v", code, got)
-	}
-	admin.must(t, http.StatusOK, http.MethodGet, "/apis/"+group+"/v1/widgets/a", nil)
-}
-
 // A definition that changes is served as changed: new fields are kept, watches begin again, and what was stored
 // before has the new defaults.
 func TestAChangedSchemaHoldsForWhatIsStored(t *testing.T) {

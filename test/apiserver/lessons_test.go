@@ -275,10 +275,10 @@ func TestClusterScopedCustomResourcesHaveNoNamespacedPath(t *testing.T) {
 	for _, c := range []struct{ method, path string }{
 		{"GET", "/apis/example.com/v1/namespaces/default/things/a"}, {"GET", "/apis/example.com/v1/namespaces/default/things"},
 		{"POST", "/apis/example.com/v1/namespaces/default/things"}, {"PUT", "/apis/example.com/v1/namespaces/default/things/a"},
-		{"DELETE", "/apis/example.com/v1/namespaces/default/things/a"}, {"DELETE", "/apis/example.com/v1/namespaces/default/things"},
+		{"PATCH", "/apis/example.com/v1/namespaces/default/things/a"}, {"DELETE", "/apis/example.com/v1/namespaces/default/things/a"}, {"DELETE", "/apis/example.com/v1/namespaces/default/things"},
 	} {
 		var body any
-		if c.method == "POST" || c.method == "PUT" {
+		if c.method[0] == 'P' {
 			body = thing
 		}
 		admin.must(t, http.StatusNotFound, c.method, c.path, body)
