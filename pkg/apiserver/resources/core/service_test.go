@@ -153,3 +153,26 @@ func TestServiceRows(t *testing.T) {
 		}
 	}
 }
+
+func TestServicesWarn(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		edit func(*corev1.ServiceSpec)
+		want []string
+	}{
+		{"complete", nil, nil},
+		{"addresses from outside", func(s *corev1.ServiceSpec) { s.ExternalIPs = []string{"1.2.3.4"} },
+			[]string{"spec.externalIPs is deprecated and may no longer be implemented in some clusters"}},
+		{"headless", func(s *corev1.ServiceSpec) {
+			s.ClusterIP, s.ClusterIPs, s.SessionAffinity = "None", []string{"None"}, corev1.ServiceAffinityClientIP
+			s.ExternalIPs, s.LoadBalancerIP = []string{"1.2.3.4"}, "1.2.3.4"
+		}, []string{"spec.loadBalancerIP is ignored for headless services", "spec.externalIPs is ignored for headless services",
+			"spec.SessionAffinity is ignored for headless services"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := warnService(context.Background(), aService(test.edit), nil); !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -12,9 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
-	"github.com/sampan-project/sampan/pkg/apiserver/validation"
 )
 
 func serviceColumns() []metav1.TableColumnDefinition {
@@ -76,32 +76,30 @@ func portsCell(ports []corev1.ServicePort) string {
 }
 
 // warnService tells of what is out of date or has no effect.
-func warnService(_ context.Context, s, old *corev1.Service) []string {
+func warnService(_ context.Context, s, _ *corev1.Service) []string {
 	var warnings []string
-	if _, set := s.Annotations[corev1.DeprecatedAnnotationTopologyAwareHints]; set && (old == nil || !equalKey(s, old, corev1.DeprecatedAnnotationTopologyAwareHints)) {
+	if _, set := s.Annotations[corev1.DeprecatedAnnotationTopologyAwareHints]; set {
 		warnings = append(warnings, fmt.Sprintf("annotation %s is deprecated, please use %s instead",
 			corev1.DeprecatedAnnotationTopologyAwareHints, corev1.AnnotationTopologyMode))
 	}
 	spec := field.NewPath("spec")
-	if validation.IsHeadless(s) {
-		if s.Spec.LoadBalancerIP != "" {
-			warnings = append(warnings, "spec.loadBalancerIP is ignored when spec.clusterIP is \"None\"")
-		}
-		if len(s.Spec.ExternalIPs) > 0 {
-			warnings = append(warnings, "spec.externalIPs is ignored when spec.clusterIP is \"None\"")
-		}
-		if s.Spec.SessionAffinity != corev1.ServiceAffinityNone {
-			warnings = append(warnings, "spec.SessionAffinity is ignored for headless services")
-		}
-	} else if s.Spec.Type != corev1.ServiceTypeExternalName {
+	none := s.Spec.ClusterIP == corev1.ClusterIPNone
+	if !none && s.Spec.Type != corev1.ServiceTypeExternalName {
 		for i, ip := range s.Spec.ClusterIPs {
 			warnings = append(warnings, utilvalidation.GetWarningsForIP(spec.Child("clusterIPs").Index(i), ip)...)
 		}
 	}
+	headless := none && s.Spec.Type == corev1.ServiceTypeClusterIP
+	if headless {
+		warnings = append(warnings, warnHeadless(&s.Spec)...)
+	}
 	for i, ip := range s.Spec.ExternalIPs {
 		warnings = append(warnings, utilvalidation.GetWarningsForIP(spec.Child("externalIPs").Index(i), ip)...)
 	}
-	if s.Spec.LoadBalancerIP != "" && len(validation.Address(spec, s.Spec.LoadBalancerIP)) == 0 {
+	if len(s.Spec.ExternalIPs) > 0 && !headless && s.Spec.Type != corev1.ServiceTypeExternalName {
+		warnings = append(warnings, "spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+	}
+	if netutils.ParseIPSloppy(s.Spec.LoadBalancerIP) != nil {
 		warnings = append(warnings, utilvalidation.GetWarningsForIP(spec.Child("loadBalancerIP"), s.Spec.LoadBalancerIP)...)
 	}
 	for i, network := range s.Spec.LoadBalancerSourceRanges {
@@ -120,10 +118,19 @@ func warnService(_ context.Context, s, old *corev1.Service) []string {
 	return warnings
 }
 
-func equalKey(a, b metav1.Object, key string) bool {
-	one, inOne := a.GetAnnotations()[key]
-	two, inTwo := b.GetAnnotations()[key]
-	return inOne == inTwo && one == two
+// warnHeadless tells what needs an address that the service has not.
+func warnHeadless(spec *corev1.ServiceSpec) []string {
+	var warnings []string
+	if spec.LoadBalancerIP != "" {
+		warnings = append(warnings, "spec.loadBalancerIP is ignored for headless services")
+	}
+	if len(spec.ExternalIPs) > 0 {
+		warnings = append(warnings, "spec.externalIPs is ignored for headless services")
+	}
+	if spec.SessionAffinity != corev1.ServiceAffinityNone {
+		warnings = append(warnings, "spec.SessionAffinity is ignored for headless services")
+	}
+	return warnings
 }
 
 func warnIngress(list []corev1.LoadBalancerIngress) []string {
