@@ -1,6 +1,11 @@
 package apiserver
 
 import (
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -76,7 +81,15 @@ func TestANodeTouchesOnlyItsOwn(t *testing.T) {
 		return `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"` + name + `","annotations":{"kubernetes.io/config.mirror":"x"},"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"` + on +
 			`","uid":"` + at(admin.must(t, http.StatusOK, "GET", nodes+"/"+on, nil), "metadata.uid") + `","controller":true}]},"spec":{"nodeName":"` + on + `","containers":[{"name":"c","image":"i"}]` + more + `}}`
 	}
-	const strategic = "application/strategic-merge-patch+json"
+	const strategic, requests = "application/strategic-merge-patch+json", "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+	asking := func(name, signer string) string {
+		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: name, Organization: []string{"system:nodes"}}}, ca.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+		return `{"metadata":{"generateName":"c-"},"spec":{"signerName":"` + signer + `","usages":["client auth"],"request":"` + base64.StdEncoding.EncodeToString(text) + `"}}`
+	}
 	for _, c := range []struct {
 		what, method, path, media, body string
 		code                            int
@@ -110,6 +123,10 @@ func TestANodeTouchesOnlyItsOwn(t *testing.T) {
 		{"a token for no pod", "POST", "/api/v1/namespaces/default/serviceaccounts/default/token", mediaJSON, `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}}`, 403},
 		{"a token for another's pod", "POST", "/api/v1/namespaces/default/serviceaccounts/default/token", mediaJSON, `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"on-n2","uid":"` +
 			at(admin.must(t, http.StatusOK, "GET", pods+"/on-n2", nil), "metadata.uid") + `"}}}`, 403},
+		{"another's certificate", "POST", requests, mediaJSON, asking("system:node:n2", "kubernetes.io/kube-apiserver-client-kubelet"), 403},
+		{"another's serving certificate", "POST", requests, mediaJSON, asking("system:node:n2", "kubernetes.io/kubelet-serving"), 403},
+		{"its own certificate", "POST", requests, mediaJSON, asking("system:node:n1", "kubernetes.io/kube-apiserver-client-kubelet"), 201},
+		{"a certificate of another kind", "POST", requests, mediaJSON, asking("somebody", "example.com/signer"), 201},
 		{"another's lease", "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", mediaJSON, `{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"n2"}}`, 403},
 		{"its own lease", "POST", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", mediaJSON, `{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"n1"}}`, 201},
 	} {

@@ -67,11 +67,7 @@ func certificateSubject(*Config) admission.Plugin {
 		if !ok || a.Operation != admission.Create || a.Subresource != "" || csr.Spec.SignerName != certificatesv1.KubeAPIServerClientSignerName {
 			return nil
 		}
-		block, _ := pem.Decode(csr.Spec.Request)
-		if block == nil {
-			return admission.Forbidden(a, errors.New("failed to parse CSR: PEM block type must be CERTIFICATE REQUEST"))
-		}
-		parsed, err := x509.ParseCertificateRequest(block.Bytes)
+		parsed, err := parseRequest(csr)
 		if err != nil {
 			return admission.Forbidden(a, fmt.Errorf("failed to parse CSR: %w", err))
 		}
@@ -80,4 +76,13 @@ func certificateSubject(*Config) admission.Plugin {
 		}
 		return nil
 	}}
+}
+
+// parseRequest reads the PEM block of a request.
+func parseRequest(csr *certificatesv1.CertificateSigningRequest) (*x509.CertificateRequest, error) {
+	block, _ := pem.Decode(csr.Spec.Request)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" {
+		return nil, errors.New("PEM block type must be CERTIFICATE REQUEST")
+	}
+	return x509.ParseCertificateRequest(block.Bytes)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -83,6 +84,8 @@ func (r *restriction) judge(ctx context.Context, name string, a *admission.Attri
 		return sameName(name, a, "can only access CSINode with the same name as the requesting node")
 	case schema.GroupResource{Group: resourcev1.GroupName, Resource: "resourceslices"}:
 		return resourceSlice(name, a)
+	case schema.GroupResource{Group: certificatesv1.GroupName, Resource: "certificatesigningrequests"}:
+		return certificateRequest(name, a)
 	}
 	return nil
 }
@@ -442,6 +445,24 @@ func resourceSlice(name string, a *admission.Attributes) error {
 		if s != nil && (s.Spec.NodeName == nil || *s.Spec.NodeName != name) {
 			return errors.New("can only delete ResourceSlice with the same NodeName as the requesting node")
 		}
+	}
+	return nil
+}
+
+// certificateRequest lets a node ask for no certificate of a kubelet but its own: the signers look at who asks, and at the
+// form of the name only.
+func certificateRequest(name string, a *admission.Attributes) error {
+	csr, is := a.Object.(*certificatesv1.CertificateSigningRequest)
+	if !is || a.Operation != admission.Create ||
+		csr.Spec.SignerName != certificatesv1.KubeletServingSignerName && csr.Spec.SignerName != certificatesv1.KubeAPIServerClientKubeletSignerName {
+		return nil
+	}
+	parsed, err := parseRequest(csr)
+	if err != nil {
+		return fmt.Errorf("unable to parse csr: %w", err)
+	}
+	if parsed.Subject.CommonName != node.User(name) {
+		return fmt.Errorf("can only create a node CSR with CN=%s", node.User(name))
 	}
 	return nil
 }

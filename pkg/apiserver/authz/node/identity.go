@@ -12,6 +12,9 @@ const Group = "system:nodes"
 
 const userPrefix = "system:node:"
 
+// User is the name of a node's kubelet.
+func User(node string) string { return userPrefix + node }
+
 // Identity says whether a user is a kubelet, and of which node. The name is empty where the user is in
 // the group of nodes by another kind of name; such a user is to be refused.
 func Identity(user *request.User) (name string, isNode bool) {
