@@ -39,8 +39,8 @@ func (l *lifecycle) admit(ctx context.Context, a *admission.Attributes) error {
 	if a.GroupResource() == namespaces {
 		return l.admitNamespace(a)
 	}
-	// Questions about access and deletions make no content.
-	if a.Namespace == "" || a.Operation == admission.Delete || a.Is("authorization.k8s.io", "localsubjectaccessreviews", "") {
+	// Questions about access, deletions and connections make no content.
+	if a.Namespace == "" || a.Operation == admission.Delete || a.Operation == admission.Connect || a.Is("authorization.k8s.io", "localsubjectaccessreviews", "") {
 		return nil
 	}
 	ns, err := l.find(ctx, a.Namespace)

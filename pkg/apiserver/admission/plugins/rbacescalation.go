@@ -32,17 +32,10 @@ func rbacEscalation(cfg *Config) admission.Plugin {
 		}
 		switch o := a.Object.(type) {
 		case *rbacv1.Role:
-			old, _ := a.OldObject.(*rbacv1.Role)
-			if old != nil && equality.Semantic.DeepEqual(old.Rules, o.Rules) {
-				return nil
-			}
-			return e.role(ctx, a, o.Rules, nil)
+			return e.role(ctx, a, o.Rules, false)
 		case *rbacv1.ClusterRole:
 			old, _ := a.OldObject.(*rbacv1.ClusterRole)
-			if old != nil && equality.Semantic.DeepEqual(old.Rules, o.Rules) && equality.Semantic.DeepEqual(old.AggregationRule, o.AggregationRule) {
-				return nil
-			}
-			return e.role(ctx, a, o.Rules, o.AggregationRule)
+			return e.role(ctx, a, o.Rules, gathers(o) || gathers(old)) // what gathered may not be kept from growing, either
 		case *rbacv1.RoleBinding:
 			return e.binding(ctx, a, o.RoleRef)
 		case *rbacv1.ClusterRoleBinding:
@@ -65,6 +58,11 @@ func onlyCollectorFields(obj, old runtime.Object) bool {
 	return equality.Semantic.DeepEqual(was, now)
 }
 
+// gathers says whether a role takes in the rules of others.
+func gathers(r *rbacv1.ClusterRole) bool {
+	return r != nil && r.AggregationRule != nil && len(r.AggregationRule.ClusterRoleSelectors) > 0
+}
+
 type escalation struct{ cfg *Config }
 
 func (e *escalation) may(ctx context.Context, a *admission.Attributes, verb, plural, name string) bool {
@@ -73,7 +71,7 @@ func (e *escalation) may(ctx context.Context, a *admission.Attributes, verb, plu
 	return d == authz.Allow
 }
 
-func (e *escalation) role(ctx context.Context, a *admission.Attributes, rules []rbacv1.PolicyRule, aggregation *rbacv1.AggregationRule) error {
+func (e *escalation) role(ctx context.Context, a *admission.Attributes, rules []rbacv1.PolicyRule, gathers bool) error {
 	name := ""
 	if info := request.InfoFrom(ctx); info != nil {
 		name = info.Name // as asked for: a create by POST names none
@@ -84,11 +82,11 @@ func (e *escalation) role(ctx context.Context, a *admission.Attributes, rules []
 	if err := rbac.ConfirmHeld(e.cfg.Roles, a.User, a.Namespace, rules); err != nil {
 		return admission.Forbidden(a, err)
 	}
-	if aggregation == nil {
+	if !gathers {
 		return nil
 	}
 	if err := rbac.ConfirmHeld(e.cfg.Roles, a.User, a.Namespace, rbac.Everything()); err != nil {
-		return admission.Forbidden(a, errors.New("must have cluster-admin privileges to use an aggregationRule"))
+		return admission.Forbidden(a, errors.New("must have cluster-admin privileges to use the aggregationRule"))
 	}
 	return nil
 }
