@@ -67,10 +67,11 @@ func Parse(r *http.Request) *request.Info {
 		info.Rest = strings.Join(parts[3:], "/")
 	}
 	info.Verb, info.OldWatch = verbOf(r.Method, info.Name != ""), watching
-	switch {
-	case watching:
+	if watching { // which no selector makes more permitted: not all of that form look at them
 		info.Verb = "watch"
-	case info.Verb == "get" && info.Name == "":
+		return info
+	}
+	if info.Verb == "get" && info.Name == "" {
 		info.Verb = "list"
 		if truth(info.Query["watch"]) {
 			info.Verb = "watch"
@@ -79,7 +80,9 @@ func Parse(r *http.Request) *request.Info {
 	switch info.Verb {
 	case "list", "watch", "deletecollection":
 		info.LabelSelector, info.FieldSelector = info.Query.Get("labelSelector"), info.Query.Get("fieldSelector")
-		if s, err := fields.ParseSelector(info.FieldSelector); err == nil && info.Name == "" {
+	}
+	if info.Verb == "list" || info.Verb == "watch" {
+		if s, err := fields.ParseSelector(info.FieldSelector); err == nil {
 			if name, ok := s.RequiresExactMatch("metadata.name"); ok && len(path.IsValidPathSegmentName(name)) == 0 {
 				info.Name = name
 			}

@@ -35,13 +35,13 @@ type Info struct {
 	Resource    string // plural, lower case: "pods"
 	Subresource string // "status"; for pods/x/proxy/a/b this is "proxy" and Rest is "a/b"
 	Namespace   string
-	Name        string     // of list, watch and deletecollection: what a field selector metadata.name=x pins it to
+	Name        string     // of list and watch: what a field selector metadata.name=x pins it to
 	PathName    string     // the object that the path names, "" for a collection
 	OldWatch    bool       // by the form of old: /api/v1/watch/...
 	Query       url.Values // do not change it
 	Rest        string     // what follows a subresource in the path
 	// LabelSelector and FieldSelector are the raw query parameters of list, watch and deletecollection,
-	// for authorizers that look at them.
+	// for authorizers that look at them; a watch by the form of old has none.
 	LabelSelector string
 	FieldSelector string
 }
