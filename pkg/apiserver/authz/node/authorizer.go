@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
@@ -185,7 +186,7 @@ func (a *Authorizer) resourceSlice(node string, info *request.Info) verdict {
 	case "get", "update", "patch", "delete":
 		return a.related(node, deviceSlices, info)
 	case "watch", "list", "deletecollection":
-		if selects(info, "nodeName", node) {
+		if selects(info, resourcev1.ResourceSliceSelectorNodeName, node) {
 			return allowed
 		}
 		return refused("can only list/watch/deletecollection resourceslices with nodeName field selector")

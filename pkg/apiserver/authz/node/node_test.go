@@ -161,6 +161,13 @@ func TestNodeListsOnlyItsOwnPodsAndItself(t *testing.T) {
 			t.Errorf("pods by %q: %v %q", selector, d, reason)
 		}
 	}
+	slices := request.Info{Verb: "list", Group: "resource.k8s.io", Resource: "resourceslices"}
+	for selector, want := range map[string]authz.Decision{"spec.nodeName=here": authz.Allow, "spec.nodeName=other": authz.NoOpinion, "nodeName=here": authz.NoOpinion} {
+		slices.FieldSelector = selector
+		if d, _ := ask(slices); d != want {
+			t.Errorf("slices by %q: %v", selector, d)
+		}
+	}
 	if d, _ := ask(request.Info{Verb: "list", Resource: "nodes", Name: "here"}); d != authz.Allow {
 		t.Error("its own node refused")
 	}
