@@ -335,6 +335,9 @@ func validExtra(extra map[string][]string) error {
 		if err := utilvalidation.IsDomainPrefixedPath(path, key).ToAggregate(); err != nil {
 			return fmt.Errorf("impersonating an invalid key in extra is not allowed: %w", err)
 		}
+		if key != strings.ToLower(key) {
+			return fmt.Errorf("impersonating a non-lowercase key in extra is not allowed: %q", key)
+		}
 		if len(values) == 0 {
 			return fmt.Errorf("impersonating empty values in extra is not allowed")
 		}
