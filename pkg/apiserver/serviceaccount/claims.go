@@ -31,8 +31,15 @@ func Groups(namespace string) []string { return []string{allGroup, namespaceGrou
 // claims is the payload of a token.
 type claims struct {
 	jwt.Claims
-	Kubernetes *boundTo `json:"kubernetes.io,omitempty"`
+	Audience   audiences `json:"aud,omitempty"` // instead of jwt.Claims'
+	Kubernetes *boundTo  `json:"kubernetes.io,omitempty"`
 }
+
+// audiences are written as a list where there is but one, too: who reads tokens of Kubernetes knows them so.
+type audiences []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *audiences) UnmarshalJSON(b []byte) error { return (*jwt.Audience)(a).UnmarshalJSON(b) }
 
 // boundTo names the objects that a token dies with.
 type boundTo struct {

@@ -89,12 +89,12 @@ func (i *Issuer) Issue(sa *corev1.ServiceAccount, b Binding, audiences []string,
 		Claims: jwt.Claims{
 			Issuer:    i.url,
 			Subject:   Username(sa.Namespace, sa.Name),
-			Audience:  audiences,
 			Expiry:    jwt.NewNumericDate(now.Add(life)),
 			IssuedAt:  jwt.NewNumericDate(now),
 			NotBefore: jwt.NewNumericDate(now),
 			ID:        string(uuid.NewUUID()),
 		},
+		Audience:   audiences,
 		Kubernetes: &boundTo{Namespace: sa.Namespace, ServiceAccount: ref{sa.Name, string(sa.UID)}},
 	}
 	k := c.Kubernetes
