@@ -71,17 +71,33 @@ func Families(networks []netip.Prefix) []corev1.IPFamily {
 	return list
 }
 
-// NodePorts declares the object in which taken node ports are kept. It is not served.
+// NodePorts declares the object in which taken node ports are kept. It is not served. kube-apiserver stores it without
+// any metadata; here it is found by its name.
 func NodePorts() *resource.Resource {
-	return resource.Define(resource.Definition[*corev1.RangeAllocation]{
+	bare := resource.Definition[*corev1.RangeAllocation]{
 		Kind:          corev1.SchemeGroupVersion.WithKind("RangeAllocation"),
 		Plural:        rangeResource.Resource,
 		ClusterScoped: true,
 		Internal:      true,
 		Prefix:        "ranges",
-		// kube-apiserver leaves the object without a name; here it is found by it.
-		Default: func(r *corev1.RangeAllocation) { r.Name = rangeName },
-	})
+	}
+	codec := resource.NewCodec(resource.Define(bare))
+	named := bare
+	named.Stored = &resource.Stored[*corev1.RangeAllocation]{
+		Encode: func(r *corev1.RangeAllocation) ([]byte, error) {
+			return codec.Encode(&corev1.RangeAllocation{Range: r.Range, Data: r.Data})
+		},
+		Decode: func(value []byte) (*corev1.RangeAllocation, error) {
+			o, err := codec.Decode(value, 0)
+			if err != nil {
+				return nil, err
+			}
+			r := o.(*corev1.RangeAllocation)
+			r.Name = rangeName
+			return r, nil
+		},
+	}
+	return resource.Define(named)
 }
 
 // Allocate is the hook of services; see resource.Definition.
