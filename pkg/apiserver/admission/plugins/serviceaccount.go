@@ -149,6 +149,9 @@ func (s *accounts) validate(ctx context.Context, a *admission.Attributes) error 
 	if account.Annotations[enforceMountable] != "true" {
 		return nil
 	}
+	if a.Subresource == "ephemeralcontainers" { // the others were judged when they came, by what the account listed then
+		pod = &corev1.Pod{Spec: corev1.PodSpec{EphemeralContainers: pod.Spec.EphemeralContainers}}
+	}
 	if err := onlyMountable(account, pod); err != nil {
 		return admission.Forbidden(a, err)
 	}
