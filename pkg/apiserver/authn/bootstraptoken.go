@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,5 +93,6 @@ func bootstrapGroups(list string) ([]string, bool) {
 		}
 		groups = append(groups, g)
 	}
-	return groups, true
+	slices.Sort(groups)
+	return slices.Compact(groups), true
 }
