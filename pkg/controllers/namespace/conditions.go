@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
 )
 
 // conditions sets the five conditions by which a namespace tells why it is not gone yet.
@@ -39,8 +40,8 @@ func conditions(status *corev1.NamespaceStatus, discoveryErr, parseErr error, le
 		slices.Sort(parts)
 		failure = fmt.Errorf("Failed to delete all resource types, %d remaining: %s", len(parts), strings.Join(parts, ", "))
 	}
-	if discoveryErr != nil {
-		discoveryErr = fmt.Errorf("Discovery failed for some groups, %s", discoveryErr)
+	if some := (*discovery.ErrGroupDiscoveryFailed)(nil); errors.As(discoveryErr, &some) {
+		discoveryErr = fmt.Errorf("Discovery failed for some groups, %d failing: %w", len(some.Groups), discoveryErr)
 	}
 	changed := false
 	for _, c := range []struct {

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -140,12 +141,13 @@ func TestConditionsTellWhatIsInTheWay(t *testing.T) {
 		left:      map[schema.GroupResource]int{{Resource: "pods"}: 2, {Group: "apps", Resource: "deployments"}: 1},
 		finalizer: map[string]int{"y": 1, "x": 2},
 	}
-	if !conditions(status, errors.New("no answer"), errors.New("odd"), found, now.Add(time.Minute)) {
+	silent := &discovery.ErrGroupDiscoveryFailed{Groups: map[schema.GroupVersion]error{{Group: "g", Version: "v1"}: errors.New("no answer")}}
+	if !conditions(status, silent, errors.New("odd"), found, now.Add(time.Minute)) {
 		t.Error("new trouble is no change")
 	}
 	ns := &corev1.Namespace{Status: *status}
 	for kind, want := range map[corev1.NamespaceConditionType]string{
-		corev1.NamespaceDeletionDiscoveryFailure: "True DiscoveryFailed Discovery failed for some groups, no answer",
+		corev1.NamespaceDeletionDiscoveryFailure: "True DiscoveryFailed Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: g/v1: no answer",
 		corev1.NamespaceDeletionGVParsingFailure: "True GroupVersionParsingFailed odd",
 		corev1.NamespaceDeletionContentFailure:   "True ContentDeletionFailed Failed to delete all resource types, 2 remaining: Internal error occurred: b, a",
 		corev1.NamespaceContentRemaining:         "True SomeResourcesRemain Some resources are remaining: deployments.apps has 1 resource instances, pods. has 2 resource instances",
