@@ -46,7 +46,7 @@ var order = []entry{
 	{"PodGroupWorkloadExists", true, nil},
 	{"NodeDeclaredFeatureValidator", true, nil},
 	{"JobValidation", true, nil},
-	{"PodResizeValidator", true, nil},
+	{"PodResizeValidator", true, podResize},
 	{"MutatingAdmissionPolicy", true, mutatingPolicies},
 	{"MutatingAdmissionWebhook", true, mutatingWebhooks},
 	{"ValidatingAdmissionPolicy", true, validatingPolicies},
