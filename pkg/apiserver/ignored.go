@@ -15,7 +15,7 @@ const (
 	noAggregates = "there are no other API servers behind this one yet"
 	ownCache     = "the cache follows etcd as a whole, and knows its sizes itself"
 	ownPeers     = "API servers on one etcd know each other by leases of 15 seconds"
-	noIdentity   = "the server has no lease for its identity yet"
+	noIdentity   = "the lease of a server's identity lasts an hour and is renewed every ten seconds"
 	noPeers      = "API servers do not call each other"
 	ownWatches   = "watches that name no end get a random one between 30 and 60 minutes"
 	ownEnd       = "requests that run are finished, and watches end at once"

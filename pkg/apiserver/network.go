@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,8 +37,12 @@ func (s *Server) network() error {
 	if err != nil {
 		return fmt.Errorf("reading the own port %q: %w", text, err)
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("reading the host's name: %w", err)
+	}
 	s.advertiser = advertise.New(advertise.Config{
-		Access: s.registry, Networks: s.networks, Address: address, Port: port, Clock: s.clock, Log: s.log.WithName("advertise"),
+		Access: s.registry, Networks: s.networks, Address: address, Port: port, Host: host, Clock: s.clock, Log: s.log.WithName("advertise"),
 	})
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package advertise keeps what the cluster knows of its API servers: the default network of services, the
-// Service kubernetes in the namespace default, and the Endpoints and EndpointSlice that lead to every server
-// that is alive. Servers tell that they are by leases under /registry/masterleases/, as kube-apiserver does.
+// Service kubernetes in the namespace default, the Endpoints and EndpointSlice that lead to every server
+// that is alive, and the lease of each server's identity. Servers tell that they are by leases under /registry/masterleases/, as kube-apiserver does.
 package advertise
 
 import (
@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -52,15 +53,21 @@ type Config struct {
 	Networks []netip.Prefix // of services, the default one first
 	Address  netip.Addr     // at which others reach this server
 	Port     int
+	Host     string // the name of the host on which this server runs
 	Clock    clock.WithTicker
 	Log      logr.Logger
 }
 
 // Advertiser keeps the objects.
-type Advertiser struct{ Config }
+type Advertiser struct {
+	Config
+	holder string // of the lease of this server's identity; another process is another
+}
 
 // New makes an Advertiser.
-func New(c Config) *Advertiser { return &Advertiser{c} }
+func New(c Config) *Advertiser {
+	return &Advertiser{c, identityOf(c.Host) + "_" + string(uuid.NewUUID())}
+}
 
 // Leases declares the objects by which servers tell each other that they are alive. They are not served.
 func Leases() *resource.Resource {
@@ -131,6 +138,9 @@ func hasReady(c *networkingv1.ServiceCIDR) bool {
 // Reconcile says that this server is alive, and makes all objects say what is.
 func (a *Advertiser) Reconcile(ctx context.Context) error {
 	if err := a.EnsureNetwork(ctx); err != nil {
+		return err
+	}
+	if err := a.identify(ctx); err != nil {
 		return err
 	}
 	if err := a.service(ctx); err != nil {

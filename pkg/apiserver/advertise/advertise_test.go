@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -172,5 +173,53 @@ func TestRenewalRaisesTheGeneration(t *testing.T) {
 	}
 	if ttl := r.TTL(now); ttl <= every {
 		t.Errorf("a lease of %s ends before it is renewed every %s", ttl, every)
+	}
+}
+
+func TestEachServerIsKnownByALeaseUntilItStaysAway(t *testing.T) {
+	access, ctx := resourcetest.New(), context.Background()
+	clock := clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	on := func(host, address string) *Advertiser {
+		a := advertiser(access, address)
+		a.Host, a.Clock = host, clock
+		return a
+	}
+	known := func() (hosts []string) {
+		all, err := access.List(ctx, identities, metav1.NamespaceSystem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range all {
+			hosts = append(hosts, o.GetLabels()[corev1.LabelHostname])
+		}
+		slices.Sort(hosts)
+		return hosts
+	}
+	other := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: "kube-scheduler", Labels: map[string]string{corev1.LabelHostname: "none"}}}
+	if _, err := access.Create(ctx, identities, other); err != nil {
+		t.Fatal(err)
+	}
+	one, two := on("one", "192.0.2.1"), on("two", "192.0.2.2")
+	for _, a := range []*Advertiser{one, two, one} {
+		if err := a.Reconcile(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := known(); !slices.Equal(got, []string{"none", "one", "two"}) {
+		t.Errorf("known are %v", got)
+	}
+	clock.Step(time.Hour)
+	if err := one.Reconcile(ctx); err != nil {
+		t.Fatal(err)
+	}
+	clock.Step(time.Second)
+	if err := one.Reconcile(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := known(); !slices.Equal(got, []string{"none", "one"}) {
+		t.Errorf("an hour later known are %v", got)
+	}
+	if id := identityOf("kind-control-plane"); len(id) != len("apiserver-")+26 {
+		t.Errorf("the name of a lease is %s", id)
 	}
 }
