@@ -287,3 +287,18 @@ func TestNothingIsSaidInTwoWays(t *testing.T) {
 		}
 	}
 }
+
+// TestTheLastFinalizerMayGoByTheStatus: an object that is ending goes with its last finalizer, by whatever way that is
+// taken.
+func TestTheLastFinalizerMayGoByTheStatus(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const volumes = "/api/v1/persistentvolumes"
+	o := object("v1", "PersistentVolume", "v")
+	o["metadata"] = map[string]any{"name": "v", "finalizers": []any{"a.b/c"}}
+	o["spec"] = map[string]any{"capacity": map[string]any{"storage": "1Gi"}, "accessModes": []any{"ReadWriteOnce"}, "hostPath": map[string]any{"path": "/x"}}
+	admin.must(t, http.StatusCreated, "POST", volumes, o)
+	admin.must(t, http.StatusOK, "DELETE", volumes+"/v", nil)
+	a := admin.send(t, "PATCH", volumes+"/v/status", mediaMerge, []byte(`{"metadata":{"finalizers":null}}`))
+	a.want(t, "taking the finalizers", http.StatusOK, "")
+	admin.must(t, http.StatusNotFound, "GET", volumes+"/v", nil)
+}

@@ -139,7 +139,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 		s.defaultLate(obj)
 		return obj, nil
 	}
-	if part == nil && s.finished(obj) || part != nil && part.Deletes != nil && part.Deletes(obj) && s.finished(obj) {
+	if s.finished(obj) && (part == nil || part.Deletes == nil || part.Deletes(obj)) {
 		if _, err := s.etcd.Delete(ctx, key, revision); err != nil {
 			return nil, s.writeError(err, w.Name)
 		}
