@@ -1,9 +1,12 @@
 package apiserver
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestWhatOnlySomeKindsDo tries what a definition can say beside rules, defaults and columns.
@@ -45,6 +48,29 @@ func TestWhatOnlySomeKindsDo(t *testing.T) {
 			if a.code != http.StatusOK || strings.Contains(a.text, count) {
 				t.Errorf("as %s: %d: %s", as, a.code, a.text)
 			}
+		}
+	})
+
+	t.Run("flow schemas stand in tables in the order in which they are tried", func(t *testing.T) {
+		const schemas = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
+		for _, precedence := range []string{"3000", "200", "3000"} {
+			c.created(t, schemas, `{"metadata":{"generateName":"x-"},"spec":{"priorityLevelConfiguration":{"name":"exempt"},"matchingPrecedence":`+precedence+`}}`)
+		}
+		a := c.ask(t, "GET", schemas, "", "Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+		var table metav1.Table
+		if err := json.Unmarshal([]byte(a.text), &table); err != nil {
+			t.Fatal(err)
+		}
+		before, name := 0.0, ""
+		for _, row := range table.Rows {
+			precedence, next := row.Cells[2].(float64), row.Cells[0].(string)
+			if precedence < before || precedence == before && next < name {
+				t.Errorf("%s of precedence %v stands behind %s of %v", next, precedence, name, before)
+			}
+			before, name = precedence, next
+		}
+		if len(table.Rows) < 3 {
+			t.Errorf("got %s", a.text)
 		}
 	})
 

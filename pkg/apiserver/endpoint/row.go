@@ -1,10 +1,13 @@
 package endpoint
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -241,7 +244,26 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 		write(w, r, f, http.StatusOK, s.tableHead(p, f.version, s.noRows()))
 		return
 	}
+	if s.Rank != nil {
+		if p.entries, err = s.ranked(p.entries); err != nil {
+			fail(w, r, apierrors.NewInternalError(err))
+			return
+		}
+	}
 	s.respond(w, r, f, p, s.fillTable(p, f.version, include))
+}
+
+// ranked orders entries as the rows of a table.
+func (s *Served) ranked(entries []*watchcache.Entry) ([]*watchcache.Entry, error) {
+	ranks := make(map[*watchcache.Entry]int64, len(entries))
+	for _, e := range entries {
+		o, err := s.Object(e)
+		if err != nil {
+			return nil, err
+		}
+		ranks[e] = s.Rank(o)
+	}
+	return slices.SortedStableFunc(slices.Values(entries), func(a, b *watchcache.Entry) int { return cmp.Compare(ranks[a], ranks[b]) }), nil
 }
 
 // tableHead is a table without objects.
