@@ -107,7 +107,9 @@ func validateEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice)
 	faults := validation.OneOf(field.NewPath("addressType"), s.AddressType,
 		discoveryv1.AddressTypeFQDN, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6)
 	faults = append(faults, validatePorts(field.NewPath("ports"), s.Ports)...)
-	faults = append(faults, validateEndpoints(field.NewPath("endpoints"), s.AddressType, s.Endpoints)...)
+	if old == nil || !equality.Semantic.DeepEqual(s.Endpoints, old.Endpoints) { // addresses were once taken in any form
+		faults = append(faults, validateEndpoints(field.NewPath("endpoints"), s.AddressType, s.Endpoints)...)
+	}
 	if old != nil {
 		faults = append(faults, validation.Unchanged(field.NewPath("addressType"), s.AddressType, old.AddressType)...)
 	}

@@ -64,6 +64,19 @@ func TestSlicesHoldSoMuch(t *testing.T) {
 	}
 }
 
+func TestSloppyAddressesStayAsTheyStand(t *testing.T) {
+	slice := func(list ...string) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: list}}}
+	}
+	was := slice("010.0.0.1")
+	if got := faultsOf(slice("010.0.0.1"), was); len(got) > 0 {
+		t.Errorf("as before: %v", got)
+	}
+	if got := faultsOf(slice("010.0.0.1", "10.0.0.2"), was); !slices.Equal(got, []string{"endpoints[0].addresses[0]: FieldValueInvalid"}) {
+		t.Errorf("with another: %v", got)
+	}
+}
+
 func TestCells(t *testing.T) {
 	for n, want := range map[int]string{0: "<unset>", 3: "10.0.0.1,10.0.0.2,10.0.0.3", 5: "10.0.0.1,10.0.0.2,10.0.0.3 + 2 more..."} {
 		if got := endpointsCell([]discoveryv1.Endpoint{{Addresses: addresses(n)}}); got != want {
