@@ -76,6 +76,9 @@ func validateRange(at *field.Path, r *resourcev1.CapacityRequestPolicyRange, pre
 	if r.Step == nil {
 		return faults
 	}
+	if r.Step.Sign() <= 0 {
+		return append(faults, field.Invalid(at.Child("step"), r.Step.String(), "must be greater than zero"))
+	}
 	first := r.Min.DeepCopy()
 	first.Add(*r.Step)
 	larger("step", *r.Step, first, whole, fmt.Sprintf("one step %s is larger than capacity value: %s", first.String(), whole.String()))
@@ -86,7 +89,7 @@ func validateRange(at *field.Path, r *resourcev1.CapacityRequestPolicyRange, pre
 	return faults
 }
 
-// validateStep refuses an amount that no number of steps leads to. A step of nothing leads nowhere.
+// validateStep refuses an amount that no number of steps leads to. A step that cannot be counted leads nowhere.
 func validateStep(at *field.Path, amount, from, step resource.Quantity) field.ErrorList {
 	if n := step.Value(); n != 0 && (amount.Value()-from.Value())%n == 0 {
 		return nil

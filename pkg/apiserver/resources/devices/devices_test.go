@@ -468,12 +468,26 @@ func TestSharesOfACapacityAreJudged(t *testing.T) {
 		{"a default before the range", between("1", "2", "3", ""), false, bad("validRange.default")},
 		{"a default between two steps", between("2", "1", "", "3"), false, bad("validRange.step")},
 		{"a step beyond all", between("1", "1", "", "10"), false, bad("validRange.step")},
-		{"a step of nothing", between("2", "1", "", "0"), false, bad("validRange.step")},
+		{"a step of nothing", between("2", "1", "10", "0"), false, bad("validRange.step")},
+		{"a step backwards", between("2", "1", "10", "-1"), false, bad("validRange.step")},
 		{"a range from nowhere", &resourcev1.CapacityRequestPolicy{Default: q("1"), ValidRange: &resourcev1.CapacityRequestPolicyRange{}}, false, []string{"requestPolicy.validRange.min: FieldValueRequired"}},
 	} {
 		if got := fieldsOf(validateCapacity(nil, resourcev1.DeviceCapacity{Value: *q("10"), RequestPolicy: test.policy}, !test.alone)); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
+	}
+}
+
+func TestDriversInCapitalsAreWarnedOf(t *testing.T) {
+	warn := ResourceSlice(nil).Warn
+	want := []string{`spec.driver: driver names should be lowercase; "GPU.example.com" contains uppercase characters`}
+	s := &resourcev1.ResourceSlice{Spec: resourcev1.ResourceSliceSpec{Driver: "GPU.example.com"}}
+	if got := warn(t.Context(), s, s); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s.Spec.Driver = "gpu.example.com"
+	if got := warn(t.Context(), s, nil); len(got) > 0 {
+		t.Errorf("%q of a driver in small letters", got)
 	}
 }
 

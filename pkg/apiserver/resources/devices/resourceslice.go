@@ -32,6 +32,12 @@ func ResourceSlice(c clock.PassiveClock) *resource.Resource {
 			dropSwitchedOff(s, old)
 		},
 		Validate: validateSlice,
+		Warn: func(_ context.Context, s, _ *resourcev1.ResourceSlice) []string {
+			if s.Spec.Driver == strings.ToLower(s.Spec.Driver) {
+				return nil
+			}
+			return []string{fmt.Sprintf("spec.driver: driver names should be lowercase; %q contains uppercase characters", s.Spec.Driver)}
+		},
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Node", doc["nodeName"]),
