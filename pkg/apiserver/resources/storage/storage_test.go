@@ -241,3 +241,15 @@ func TestFaultsAreWorded(t *testing.T) {
 		}
 	}
 }
+
+func TestTheUsualClassOfAttributesIsMarked(t *testing.T) {
+	class := &storagev1.VolumeAttributesClass{ObjectMeta: metav1.ObjectMeta{Name: "fast"}}
+	row := VolumeAttributesClass().Row
+	if got := row(class)[0]; got != "fast" {
+		t.Errorf("shown as %v", got)
+	}
+	class.Annotations = map[string]string{defaultAttributesClass: "true"}
+	if got := row(class)[0]; got != "fast (default)" {
+		t.Errorf("the usual one is shown as %v", got)
+	}
+}

@@ -24,6 +24,8 @@ const (
 	unset             = "<unset>"
 	defaultClass      = "storageclass.kubernetes.io/is-default-class"
 	oldDefaultClass   = "storageclass.beta.kubernetes.io/is-default-class"
+
+	defaultAttributesClass = "volumeattributesclass.alpha.kubernetes.io/is-default-class"
 )
 
 // StorageClass declares storageclasses.

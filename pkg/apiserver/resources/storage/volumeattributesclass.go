@@ -47,7 +47,11 @@ func VolumeAttributesClass() *resource.Resource {
 			column.Age(),
 		},
 		Row: func(c *storagev1.VolumeAttributesClass) []any {
-			return []any{c.Name, c.DriverName, column.Since(c.CreationTimestamp)}
+			name := c.Name
+			if c.Annotations[defaultAttributesClass] == "true" {
+				name += " (default)"
+			}
+			return []any{name, c.DriverName, column.Since(c.CreationTimestamp)}
 		},
 	})
 }
