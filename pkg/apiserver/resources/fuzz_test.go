@@ -75,7 +75,10 @@ func FuzzStored(f *testing.F) {
 			column.At(r.Row(o), now)
 		}
 		if _, err := resource.Wire(o, watchcache.JSON); err != nil {
-			t.Fatalf("what was read cannot be answered: %v", err)
+			if _, library := json.Marshal(o); library == nil {
+				t.Fatalf("what was read cannot be answered: %v", err)
+			}
+			return // sets of fields that are no JSON: nobody can show them
 		}
 		written, err := codec.Encode(o)
 		if err != nil {
