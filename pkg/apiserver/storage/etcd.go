@@ -39,7 +39,7 @@ type Etcd struct {
 }
 
 func newEtcd(c calls, log logr.Logger) *Etcd {
-	return &Etcd{calls: c, leases: newLeases(c), watches: watches{open: map[watchStream]struct{}{}}, log: log}
+	return &Etcd{calls: c, leases: newLeases(c), watches: newWatches(), log: log}
 }
 
 func (e *Etcd) Get(ctx context.Context, key string) (KeyValue, int64, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -16,9 +15,24 @@ import (
 
 // watches are the streams that are open, each with one watch.
 type watches struct {
-	mu   sync.Mutex // held while something is sent on one of them
+	turn chan struct{} // is full while someone sends on one of them, which a peer that reads slowly may hold up
 	open map[watchStream]struct{}
 }
+
+func newWatches() watches {
+	return watches{turn: make(chan struct{}, 1), open: map[watchStream]struct{}{}}
+}
+
+func (w *watches) lock(ctx context.Context) error {
+	select {
+	case w.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *watches) unlock() { <-w.turn }
 
 // A watch that was interrupted begins again after a pause.
 const resumeAfter = 50 * time.Millisecond
@@ -74,7 +88,7 @@ func (e *Etcd) watch(ctx context.Context, prefix string, after int64, deliver fu
 	if err != nil {
 		return err
 	}
-	if err := e.watches.add(stream, &etcdserverpb.WatchCreateRequest{
+	if err := e.watches.add(ctx, stream, &etcdserverpb.WatchCreateRequest{
 		Key: []byte(prefix), RangeEnd: afterPrefix(prefix), StartRevision: after + 1, ProgressNotify: true,
 	}); err != nil {
 		return err
@@ -115,9 +129,11 @@ func batchOf(r *etcdserverpb.WatchResponse) Batch {
 	return b
 }
 
-func (w *watches) add(s watchStream, create *etcdserverpb.WatchCreateRequest) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (w *watches) add(ctx context.Context, s watchStream, create *etcdserverpb.WatchCreateRequest) error {
+	if err := w.lock(ctx); err != nil {
+		return err
+	}
+	defer w.unlock()
 	if err := s.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
 		return err
 	}
@@ -126,20 +142,33 @@ func (w *watches) add(s watchStream, create *etcdserverpb.WatchCreateRequest) er
 }
 
 func (w *watches) remove(s watchStream) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	_ = w.lock(context.Background()) // who sends on an ended stream learns that
+	defer w.unlock()
 	delete(w.open, s)
 }
 
-func (e *Etcd) RequestProgress(context.Context) error {
+// RequestProgress returns when the question is on its way. A stream that does not take it holds up who asks for as long
+// as ctx lets it.
+func (e *Etcd) RequestProgress(ctx context.Context) error {
 	w := &e.watches
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for s := range w.open {
-		// One that cannot send has ended, which its watch learns, and is not asked for more.
-		if err := s.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_ProgressRequest{ProgressRequest: &etcdserverpb.WatchProgressRequest{}}}); err != nil {
-			delete(w.open, s)
-		}
+	if err := w.lock(ctx); err != nil {
+		return err
 	}
-	return nil
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		defer w.unlock()
+		for s := range w.open {
+			// One that cannot send has ended, which its watch learns, and is not asked for more.
+			if err := s.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_ProgressRequest{ProgressRequest: &etcdserverpb.WatchProgressRequest{}}}); err != nil {
+				delete(w.open, s)
+			}
+		}
+	}()
+	select {
+	case <-asked:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
