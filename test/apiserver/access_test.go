@@ -127,3 +127,35 @@ func TestWhoMayOnlyChangeCreatesNothing(t *testing.T) {
 	until(t, "jane applies what is not there", func() bool { return write("PATCH", configMaps+"/new?fieldManager=m", cm).code == http.StatusCreated })
 	write("PUT", leases+"/new", lease("new")).want(t, "PUT", http.StatusCreated, "")
 }
+
+// TestANameAmongFieldsIsNoRightToACollection gives a user rights to one object by its name.
+func TestANameAmongFieldsIsNoRightToACollection(t *testing.T) {
+	s := start(t, memory(t))
+	admin := s.as(adminToken)
+	const rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/"
+	role := object("rbac.authorization.k8s.io/v1", "Role", "one")
+	role["rules"] = []any{map[string]any{"apiGroups": []any{""}, "resources": []any{"configmaps"}, "resourceNames": []any{"a"}, "verbs": []any{"list", "watch", "deletecollection"}}}
+	admin.must(t, http.StatusCreated, "POST", rbac+"roles", role)
+	binding := object("rbac.authorization.k8s.io/v1", "RoleBinding", "one")
+	binding["roleRef"] = map[string]any{"kind": "Role", "name": "one"}
+	binding["subjects"] = []any{map[string]any{"kind": "User", "name": "jane"}}
+	admin.must(t, http.StatusCreated, "POST", rbac+"rolebindings", binding)
+	jane := []string{"Impersonate-User", "jane"}
+	until(t, "jane lists what she may", func() bool {
+		return admin.ask(t, "GET", configMaps+"?fieldSelector=metadata.name%3Da", "", jane...).code == http.StatusOK
+	})
+	for _, c := range []struct {
+		method, path string
+		code         int
+	}{
+		{"GET", configMaps + "?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Da", http.StatusOK},
+		{"GET", configMaps + "?fieldSelector=metadata.name%3Db", http.StatusForbidden},
+		{"DELETE", configMaps + "?fieldSelector=metadata.name%3Da", http.StatusForbidden},
+		{"GET", "/api/v1/watch/namespaces/default/configmaps?timeoutSeconds=1&fieldSelector=metadata.name%3Da", http.StatusForbidden},
+		{"GET", "/api/v1/watch/namespaces/default/configmaps/a?timeoutSeconds=1", http.StatusOK},
+	} {
+		if a := admin.ask(t, c.method, c.path, "", jane...); a.code != c.code {
+			t.Errorf("%s %s: %d, want %d: %s", c.method, c.path, a.code, c.code, a.text)
+		}
+	}
+}
