@@ -195,3 +195,16 @@ func TestListsGoOnFromTokensMadeElsewhere(t *testing.T) {
 		t.Errorf("whatever is at hand does not come whole: %s", whole.text)
 	}
 }
+
+// TestWatchesFailWithEvents begins watches where there is nothing to begin with.
+func TestWatchesFailWithEvents(t *testing.T) {
+	s := start(t, memory(t))
+	admin := s.as(adminToken)
+	events := admin.events(t, configMaps+"?watch=1&resourceVersionMatch=NotOlderThan&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersion=999999999")
+	if len(events) != 1 || at(events[0], "type") != "ERROR" || at(events[0], "object.code") != "504" || !strings.Contains(at(events[0], "object.details.causes"), "ResourceVersionTooLarge") {
+		t.Errorf("the state at a version that is yet to come: %v", events)
+	}
+	if a := admin.ask(t, "GET", configMaps+"?watch=1&resourceVersion=x", ""); a.code != http.StatusInternalServerError {
+		t.Errorf("from what is no version: %d: %s", a.code, a.text)
+	}
+}

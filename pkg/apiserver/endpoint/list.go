@@ -56,7 +56,7 @@ func (s *Served) selection(opts *internalversion.ListOptions, info *request.Info
 		if w.Fields == nil || w.Fields.Empty() {
 			w.Fields = name
 		} else if n, ok := w.Fields.RequiresExactMatch("metadata.name"); !ok || n != fromPath {
-			return w, apierrors.NewBadRequest(fmt.Sprintf("field selector metadata.name=%q conflicts with requested name %q", n, fromPath))
+			return w, apierrors.NewBadRequest("fieldSelector metadata.name doesn't match requested name")
 		}
 	}
 	if w.Fields == nil || w.Fields.Empty() {

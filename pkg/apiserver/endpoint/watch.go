@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -62,17 +61,23 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 			return
 		}
 	}
-	st := &stream{s: s, f: f, include: include, first: true}
-	initial, watcher, err := s.open(r.Context(), opts, sel, st)
-	if err != nil {
-		if errors.Is(err, watchcache.ErrExpired) {
-			if _, end, failed := st.begin(w, r); failed == nil {
-				st.status(apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %s", versionsOf(err))))
-				end()
-			}
+	var version int64
+	if v := opts.ResourceVersion; v != "" {
+		if version, err = parseVersion(v); err != nil {
+			fail(w, r, err)
 			return
 		}
-		fail(w, r, err)
+	}
+	st := &stream{s: s, f: f, include: include, first: true}
+	initial, watcher, err := s.open(r.Context(), opts, sel, version)
+	if err != nil { // the client asked for what there may be: what is wrong now is an event
+		if errors.Is(err, watchcache.ErrExpired) {
+			err = apierrors.NewResourceExpired("too old resource version: " + versionsOf(err))
+		}
+		if _, end, failed := st.begin(w, r); failed == nil {
+			st.status(err)
+			end()
+		}
 		return
 	}
 	defer watcher.Close()
@@ -127,53 +132,38 @@ func versionsOf(err error) string {
 	return text
 }
 
-// open finds where a watch begins: at a revision, or at the present state, which is then sent first.
-func (s *Served) open(ctx context.Context, opts *internalversion.ListOptions, sel watchcache.Selection, _ *stream) ([]*watchcache.Entry, *watchcache.Watcher, error) {
-	state := opts.SendInitialEvents != nil && *opts.SendInitialEvents
-	version := opts.ResourceVersion
-	if opts.SendInitialEvents == nil && (version == "" || version == "0") {
-		state = true
+// open finds where a watch begins: at a version, or at the present state, which is then sent first.
+func (s *Served) open(ctx context.Context, opts *internalversion.ListOptions, sel watchcache.Selection, version int64) ([]*watchcache.Entry, *watchcache.Watcher, error) {
+	state := version == 0
+	if opts.SendInitialEvents != nil {
+		state = *opts.SendInitialEvents
 	}
-	if state {
-		switch {
-		case version == "":
-			if _, err := s.Cache.Fresh(ctx); err != nil {
-				return nil, nil, apierrors.NewInternalError(err)
-			}
-		case version != "0":
-			want, err := parseVersion(version)
-			if err != nil {
-				return nil, nil, err
-			}
-			if err := s.reach(ctx, want); err != nil {
-				return nil, nil, err
-			}
+	var err error
+	switch fresh := opts.ResourceVersion == "" || version == 0 && !state; { // state of no version, or from now
+	case fresh:
+		if version, err = s.Cache.Fresh(ctx); err != nil {
+			err = apierrors.NewInternalError(err)
 		}
-		n, w, err := s.Cached.WatchFromNow(sel)
-		if err != nil {
-			return nil, nil, err
-		}
-		var entries []*watchcache.Entry
-		n.Select(sel, "", func(e *watchcache.Entry) bool {
-			entries = append(entries, e)
-			return true
-		})
-		return entries, w, nil
+	case state:
+		err = s.reach(ctx, version)
 	}
-	var after int64
-	if version == "" || version == "0" { // sendInitialEvents=false: from now
-		var err error
-		if after, err = s.Cache.Fresh(ctx); err != nil {
-			return nil, nil, apierrors.NewInternalError(err)
-		}
-	} else {
-		var err error
-		if after, err = parseVersion(version); err != nil {
-			return nil, nil, err
-		}
+	if err != nil {
+		return nil, nil, err
 	}
-	w, err := s.Cached.Watch(after, sel)
-	return nil, w, err
+	if !state {
+		w, err := s.Cached.Watch(version, sel)
+		return nil, w, err
+	}
+	n, w, err := s.Cached.WatchFromNow(sel)
+	if err != nil {
+		return nil, nil, err
+	}
+	var entries []*watchcache.Entry
+	n.Select(sel, "", func(e *watchcache.Entry) bool {
+		entries = append(entries, e)
+		return true
+	})
+	return entries, w, nil
 }
 
 // stream writes events to one client.
