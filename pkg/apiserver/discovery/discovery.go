@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"mime"
 	"net/http"
 	"slices"
 	"sort"
@@ -20,11 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
-	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
@@ -275,12 +272,18 @@ func (d *documents) find(path string) runtime.Object {
 	return nil
 }
 
-// answer gives the aggregated document to those who ask for it, with an ETag, and the old one to others.
+// aggregatedParams are those of a media type that names the aggregated form.
+const aggregatedParams = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+// answer gives the aggregated document to those who ask for it among whatever else, with an ETag, and the old one to
+// others.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, aggregated, old func(*documents) runtime.Object) {
 	w.Header().Set("Vary", "Accept")
-	media, as := accepted(r.Header.Get("Accept"))
+	media, _, ok := endpoint.Accepted(r.Header.Get("Accept"), func(_ string, params map[string]string) bool {
+		return params["as"] == "APIGroupDiscoveryList" && params["g"] == "apidiscovery.k8s.io" && params["v"] == "v2"
+	})
 	d := h.documents()
-	if !as {
+	if !ok {
 		writeOld(w, r, old(d))
 		return
 	}
@@ -290,43 +293,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, aggregated, old
 		endpoint.Fail(w, r, err)
 		return
 	}
-	sum := sha512.Sum512(plain)
-	tag := fmt.Sprintf("%X", sum)
-	body := append(plain, '\n')
-	contentType := "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-	if media == "application/vnd.kubernetes.protobuf" {
-		var b strings.Builder
-		if err := protobuf.NewSerializer(kinds.Scheme(), kinds.Scheme()).Encode(o, &b); err != nil {
-			endpoint.Fail(w, r, err)
-			return
-		}
-		body, contentType = []byte(b.String()), strings.Replace(contentType, "application/json", media, 1)
-	}
-	w.Header().Set("ETag", `"`+tag+`"`)
+	tag := fmt.Sprintf(`"%X"`, sha512.Sum512(plain))
+	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "public")
-	w.Header().Set("Content-Type", contentType)
-	if r.Header.Get("If-None-Match") == `"`+tag+`"` {
+	if r.Header.Get("If-None-Match") == tag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	_, _ = w.Write(body)
-}
-
-// accepted reads whether the aggregated form is asked for, and in which media type.
-func accepted(header string) (media string, aggregated bool) {
-	for part := range strings.SplitSeq(header, ",") {
-		m, params, err := mime.ParseMediaType(strings.TrimSpace(part))
-		if err != nil {
-			continue
-		}
-		if params["as"] == "APIGroupDiscoveryList" && params["g"] == "apidiscovery.k8s.io" && params["v"] == "v2" {
-			return m, true
-		}
-		if params["as"] == "" && (m == "application/json" || m == "*/*" || m == "application/yaml" || m == "application/vnd.kubernetes.protobuf") {
-			return m, false
-		}
-	}
-	return "application/json", false
+	endpoint.WriteTyped(w, r, media, aggregatedParams, o)
 }
 
 func writeOld(w http.ResponseWriter, r *http.Request, o runtime.Object) {

@@ -1,13 +1,12 @@
 package endpoint
 
 import (
-	"cmp"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/munnerz/goautoneg"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -49,66 +48,52 @@ func (f format) contentType() string {
 	return f.media
 }
 
-// clause is one part of an Accept header.
-type clause struct {
-	media  string
-	params map[string]string
-	q      float64
-}
-
-func parseAccept(header string) (out []clause) {
-	for _, part := range strings.Split(header, ",") {
-		media, params, err := mime.ParseMediaType(strings.TrimSpace(part))
-		if err != nil || media == "" {
-			continue
+// Accepted finds what an Accept header prefers, by quality and then the more specific before the less, among the media
+// types that are spoken and fit.
+func Accepted(header string, fits func(media string, params map[string]string) bool) (media string, params map[string]string, ok bool) {
+	for _, c := range goautoneg.ParseAccept(header) {
+		for _, media := range []string{mediaJSON, mediaYAML, mediaProtobuf} {
+			kind, subtype, _ := strings.Cut(media, "/")
+			if c.Type != kind && c.Type != "*" || c.SubType != subtype && c.SubType != "*" {
+				continue
+			}
+			if stream := c.Params["stream"]; c.Params["sv"] != "" || stream != "" && (stream != "watch" || media == mediaYAML) {
+				continue
+			}
+			if fits(media, c.Params) {
+				return media, c.Params, true
+			}
 		}
-		c := clause{media: media, params: params, q: 1}
-		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
-			c.q = q
-		}
-		out = append(out, c)
 	}
-	// As upstream: higher q first, then the order of the header.
-	slices.SortStableFunc(out, func(a, b clause) int { return cmp.Compare(b.q, a.q) })
-	return out
+	return "", nil, false
 }
 
 // negotiate chooses the form of the answer. protobuf says that the objects have that encoding, and forms that
 // they can be shown as a table or by their metadata.
-func negotiate(r *http.Request, protobuf, forms bool) (format, error) {
+func negotiate(r *http.Request, protobuf, forms bool) (f format, err error) {
 	pretty := wantsPretty(r)
 	header := r.Header.Get("Accept")
 	if header == "" || header == mediaJSON { // as nearly all ask
 		return format{media: mediaJSON, pretty: pretty}, nil
 	}
-	for _, c := range parseAccept(header) {
-		f := format{media: c.media, pretty: pretty || c.params["pretty"] == "1"}
-		switch c.media {
-		case "*/*", "application/*":
-			f.media = mediaJSON
-		case mediaJSON, mediaYAML, mediaProtobuf:
-		default:
-			continue
+	_, params, ok := Accepted(header, func(media string, params map[string]string) bool {
+		f = format{media: media}
+		if !asks(params, "as", "g", "v") {
+			return protobuf || media != mediaProtobuf
 		}
-		if stream := c.params["stream"]; c.params["sv"] != "" || stream != "" && (stream != "watch" || f.media == mediaYAML) {
-			continue
-		}
-		if c.asks("as", "g", "v") {
-			f.as, f.version = c.params["as"], schema.GroupVersion{Group: c.params["g"], Version: c.params["v"]}.String()
-			if !forms || !f.transforms() {
-				continue
-			}
-		} else if f.media == mediaProtobuf && !protobuf {
-			continue
-		}
-		return f, nil
+		f.as, f.version = params["as"], schema.GroupVersion{Group: params["g"], Version: params["v"]}.String()
+		return forms && f.transforms()
+	})
+	if !ok {
+		return format{}, notAcceptable(mediaJSON, mediaYAML, mediaProtobuf)
 	}
-	return format{}, notAcceptable(mediaJSON, mediaYAML, mediaProtobuf)
+	f.pretty = pretty || params["pretty"] == "1"
+	return f, nil
 }
 
-// asks says whether a clause has any of some parameters.
-func (c clause) asks(params ...string) bool {
-	return slices.ContainsFunc(params, func(p string) bool { _, has := c.params[p]; return has })
+// asks says whether a media type has any of some parameters.
+func asks(params map[string]string, names ...string) bool {
+	return slices.ContainsFunc(names, func(p string) bool { _, has := params[p]; return has })
 }
 
 // transforms says whether there is such a form in such an encoding.

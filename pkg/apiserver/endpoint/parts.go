@@ -140,7 +140,7 @@ var lastBlock = []byte{3, 0}
 // stream answers with what fill puts together. A failure before the first bytes have gone is answered; a later one
 // breaks the answer off, for its client must not take a part for the whole.
 func (s *Served) stream(w http.ResponseWriter, r *http.Request, f format, fill func(blocks) error) {
-	out := &streamed{w: w, r: r, f: f, cache: s.Cache, gzip: takesGzip(r), buf: streamBuffers.Get().(*[]byte)}
+	out := &streamed{w: w, r: r, f: f, cache: s.Cache, gzip: TakesGzip(r), buf: streamBuffers.Get().(*[]byte)}
 	defer func() {
 		*out.buf = (*out.buf)[:0]
 		streamBuffers.Put(out.buf)

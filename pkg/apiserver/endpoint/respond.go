@@ -22,7 +22,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
-// compressFrom is the size in bytes from which answers are compressed for clients that take gzip, as in
+// compressFrom is the size in bytes beyond which answers are compressed for clients that take gzip, as in
 // kube-apiserver: below, the time is worth more than the bytes.
 const compressFrom = 128 << 10
 
@@ -61,7 +61,23 @@ func write(w http.ResponseWriter, r *http.Request, f format, code int, o runtime
 // writeBytes answers with bytes; an error says that the client did not get all of them.
 func writeBytes(w http.ResponseWriter, r *http.Request, f format, code int, body []byte) error {
 	header(w, r, f)
-	if len(body) >= compressFrom && takesGzip(r) {
+	return send(w, r, code, body)
+}
+
+// WriteTyped answers with an object in a media type, which the header says with parameters of the caller's.
+func WriteTyped(w http.ResponseWriter, r *http.Request, media, params string, o runtime.Object) {
+	body, err := marshal(o, format{media: media, pretty: wantsPretty(r)})
+	if err != nil {
+		fail(w, r, apierrors.NewInternalError(fmt.Errorf("encoding the answer: %w", err)))
+		return
+	}
+	w.Header().Set("Content-Type", media+params)
+	_ = send(w, r, http.StatusOK, body) // the client has gone where this fails
+}
+
+// send sends a body, compressed where it is large and its client takes that.
+func send(w http.ResponseWriter, r *http.Request, code int, body []byte) error {
+	if len(body) > compressFrom && TakesGzip(r) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Add("Vary", "Accept-Encoding")
 		w.WriteHeader(code)
@@ -75,8 +91,14 @@ func writeBytes(w http.ResponseWriter, r *http.Request, f format, code int, body
 	return err
 }
 
-func takesGzip(r *http.Request) bool {
-	return strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
+// TakesGzip says whether a client names gzip as an encoding that it takes; with a quality it does not, as upstream reads it.
+func TakesGzip(r *http.Request) bool {
+	for token := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		if strings.TrimSpace(token) == "gzip" {
+			return true
+		}
+	}
+	return false
 }
 
 // header sets what every answer carries, the warnings collected so far among it.

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/munnerz/goautoneg"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -282,32 +283,29 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, doc *document, 
 	}
 	head := w.Header()
 	head.Set("Vary", "Accept")
-	tag := `"` + doc.hash + `"`
-	head.Set("Etag", tag)
-	head.Set("Last-Modified", h.since.UTC().Format(http.TimeFormat))
+	head.Set("Etag", `"`+doc.hash+`"`)
 	head.Set("Content-Type", media)
-	if r.Header.Get("If-None-Match") == tag {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	if media == "application/json" && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	body := doc.packed
+	if media == "application/json" && endpoint.TakesGzip(r) {
 		head.Add("Vary", "Accept-Encoding")
 		head.Set("Content-Encoding", "gzip")
-		_, _ = w.Write(doc.packed)
-		return
-	}
-	body, err := doc.plain()
-	if err == nil && media != "application/json" {
-		body, err = toProtobuf(body)
-	}
-	if err != nil {
-		for _, name := range []string{"Etag", "Last-Modified", "Content-Type"} {
-			head.Del(name)
-		}
+	} else if plain, err := inForm(doc, media, toProtobuf); err == nil {
+		body = plain
+	} else {
+		head.Del("Etag")
 		endpoint.Fail(w, r, err)
 		return
 	}
-	_, _ = w.Write(body)
+	http.ServeContent(w, r, "", h.since, bytes.NewReader(body))
+}
+
+// inForm is a document that is not compressed.
+func inForm(doc *document, media string, toProtobuf func([]byte) ([]byte, error)) ([]byte, error) {
+	body, err := doc.plain()
+	if err == nil && media != "application/json" {
+		return toProtobuf(body)
+	}
+	return body, err
 }
 
 // chosen picks JSON or protobuf from an Accept header. The older spelling of protobuf has an @ in it.
@@ -315,9 +313,8 @@ func chosen(accept, protobuf string) (string, bool) {
 	if accept == "" {
 		return "application/json", true
 	}
-	for part := range strings.SplitSeq(accept, ",") {
-		media := strings.TrimSpace(strings.SplitN(part, ";", 2)[0])
-		switch strings.Replace(media, "@v1.0", ".v1.0", 1) {
+	for _, c := range goautoneg.ParseAccept(accept) {
+		switch media := c.Type + "/" + strings.Replace(c.SubType, "@v1.0", ".v1.0", 1); media {
 		case "application/json", "application/*", "*/*":
 			return "application/json", true
 		case protobuf:
