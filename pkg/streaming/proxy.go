@@ -22,7 +22,8 @@ type Proxy struct {
 	// dial only what it may.
 	Transport http.RoundTripper
 	// Prefix is the path by which the client knows the root of Target. Where it is set the server is told
-	// of it, and paths in Location are translated to it.
+	// of it, paths in Location and in pages of HTML are translated to it, and the server has no say in who may read
+	// what: it answers in another's name.
 	Prefix string
 	// NoRedirects turns an answer that redirects into 502, for servers that have no business to redirect.
 	NoRedirects bool
@@ -73,7 +74,8 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header.Del("X-Forwarded-Host")
 	pr.Out.Header.Del("X-Forwarded-Proto")
 	if p.Prefix != "" {
-		pr.Out.Header.Set("X-Forwarded-Uri", pr.In.URL.Path)
+		pr.Out.Host = pr.In.Host
+		pr.Out.Header.Set("X-Forwarded-Uri", (&url.URL{Path: pr.In.URL.Path}).EscapedPath())
 		pr.Out.Header.Set("X-Forwarded-Host", pr.In.Host)
 		pr.Out.Header.Set("X-Forwarded-Proto", "https")
 	}
@@ -88,6 +90,11 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 
 // answered looks at the answer before it goes to the client.
 func (p *Proxy) answered(r *http.Request, answer *http.Response) error {
+	if p.Prefix != "" {
+		for _, name := range []string{"Credentials", "Headers", "Methods", "Origin"} {
+			answer.Header.Del("Access-Control-Allow-" + name)
+		}
+	}
 	location := answer.Header.Get("Location")
 	redirect := location != "" && (answer.StatusCode/100 == 3 || answer.StatusCode == http.StatusCreated)
 	switch {
@@ -102,7 +109,9 @@ func (p *Proxy) answered(r *http.Request, answer *http.Response) error {
 		answer.Header = http.Header{"Content-Type": {"text/plain; charset=utf-8"}}
 		answer.Body, answer.ContentLength = io.NopCloser(strings.NewReader(redirectRefused)), int64(len(redirectRefused))
 	case redirect && p.Prefix != "":
-		answer.Header.Set("Location", p.translated(location))
+		answer.Header.Set("Location", p.translated(r, location))
+	case p.Prefix != "" && isPage(answer):
+		relink(answer, func(address string) string { return p.translated(r, address) })
 	}
 	if IsUpgrade(r) {
 		// What the client sends next was meant for another protocol and must not be read as a request.
@@ -111,18 +120,21 @@ func (p *Proxy) answered(r *http.Request, answer *http.Response) error {
 	return nil
 }
 
-// translated is a Location of the server's as the client must ask for it. Places on other hosts stay as they are.
-func (p *Proxy) translated(location string) string {
-	u, err := url.Parse(location)
-	if err != nil || u.Host != "" && u.Host != p.Target.Host {
-		return location
+// translated is an address that the server gave as the client must ask for it. Places on other hosts stay as they are,
+// and so do those that the server gave with the prefix that it was told of.
+func (p *Proxy) translated(r *http.Request, address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host != "" && u.Host != p.Target.Host && u.Host != r.Host {
+		return address
 	}
-	if u.Host == "" && !strings.HasPrefix(u.Path, "/") {
-		return location // relative to where the client is already
+	if !strings.HasPrefix(u.Path, "/") && (u.Host == "" || u.Path != "") {
+		return address // relative to where the client is already
 	}
 	u.Scheme, u.Host = "", ""
-	u.Path = strings.TrimSuffix(p.Prefix, "/") + "/" + strings.TrimPrefix(u.Path, "/")
-	u.RawPath = ""
+	if prefix := strings.TrimSuffix(p.Prefix, "/"); u.Path != prefix && !strings.HasPrefix(u.Path, prefix+"/") {
+		u.Path = prefix + "/" + strings.TrimPrefix(u.Path, "/")
+		u.RawPath = ""
+	}
 	return u.String()
 }
 

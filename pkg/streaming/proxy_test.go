@@ -1,6 +1,7 @@
 package streaming_test
 
 import (
+	"compress/gzip"
 	"io"
 	"maps"
 	"net"
@@ -74,7 +75,7 @@ func TestProxyPassesRequestsWithoutCredentials(t *testing.T) {
 			t.Errorf("%s reached the backend", secret)
 		}
 	}
-	if got.Header.Get("X-Mine") != "kept" || got.Header.Get("X-Forwarded-Uri") != "/root/a b/" || got.Header.Get("X-Forwarded-For") != "10.1.2.3, 127.0.0.1" {
+	if got.Header.Get("X-Mine") != "kept" || got.Header.Get("X-Forwarded-Uri") != "/root/a%20b/" || got.Header.Get("X-Forwarded-For") != "10.1.2.3, 127.0.0.1" {
 		t.Errorf("headers are %v", got.Header)
 	}
 }
@@ -178,5 +179,94 @@ func TestProxyClosesConnectionsWhoseUpgradeFailed(t *testing.T) {
 		if asked.Load() != 1 || strings.Count(string(all), "HTTP/1.1") != 1 || !strings.Contains(string(all), "Connection: close") {
 			t.Errorf("%s: the backend was asked %d times: %s", name, asked.Load(), all)
 		}
+	}
+}
+
+// TestProxyTranslatesPages also has backends say who may read their pages, which is not theirs to say.
+func TestProxyTranslatesPages(t *testing.T) {
+	page := map[string]string{
+		`<a href="/rewriteme">test</a>`:                                `<a href="/root/rewriteme">test</a>`,
+		`<A HREF='/a?b=c&amp;d#e' id=x>/f</A><a href="rel/x">`:         `<a href="/root/a?b=c&amp;d#e" id="x">/f</A><a href="rel/x">`,
+		`<img src=/i.png longdesc="/l"/><p title="/t">`:                `<img src="/root/i.png" longdesc="/root/l"/><p title="/t">`,
+		`<a href="//example.com/x"><a href="#y"><a href="mailto:a@b">`: `<a href="//example.com/x"><a href="#y"><a href="mailto:a@b">`,
+		`<a href="/root/known"><a href="/rooted">`:                     `<a href="/root/known"><a href="/root/rooted">`,
+		`<script src="/s.js">if (a < b) "<a href='/no'>"</script>`:     `<script src="/root/s.js">if (a < b) "<a href='/no'>"</script>`,
+		`<!doctype html><!-- <a href="/no"> --> <b`:                    `<!doctype html><!-- <a href="/no"> --> <b`,
+	}
+	for in, want := range page {
+		for _, encoding := range []string{"", "gzip", "br"} {
+			server := proxied(t, false, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				w.Header().Set("Access-Control-Allow-Origin", "*")
+				if encoding == "" {
+					_, _ = io.WriteString(w, in)
+					return
+				}
+				w.Header().Set("Content-Encoding", encoding)
+				if encoding == "br" {
+					_, _ = io.WriteString(w, in)
+					return
+				}
+				z := gzip.NewWriter(w)
+				_, _ = io.WriteString(z, in)
+				_ = z.Close()
+			})
+			answer, got := ask(t, "GET", server.URL+"/root/page", http.Header{"Accept-Encoding": {"gzip, br"}})
+			if encoding == "gzip" {
+				z, err := gzip.NewReader(strings.NewReader(got))
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := io.ReadAll(z)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = string(b)
+			}
+			if encoding == "br" {
+				want = in // nobody here reads that
+			}
+			if got != want || answer.Header.Get("Access-Control-Allow-Origin") != "" || answer.Header.Get("Content-Encoding") != encoding {
+				t.Errorf("%s in %q: got %s, want %s; %v", in, encoding, got, want, answer.Header)
+			}
+		}
+	}
+	server := proxied(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"a":"<a href=\"/x\">"}`) })
+	if _, got := ask(t, "GET", server.URL+"/root/data", nil); got != `{"a":"<a href=\"/x\">"}` {
+		t.Errorf("what is no page: %s", got)
+	}
+}
+
+// TestProxyShowsPagesAsTheyCome reads the beginning of a page that is not over, and leaves.
+func TestProxyShowsPagesAsTheyCome(t *testing.T) {
+	left := make(chan struct{})
+	server := proxied(t, false, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `<a href="/a">`)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(left)
+	})
+	answer, err := http.Get(server.URL + "/root/page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(`<a href="/root/a">`))
+	if _, err := io.ReadFull(answer.Body, got); err != nil || string(got) != `<a href="/root/a">` {
+		t.Errorf("%v: %s", err, got)
+	}
+	_ = answer.Body.Close()
+	<-left
+}
+
+// TestProxyDoesNotKeepWhatPretendsToBeAPage sends one endless tag.
+func TestProxyDoesNotKeepWhatPretendsToBeAPage(t *testing.T) {
+	long := "<a href=/x " + strings.Repeat("y", 3<<20)
+	server := proxied(t, false, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, long)
+	})
+	if _, got := ask(t, "GET", server.URL+"/root/page", nil); got != long {
+		t.Errorf("%d bytes became %d", len(long), len(got))
 	}
 }

@@ -127,6 +127,9 @@ func (s *Streams) serviceProxy(ctx context.Context, namespace, id, rest string, 
 	if !ok {
 		return nil, fmt.Errorf("endpoints %s/%s are stored as %T", namespace, name, obj)
 	}
+	if len(e.Subsets) == 0 {
+		id = name
+	}
 	host := s.endpoint(ctx, namespace, e.Subsets, port)
 	if host == "" {
 		return nil, apierrors.NewServiceUnavailable(fmt.Sprintf("no endpoints available for service %q", id))
