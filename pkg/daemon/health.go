@@ -3,10 +3,15 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Check is one named condition of health; nil means well.
@@ -21,6 +26,38 @@ type Health struct {
 	mu    sync.RWMutex
 	live  []Check // /livez, and with them /healthz
 	ready []Check // /readyz beside the live ones
+
+	once sync.Once
+	slis slis
+}
+
+// slis are upstream's measurements of checks.
+type slis struct {
+	registry *prometheus.Registry
+	state    *prometheus.GaugeVec
+	total    *prometheus.CounterVec
+}
+
+func (s *slis) make() {
+	s.registry = prometheus.NewRegistry()
+	s.state = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kubernetes_healthcheck", Help: "1 for a check that passed when it was last made, else 0."}, []string{"name", "type"})
+	s.total = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kubernetes_healthchecks_total", Help: "How often a check was made, and with which result."}, []string{"name", "type", "status"})
+	s.registry.MustRegister(s.state, s.total)
+}
+
+func (s *slis) observe(check, kind string, err error) {
+	state, status := 1.0, "success"
+	if err != nil {
+		state, status = 0, "error"
+	}
+	s.state.WithLabelValues(check, kind).Set(state)
+	s.total.WithLabelValues(check, kind, status).Inc()
+}
+
+// SLIs serves how the checks went.
+func (h *Health) SLIs() http.Handler {
+	h.once.Do(h.slis.make)
+	return promhttp.HandlerFor(h.slis.registry, promhttp.HandlerOpts{})
 }
 
 // AddLive adds checks whose failure means that a restart would help.
@@ -39,42 +76,59 @@ func (h *Health) AddReady(c ...Check) {
 
 // Install registers the three paths.
 func (h *Health) Install(mux *http.ServeMux) {
-	live := func() []Check { h.mu.RLock(); defer h.mu.RUnlock(); return slices.Clone(h.live) }
+	h.once.Do(h.slis.make)
+	ping := Check{Name: "ping", Check: func(context.Context) error { return nil }}
+	live := func() []Check {
+		h.mu.RLock()
+		defer h.mu.RUnlock()
+		return append([]Check{ping}, h.live...)
+	}
 	ready := func() []Check {
-		return append(live(), func() []Check { h.mu.RLock(); defer h.mu.RUnlock(); return h.ready }()...)
+		all := live()
+		h.mu.RLock()
+		defer h.mu.RUnlock()
+		return append(all, h.ready...)
 	}
 	for path, checks := range map[string]func() []Check{"/healthz": live, "/livez": live, "/readyz": ready} {
-		mux.Handle(path, healthHandler(strings.TrimPrefix(path, "/"), checks))
+		mux.Handle(path, h.handler(strings.TrimPrefix(path, "/"), checks))
 		mux.Handle(path+"/", oneHealthHandler(path+"/", checks))
 	}
 }
 
-func healthHandler(name string, checks func() []Check) http.Handler {
+func (h *Health) handler(name string, checks func() []Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		excluded := r.URL.Query()["exclude"]
+		query := r.URL.Query()
+		unknown := map[string]bool{}
+		for _, name := range query["exclude"] {
+			unknown[name] = true
+		}
 		var out strings.Builder
-		failed := []string{}
-		fmt.Fprintf(&out, "[+]ping ok\n")
+		failed := false
 		for _, c := range checks() {
-			if slices.Contains(excluded, c.Name) {
+			if slices.Contains(query["exclude"], c.Name) {
+				delete(unknown, c.Name)
 				fmt.Fprintf(&out, "[+]%s excluded: ok\n", c.Name)
 				continue
 			}
-			if err := c.Check(r.Context()); err != nil {
-				failed = append(failed, c.Name)
+			err := c.Check(r.Context())
+			h.slis.observe(c.Name, name, err)
+			if err != nil {
+				failed = true
 				fmt.Fprintf(&out, "[-]%s failed: reason withheld\n", c.Name)
 				continue
 			}
 			fmt.Fprintf(&out, "[+]%s ok\n", c.Name)
 		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if len(failed) > 0 {
-			w.WriteHeader(http.StatusInternalServerError)
-			fmt.Fprintf(w, "%s%s check failed\n", out.String(), name)
+		if len(unknown) > 0 {
+			fmt.Fprintf(&out, "warn: some health checks cannot be excluded: no matches for %s\n", quotedNames(unknown))
+		}
+		if failed {
+			http.Error(w, out.String()+name+" check failed", http.StatusInternalServerError)
 			return
 		}
-		if _, verbose := r.URL.Query()["verbose"]; verbose {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if query.Has("verbose") {
 			fmt.Fprintf(w, "%s%s check passed\n", out.String(), name)
 			return
 		}
@@ -82,13 +136,18 @@ func healthHandler(name string, checks func() []Check) http.Handler {
 	})
 }
 
+// quotedNames are names in order, each in quotes.
+func quotedNames(names map[string]bool) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		all = append(all, strconv.Quote(name))
+	}
+	return strings.Join(all, ",")
+}
+
 func oneHealthHandler(prefix string, checks func() []Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.URL.Path, prefix)
-		if name == "ping" {
-			fmt.Fprint(w, "ok")
-			return
-		}
 		for _, c := range checks() {
 			if c.Name != name {
 				continue
