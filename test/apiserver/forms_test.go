@@ -204,6 +204,7 @@ func TestWatchesFailWithEvents(t *testing.T) {
 	if len(events) != 1 || at(events[0], "type") != "ERROR" || at(events[0], "object.code") != "504" || !strings.Contains(at(events[0], "object.details.causes"), "ResourceVersionTooLarge") {
 		t.Errorf("the state at a version that is yet to come: %v", events)
 	}
+	admin.events(t, configMaps+"?watch=1&timeoutSeconds=-1&resourceVersion=0") // which ends
 	if a := admin.ask(t, "GET", configMaps+"?watch=1&resourceVersion=x", ""); a.code != http.StatusInternalServerError {
 		t.Errorf("from what is no version: %d: %s", a.code, a.text)
 	}

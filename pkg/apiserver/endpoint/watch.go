@@ -117,8 +117,8 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 }
 
 func duration(opts *internalversion.ListOptions) time.Duration {
-	if opts.TimeoutSeconds != nil && *opts.TimeoutSeconds > 0 {
-		return time.Duration(min(*opts.TimeoutSeconds, int64(longestWatch/time.Second))) * time.Second
+	if opts.TimeoutSeconds != nil && *opts.TimeoutSeconds != 0 { // one that is negative is over at once
+		return time.Duration(max(-1, min(*opts.TimeoutSeconds, int64(longestWatch/time.Second)))) * time.Second
 	}
 	return time.Duration(float64(minWatch) * (1 + rand.Float64()))
 }
