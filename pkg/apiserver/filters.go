@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -44,6 +45,14 @@ func recovered(log logr.Logger) filter {
 			next.ServeHTTP(w, r)
 		})
 	}
+}
+
+// uncached keeps caches on the way from answering for the server, where no answer says otherwise.
+func uncached(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache, private")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // identified gives every request an audit ID, made of random bits, and reads what it asks for.
@@ -85,7 +94,7 @@ func longRunning(info *request.Info) bool {
 	case "log", "exec", "attach", "portforward", "proxy":
 		return true
 	}
-	return info.Verb == "watch"
+	return info.Verb == "watch" || strings.HasPrefix(info.Path, profilingPath+"/")
 }
 
 // limited bounds the requests served at once, reads and writes apart; those that are long stand outside.

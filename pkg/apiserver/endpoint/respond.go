@@ -103,9 +103,7 @@ func TakesGzip(r *http.Request) bool {
 
 // header sets what every answer carries, the warnings collected so far among it.
 func header(w http.ResponseWriter, r *http.Request, f format) {
-	h := w.Header()
-	h.Set("Content-Type", f.contentType())
-	h.Set("Cache-Control", "no-cache, private")
+	w.Header().Set("Content-Type", f.contentType())
 	addWarnings(w, r)
 }
 
