@@ -44,6 +44,8 @@ type Config struct {
 	Logging        daemon.Logging
 
 	ignored *pflag.FlagSet // in which flags without effect are
+
+	flags *pflag.FlagSet // by which it was filled in; may be nil
 }
 
 type kubeletFlags struct {
@@ -65,6 +67,7 @@ func DefaultConfig() *Config {
 
 // AddFlags registers the flags.
 func (c *Config) AddFlags(fs *pflag.FlagSet) {
+	c.flags = fs
 	fs.StringSliceVar(&c.Etcd.Endpoints, "etcd-servers", nil, "etcd servers (scheme://host:port), separated by commas; without any, an etcd runs in this process")
 	fs.StringVar(&c.Etcd.CAFile, "etcd-cafile", "", "authority that signed the certificates of etcd")
 	fs.StringVar(&c.Etcd.CertFile, "etcd-certfile", "", "client certificate for etcd")

@@ -12,42 +12,72 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
 // servedMetrics counts requests under upstream's names.
 type servedMetrics struct {
-	total    *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	inflight *prometheus.GaugeVec
+	total      *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	sli        *prometheus.HistogramVec
+	sizes      *prometheus.HistogramVec
+	deprecated *prometheus.GaugeVec
+	long       *prometheus.GaugeVec
+	inflight   *prometheus.GaugeVec
 
 	mu    sync.RWMutex
 	known map[requestKind]counters
 }
 
 func newServedMetrics(r *prometheus.Registry) *servedMetrics {
+	forLabels := []string{"verb", "group", "version", "resource", "subresource", "scope", "component"}
+	slowest := []float64{0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
 	m := &servedMetrics{
 		known: map[requestKind]counters{},
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apiserver_request_total", Help: "Requests, by verb, what they were for, and the status code of the answer.",
-		}, []string{"verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component", "code"}),
+		}, slices.Concat(forLabels, []string{"dry_run", "code"})),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "apiserver_request_duration_seconds", Help: "How long requests took, in seconds.",
-			Buckets: []float64{0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 10, 30, 60},
-		}, []string{"verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component"}),
+			Buckets: slices.Concat([]float64{0.005, 0.025}, slowest),
+		}, slices.Concat(forLabels, []string{"dry_run"})),
+		sli: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "apiserver_request_sli_duration_seconds", Help: "How long requests took that changed what they asked to change, in seconds, webhooks included.",
+			Buckets: slowest,
+		}, forLabels),
+		sizes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "apiserver_response_sizes", Help: "How large the answers to reads were, in bytes.", Buckets: prometheus.ExponentialBuckets(1000, 10, 7),
+		}, forLabels),
+		deprecated: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "apiserver_requested_deprecated_apis", Help: "1 for each deprecated API that was asked for.",
+		}, []string{"group", "version", "resource", "subresource", "removed_release"}),
+		long: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "apiserver_longrunning_requests", Help: "Requests being served now that go on for as long as the client wants.",
+		}, forLabels),
 		inflight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "apiserver_current_inflight_requests", Help: "Requests being served now, by kind.",
 		}, []string{"request_kind"}),
 	}
-	r.MustRegister(m.total, m.duration, m.inflight)
+	r.MustRegister(m.total, m.duration, m.sli, m.sizes, m.deprecated, m.long, m.inflight)
 	return m
 }
 
-// coded remembers the status code of an answer. Unwrap lets the connection's own powers through.
+// coded remembers the status code and the size of an answer. Unwrap lets the connection's own powers through.
 type coded struct {
 	http.ResponseWriter
 	code int
+	size int
+}
+
+func (c *coded) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.size += n
+	return n, err
 }
 
 func (c *coded) WriteHeader(code int) {
@@ -69,12 +99,18 @@ func (c *coded) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 type requestKind struct {
 	verb, dryRun, group, version, resource, subresource, scope string
 	code                                                       int
+	deprecated                                                 bool
 }
 
-// counters are those of one kind of requests.
+// labels are the values of the labels of all that is counted of requests.
+func (k *requestKind) labels() []string {
+	return []string{k.verb, k.group, k.version, k.resource, k.subresource, k.scope, "apiserver"}
+}
+
+// counters are those of one kind of requests; what does not count for it is nil.
 type counters struct {
-	total    prometheus.Counter
-	duration prometheus.Observer // nil for those that go on for as long as the client wants
+	total               prometheus.Counter
+	duration, sli, size prometheus.Observer
 }
 
 // of finds the counters of a kind: what happens at each request is one look into a map.
@@ -85,10 +121,19 @@ func (m *servedMetrics) of(k requestKind, long bool) counters {
 	if ok {
 		return c
 	}
-	labels := []string{k.verb, k.dryRun, k.group, k.version, k.resource, k.subresource, k.scope, "apiserver"}
-	c.total = m.total.WithLabelValues(append(slices.Clip(labels), strconv.Itoa(k.code))...)
+	labels := k.labels()
+	c.total = m.total.WithLabelValues(append(slices.Clip(labels), k.dryRun, strconv.Itoa(k.code))...)
 	if !long {
-		c.duration = m.duration.WithLabelValues(labels...)
+		c.duration = m.duration.WithLabelValues(append(slices.Clip(labels), k.dryRun)...)
+		if k.dryRun == "" {
+			c.sli = m.sli.WithLabelValues(labels...)
+		}
+		if k.verb == http.MethodGet || k.verb == "LIST" {
+			c.size = m.sizes.WithLabelValues(labels...)
+		}
+	}
+	if k.deprecated {
+		m.deprecated.WithLabelValues(k.group, k.version, k.resource, k.subresource, "").Set(1)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -96,65 +141,121 @@ func (m *servedMetrics) of(k requestKind, long bool) counters {
 	return c
 }
 
+func (c *counters) count(took time.Duration, size int) {
+	c.total.Inc()
+	for _, o := range []struct {
+		of    prometheus.Observer
+		value float64
+	}{{c.duration, took.Seconds()}, {c.sli, took.Seconds()}, {c.size, float64(size)}} {
+		if o.of != nil {
+			o.of.Observe(o.value)
+		}
+	}
+}
+
 // measured counts every request and, for those that do not go on for as long as the client wants, times
 // it. Only what is served becomes a label: names that clients make up would grow the metric without bound.
-func (m *servedMetrics) measured(served func(*request.Info) bool) filter {
+func (m *servedMetrics) measured(served func(*request.Info) (known, deprecated bool)) filter {
 	reading, writing := m.inflight.WithLabelValues("readOnly"), m.inflight.WithLabelValues("mutating")
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			info := request.InfoFrom(r.Context())
-			k := requestKind{verb: verbLabel(info), dryRun: dryRun(r)}
-			if served(info) {
+			k := requestKind{dryRun: dryRun(info)}
+			known := false
+			if known, k.deprecated = served(info); known {
 				k.group, k.version, k.resource, k.subresource, k.scope = info.Group, info.Version, info.Resource, info.Subresource, scope(info)
 			}
+			k.verb = verbLabel(r, info)
+			long := longRunning(info)
 			gauge := reading
-			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			switch {
+			case long:
+				gauge = m.long.WithLabelValues(k.labels()...)
+			case r.Method != http.MethodGet && r.Method != http.MethodHead:
 				gauge = writing
 			}
 			gauge.Inc()
 			c, start := &coded{ResponseWriter: w}, time.Now()
 			defer func() {
 				gauge.Dec()
-				if k.code = c.code; k.code == 0 {
-					k.code = http.StatusOK
-				}
-				counted := m.of(k, longRunning(info))
-				counted.total.Inc()
-				if counted.duration != nil {
-					counted.duration.Observe(time.Since(start).Seconds())
-				}
+				k.code = cmp.Or(c.code, http.StatusOK)
+				counted := m.of(k, long)
+				counted.count(time.Since(start), c.size)
 			}()
 			next.ServeHTTP(c, r)
 		})
 	}
 }
 
-// verbLabels are the verbs that are told apart.
-var verbLabels = map[string]string{
-	"create": "CREATE", "delete": "DELETE", "deletecollection": "DELETECOLLECTION", "get": "GET", "list": "LIST",
-	"patch": "PATCH", "update": "UPDATE", "watch": "WATCH", "post": "POST", "put": "PUT",
-}
-
-func verbLabel(info *request.Info) string {
-	if label, ok := verbLabels[info.Verb]; ok {
-		return label
+// verbLabel is upstream's name for what a request does: its method, unless that alone does not tell.
+func verbLabel(r *http.Request, info *request.Info) string {
+	switch info.Subresource {
+	case "log", "exec", "attach", "portforward", "proxy":
+		return "CONNECT"
+	}
+	switch {
+	case info.Verb == "watch" || info.Verb == "list":
+		return strings.ToUpper(info.Verb)
+	case r.Method == http.MethodHead:
+		return http.MethodGet
+	case r.Method == http.MethodPatch && strings.HasPrefix(r.Header.Get("Content-Type"), string(types.ApplyYAMLPatchType)):
+		return "APPLY"
+	case slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, r.Method):
+		return r.Method
 	}
 	return "other"
 }
 
-func dryRun(r *http.Request) string {
-	if strings.Contains(r.URL.RawQuery, "dryRun=All") {
-		return "All"
+func dryRun(info *request.Info) string {
+	switch asked := info.Query["dryRun"]; {
+	case len(asked) == 0:
+		return ""
+	case slices.ContainsFunc(asked, func(v string) bool { return v != metav1.DryRunAll }):
+		return "invalid"
 	}
-	return ""
+	return metav1.DryRunAll
 }
 
 func scope(info *request.Info) string {
 	switch {
-	case info.Name != "" || info.Verb == "create":
+	case info.PathName != "" || info.Verb == "create":
 		return "resource"
 	case info.Namespace != "":
 		return "namespace"
 	}
 	return "cluster"
+}
+
+// storedObjects counts what is stored of each resource when metrics are read.
+type storedObjects struct {
+	served           func() []*endpoint.Served
+	byResource, both *prometheus.Desc
+}
+
+func newStoredObjects(served func() []*endpoint.Served) *storedObjects {
+	const help = "Objects that are stored."
+	return &storedObjects{
+		served:     served,
+		byResource: prometheus.NewDesc("apiserver_storage_objects", help, []string{"resource"}, nil),
+		both:       prometheus.NewDesc("apiserver_resource_objects", help, []string{"group", "resource"}, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (o *storedObjects) Describe(to chan<- *prometheus.Desc) { to <- o.byResource; to <- o.both }
+
+// Collect implements prometheus.Collector.
+func (o *storedObjects) Collect(to chan<- prometheus.Metric) {
+	counted := map[schema.GroupResource]bool{}
+	for _, s := range o.served() {
+		r := s.GroupResource()
+		if s.View != nil || s.Answer != nil || s.Observe != nil || counted[r] {
+			continue
+		}
+		counted[r] = true
+		now, _ := s.Cached.Now()
+		n := float64(now.Len("", ""))
+		to <- prometheus.MustNewConstMetric(o.byResource, prometheus.GaugeValue, n, r.String())
+		to <- prometheus.MustNewConstMetric(o.both, prometheus.GaugeValue, n, r.Group, r.Resource)
+	}
 }

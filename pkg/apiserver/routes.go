@@ -52,7 +52,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			s.endpoint.NotFound(w, r)
 		}
 	})
-	return chained(serve, recovered(s.log), identified(rand.Uint64), s.served.measured(s.endpoint.Serves), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
+	return chained(serve, recovered(s.log), uncached, identified(rand.Uint64), s.served.measured(s.endpoint.Known), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
 }
 
 func (s *Server) guarded(next http.Handler) http.Handler { return s.guard.Filter(next, endpoint.Fail) }
@@ -66,8 +66,8 @@ func (s *Server) paths() map[string]http.Handler {
 	for _, p := range []string{"/healthz", "/livez", "/readyz"} {
 		paths[p], paths[p+"/"] = health, health
 	}
-	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
-	paths["/metrics"] = metrics
+	paths["/metrics"] = promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
+	paths["/metrics/slis"] = s.health.SLIs()
 	paths["/version"] = reading(serveVersion)
 	maps.Copy(paths, s.guard.Documents)
 	all := make([]string, 0, len(paths))
@@ -75,6 +75,10 @@ func (s *Server) paths() map[string]http.Handler {
 		if !strings.HasSuffix(p, "/") {
 			all = append(all, p)
 		}
+	}
+	for _, page := range s.zpages(append(all, "/flagz", "/statusz")) {
+		paths["/"+page.name()] = page
+		all = append(all, "/"+page.name())
 	}
 	paths[""] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		list := slices.Concat(all, s.discovery.Paths(), s.openapi.Paths())

@@ -50,10 +50,19 @@ func (s *Serving) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.authKubeconfig, "authorization-kubeconfig", "", "accepted for compatibility; the daemon's own identity asks for access reviews")
 }
 
-// NewMetrics makes a registry that holds the process's and Go's own measurements.
+// NewMetrics makes a registry that holds the process's and Go's own measurements, and the version.
 func NewMetrics() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	v := VersionInfo()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "kubernetes_build_info", Help: "1, with the version as labels.",
+		ConstLabels: prometheus.Labels{
+			"major": v.Major, "minor": v.Minor, "git_version": v.GitVersion, "git_commit": v.GitCommit, "git_tree_state": v.GitTreeState,
+			"build_date": v.BuildDate, "go_version": v.GoVersion, "compiler": v.Compiler, "platform": v.Platform,
+		},
+	})
+	build.Set(1)
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build)
 	return r
 }
 
@@ -77,6 +86,7 @@ func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.
 	mux := http.NewServeMux()
 	health.Install(mux)
 	mux.Handle("/metrics", auth.Protect(ByPath, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+	mux.Handle("/metrics/slis", auth.Protect(ByPath, health.SLIs()))
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 32 * time.Second,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},

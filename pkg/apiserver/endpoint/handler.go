@@ -72,8 +72,15 @@ func (h *Handler) find(info *request.Info) *Served {
 
 // Serves says whether there is the resource, and the subresource, that a request is for.
 func (h *Handler) Serves(info *request.Info) bool {
+	is, _ := h.Known(info)
+	return is
+}
+
+// Known is Serves, and says whether what is served should no longer be used.
+func (h *Handler) Known(info *request.Info) (served, deprecated bool) {
 	s := h.find(info)
-	return s != nil && (info.Subresource == "" || s.Subresource(info.Subresource) != nil)
+	served = s != nil && (info.Subresource == "" || s.Subresource(info.Subresource) != nil)
+	return served, served && s.Deprecated != ""
 }
 
 // ServeHTTP answers a request for a resource; its Info stands in the context.

@@ -1,0 +1,124 @@
+package apiserver
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// asks sends a request of the administrator's and gives the answer.
+func (s *benched) asks(t *testing.T, h http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer admin")
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// TestMetricsNameRequestsAsDashboardsDo makes requests of every kind and looks for them by upstream's labels.
+func TestMetricsNameRequestsAsDashboardsDo(t *testing.T) {
+	s := inMemory(t)
+	h := s.handler(t.Context())
+	const maps = "/api/v1/namespaces/default/configmaps"
+	for _, c := range []struct{ method, path, body, media string }{
+		{"POST", maps, `{"metadata":{"name":"a"}}`, "application/json"},
+		{"POST", maps + "?dryRun=All", `{"metadata":{"name":"b"}}`, "application/json"},
+		{"POST", maps + "?dryRun=Some", `{"metadata":{"name":"b"}}`, "application/json"},
+		{"PUT", maps + "/a", `{"metadata":{"name":"a"},"data":{"x":"y"}}`, "application/json"},
+		{"PATCH", maps + "/a", `{"data":{"x":"z"}}`, "application/merge-patch+json"},
+		{"PATCH", maps + "/a?fieldManager=m", `{"apiVersion":"v1","kind":"ConfigMap","data":{"w":"z"}}`, "application/apply-patch+yaml"},
+		{"GET", maps + "/a", "", ""},
+		{"GET", maps + "?fieldSelector=metadata.name%3Da", "", ""},
+		{"GET", "/api/v1/configmaps", "", ""},
+		{"GET", "/api/v1/namespaces/default/endpoints", "", ""},
+		{"HEAD", maps, "", ""},
+		{"DELETE", maps, "", ""},
+		{"GET", "/api/v1/namespaces/default/pods/none/log", "", ""},
+		{"GET", "/version", "", ""},
+		{"BREW", "/version", "", ""},
+	} {
+		s.asks(t, h, c.method, c.path, c.body, "Content-Type", c.media)
+	}
+	got := s.asks(t, h, "GET", "/metrics", "").Body.String()
+	for _, want := range []string{
+		`apiserver_request_total{code="201",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="POST",version="v1"} 1`,
+		`apiserver_request_total{code="201",component="apiserver",dry_run="All",group="",resource="configmaps",scope="resource",subresource="",verb="POST",version="v1"} 1`,
+		`dry_run="invalid",group="",resource="configmaps",scope="resource",subresource="",verb="POST",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="PUT",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="PATCH",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="APPLY",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="resource",subresource="",verb="GET",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="namespace",subresource="",verb="LIST",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="cluster",subresource="",verb="LIST",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="configmaps",scope="namespace",subresource="",verb="DELETE",version="v1"} 1`,
+		`apiserver_request_total{code="404",component="apiserver",dry_run="",group="",resource="pods",scope="resource",subresource="log",verb="CONNECT",version="v1"} 1`,
+		`apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="",scope="",subresource="",verb="GET",version=""} 1`,
+		`verb="other",version=""} 1`,
+		`apiserver_request_sli_duration_seconds_bucket{component="apiserver",group="",resource="configmaps",scope="resource",subresource="",verb="POST",version="v1",le="5"} 1`,
+		`apiserver_request_duration_seconds_count{component="apiserver",dry_run="",group="",resource="configmaps",scope="cluster",subresource="",verb="LIST",version="v1"} 1`,
+		`apiserver_response_sizes_count{component="apiserver",group="",resource="configmaps",scope="cluster",subresource="",verb="LIST",version="v1"} 1`,
+		`apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints",subresource="",version="v1"} 1`,
+		`apiserver_longrunning_requests{component="apiserver",group="",resource="pods",scope="resource",subresource="log",verb="CONNECT",version="v1"} 0`,
+		`apiserver_storage_objects{resource="clusterroles.rbac.authorization.k8s.io"}`,
+		`apiserver_resource_objects{group="",resource="configmaps"}`,
+		`kubernetes_build_info{`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	s.asks(t, h, "GET", "/readyz", "")
+	if got := s.asks(t, h, "GET", "/metrics/slis", "").Body.String(); !strings.Contains(got, `kubernetes_healthcheck{name="etcd",type="readyz"} 1`) ||
+		!strings.Contains(got, `kubernetes_healthchecks_total{name="ping",status="success",type="readyz"} 1`) {
+		t.Errorf("what checks came to: %s", got)
+	}
+}
+
+// TestThePagesAboutTheProcess asks for them in every form.
+func TestThePagesAboutTheProcess(t *testing.T) {
+	s := inMemory(t)
+	s.cfg.flags = pflag.NewFlagSet("", pflag.ContinueOnError)
+	s.cfg.flags.Int("secure-port", 6443, "")
+	h := s.handler(t.Context())
+	const form = ";g=config.k8s.io;v=v1beta1;as="
+	for _, c := range []struct {
+		path, accept string
+		code         int
+		media, want  string
+	}{
+		{"/flagz", "", 200, "text/plain; charset=utf-8", "\napiserver flagz\nWarning: This endpoint is not meant to be machine parseable"},
+		{"/flagz", "*/*", 200, "text/plain; charset=utf-8", "\nsecure-port=6443\n"},
+		{"/flagz", "application/json" + form + "Flagz", 200, "application/json" + form + "Flagz", `"flags":{"secure-port":"6443"}`},
+		{"/flagz", "application/yaml" + form + "Flagz", 200, "application/yaml" + form + "Flagz", "kind: Flagz\n"},
+		{"/flagz", "application/json", 406, "application/json", "only the following media types are accepted: application/json, application/yaml, text/plain"},
+		{"/flagz", "application/json" + form + "Statusz", 406, "application/json", "only the following"},
+		{"/statusz", "text/plain", 200, "text/plain; charset=utf-8", "\nBinary version: 1.36\n"},
+		{"/statusz", "application/json" + form + "Statusz", 200, "application/json" + form + "Statusz", `"paths":["/flagz","/healthz","/livez","/metrics","/readyz","/statusz","/version"]`},
+	} {
+		w := s.asks(t, h, "GET", c.path, "", "Accept", c.accept)
+		if w.Code != c.code || w.Header().Get("Content-Type") != c.media || !strings.Contains(w.Body.String(), c.want) {
+			t.Errorf("GET %s as %s: %d, %s: %s", c.path, c.accept, w.Code, w.Header().Get("Content-Type"), w.Body)
+		}
+	}
+	for _, path := range []string{"/", "/version", "/metrics", "/none", "/api/v1", "/api/v1/nodes", "/livez", "/openapi/v3"} {
+		if w := s.asks(t, h, "GET", path, ""); w.Header().Get("Cache-Control") != "no-cache, private" {
+			t.Errorf("GET %s: caches are told %q", path, w.Header().Get("Cache-Control"))
+		}
+	}
+	for path, want := range map[string]string{
+		"/readyz?verbose&exclude=none&exclude=etcd&exclude=a": "[+]ping ok\n[+]etcd excluded: ok\n[+]poststarthook/bootstrap ok\nwarn: some health checks cannot be excluded: no matches for \"a\",\"none\"\nreadyz check passed\n",
+		"/livez?verbose=false&exclude=ping":                   "[+]ping excluded: ok\n[+]etcd ok\nlivez check passed\n",
+		"/livez?exclude=none":                                 "ok",
+	} {
+		if got := s.asks(t, h, "GET", path, "").Body.String(); got != want {
+			t.Errorf("GET %s: %q, want %q", path, got, want)
+		}
+	}
+}
