@@ -97,13 +97,19 @@ func longRunning(info *request.Info) bool {
 	return info.Verb == "watch" || strings.HasPrefix(info.Path, profilingPath+"/")
 }
 
+// probes says that a request asks for the server's health. It must get its answer from a busy server too, which would
+// else be taken for a dead one and ended.
+func probes(info *request.Info) bool {
+	return info.Path == "/healthz" || info.Path == "/livez" || info.Path == "/readyz"
+}
+
 // limited bounds the requests served at once, reads and writes apart; those that are long stand outside.
 func limited(reads, writes int) filter {
 	reading, writing := make(chan struct{}, reads), make(chan struct{}, writes)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			info := request.InfoFrom(r.Context())
-			if longRunning(info) {
+			if longRunning(info) || probes(info) {
 				next.ServeHTTP(w, r)
 				return
 			}

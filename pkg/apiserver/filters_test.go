@@ -199,6 +199,7 @@ func TestPlacesAreBounded(t *testing.T) {
 	}
 	enter(http.MethodGet, "/api/v1/pods?watch=true", "team")
 	enter(http.MethodGet, "/api/v1/namespaces/x/pods/p/log", "team")
+	enter(http.MethodGet, "/livez", "system:unauthenticated")
 	close(release)
 	all.Wait()
 	go func() { <-entered }()
