@@ -65,8 +65,11 @@ func TestDocumentsAreNotSentTwice(t *testing.T) {
 		if again := admin.ask(t, "GET", path, "", "Accept", accept, "If-None-Match", tag); again.code != http.StatusNotModified || again.text != "" || again.header.Get("Etag") != tag {
 			t.Errorf("GET %s again: %d, %.30s, %v", path, again.code, again.text, again.header)
 		}
-		if other := admin.ask(t, "GET", path, "", "Accept", accept, "If-None-Match", `"other"`); other.code != http.StatusOK {
+		if other := admin.ask(t, "GET", path, "", "Accept", accept, "If-None-Match", `"other"`, "If-Modified-Since", "Fri, 31 Dec 2100 23:59:59 GMT"); other.code != http.StatusOK {
 			t.Errorf("GET %s with another tag: %d", path, other.code)
+		}
+		if later := admin.ask(t, "GET", path, "", "Accept", accept, "If-Modified-Since", "Fri, 31 Dec 2100 23:59:59 GMT"); later.code != http.StatusOK {
+			t.Errorf("GET %s with a time: %d", path, later.code)
 		}
 	}
 }
