@@ -57,6 +57,7 @@ func Pod(pod *corev1.Pod) {
 	for i := range spec.Containers {
 		requestsFromLimits(&spec.Containers[i].Resources)
 	}
+	podLimits(pod)
 	podRequests(pod)
 	set(&spec.EnableServiceLinks, corev1.DefaultEnableServiceLinks)
 	if spec.HostNetwork {
@@ -67,11 +68,30 @@ func Pod(pod *corev1.Pod) {
 	statusResources(&pod.Status)
 }
 
-// podRequests completes requests at the level of the pod, where the pod states any resources of its own:
-// by what its containers ask for together, else by the pod's limit.
-func podRequests(pod *corev1.Pod) {
+// podLimits limits the huge pages of a pod that states any resources of its own to those of its containers together,
+// where it says nothing of them itself.
+func podLimits(pod *corev1.Pod) {
 	own := pod.Spec.Resources
 	if own == nil || len(own.Requests) == 0 && len(own.Limits) == 0 {
+		return
+	}
+	for name, sum := range resource.AggregateContainerLimits(pod, resource.PodResourcesOptions{}) {
+		_, asked := own.Requests[name]
+		if _, limited := own.Limits[name]; asked || limited || !isHugePages(name) {
+			continue
+		}
+		if own.Limits == nil {
+			own.Limits = corev1.ResourceList{}
+		}
+		own.Limits[name] = sum
+	}
+}
+
+// podRequests completes requests at the level of the pod, where the pod has any limit of its own: by what its
+// containers ask for together, else by the pod's limit.
+func podRequests(pod *corev1.Pod) {
+	own := pod.Spec.Resources
+	if own == nil || len(own.Limits) == 0 {
 		return
 	}
 	asked := own.Requests

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/sampan-project/sampan/pkg/defaults"
@@ -42,5 +43,37 @@ func TestAWholePodIsNotWrittenInto(t *testing.T) {
 	reading.Wait()
 	if !reflect.DeepEqual(&next, was) {
 		t.Errorf("more was filled in the second time:\n%+v\n%+v", was, &next)
+	}
+}
+
+func TestResourcesOfAWholePodAreCompletedFromThoseOfItsContainers(t *testing.T) {
+	list := func(pairs ...string) corev1.ResourceList {
+		out := corev1.ResourceList{}
+		for i := 0; i < len(pairs); i += 2 {
+			out[corev1.ResourceName(pairs[i])] = resource.MustParse(pairs[i+1])
+		}
+		return out
+	}
+	type needs = corev1.ResourceRequirements
+	for name, c := range map[string]struct {
+		own        *needs
+		containers needs
+		want       *needs
+	}{
+		"none of its own": {nil, needs{Limits: list("cpu", "1")}, nil},
+		"no limit of its own": {&needs{Requests: list("cpu", "1")}, needs{Requests: list("memory", "1Gi")},
+			&needs{Requests: list("cpu", "1")}},
+		"a limit, and what containers ask for": {&needs{Limits: list("cpu", "2", "memory", "2Gi")}, needs{Requests: list("cpu", "1")},
+			&needs{Limits: list("cpu", "2", "memory", "2Gi"), Requests: list("cpu", "1", "memory", "2Gi")}},
+		"huge pages of containers": {&needs{Limits: list("cpu", "1")}, needs{Limits: list("hugepages-2Mi", "4Mi")},
+			&needs{Limits: list("cpu", "1", "hugepages-2Mi", "4Mi"), Requests: list("cpu", "1", "hugepages-2Mi", "4Mi")}},
+		"huge pages that are asked for": {&needs{Requests: list("hugepages-2Mi", "2Mi")}, needs{Limits: list("hugepages-2Mi", "4Mi")},
+			&needs{Requests: list("hugepages-2Mi", "2Mi")}},
+	} {
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Resources: c.own, Containers: []corev1.Container{{Name: "c", Resources: c.containers}}}}
+		defaults.Pod(pod)
+		if got := pod.Spec.Resources; !equality.Semantic.DeepEqual(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }
