@@ -103,8 +103,12 @@ func validateProtocol(path *field.Path, p corev1.Protocol) field.ErrorList {
 	return validation.OneOf(path, p, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)
 }
 
-// endpointsCell shows the first addresses that are ready, and how many more there are.
+// endpointsCell shows the first addresses that are ready, and how many more there are. It is empty where there are
+// only some that are not.
 func endpointsCell(subsets []corev1.EndpointSubset) string {
+	if len(subsets) == 0 {
+		return column.None
+	}
 	var all []string
 	for _, s := range subsets {
 		for _, p := range s.Ports {
@@ -118,10 +122,7 @@ func endpointsCell(subsets []corev1.EndpointSubset) string {
 			}
 		}
 	}
-	switch {
-	case len(all) == 0:
-		return column.None
-	case len(all) > shownEndpoints:
+	if len(all) > shownEndpoints {
 		return fmt.Sprintf("%s + %d more...", strings.Join(all[:shownEndpoints], ","), len(all)-shownEndpoints)
 	}
 	return strings.Join(all, ",")
