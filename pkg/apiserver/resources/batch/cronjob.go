@@ -196,7 +196,7 @@ func warnCronJob(_ context.Context, c, old *batchv1.CronJob) []string {
 		said = append(said, jobSpecWarnings(field.NewPath("spec", "jobTemplate", "spec"), &c.Spec.JobTemplate.Spec)...)
 	}
 	if strings.Contains(c.Spec.Schedule, "TZ") {
-		said = append(said, "CRON_TZ or TZ used in spec.spec.schedule is not officially supported, "+
+		said = append(said, "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, "+
 			"see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details")
 	}
 	return said

@@ -247,3 +247,14 @@ func TestASchedulesZoneIsRefusedAndNeverPanics(t *testing.T) {
 		}
 	}
 }
+
+func TestAZoneThatStandsInAScheduleIsWarnedOf(t *testing.T) {
+	const told = "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, " +
+		"see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+	for schedule, want := range map[string]string{"@daily": "", "TZ=UTC 0 0 * * *": told, "CRON_TZ=UTC 0 0 * * *": told} {
+		c := &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Spec: batchv1.CronJobSpec{Schedule: schedule}}
+		if got := strings.Join(warnCronJob(context.Background(), c, c), "\n"); got != want {
+			t.Errorf("%q: %q, want %q", schedule, got, want)
+		}
+	}
+}
