@@ -53,9 +53,9 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 		Row: func(obj *corev1.Namespace) []any {
 			return []any{obj.Name, string(obj.Status.Phase), column.Since(obj.CreationTimestamp)}
 		},
-		FieldNames: []string{"status.phase", "name"},
+		FieldNames: []string{"status.phase"},
 		Fields: func(obj *corev1.Namespace) map[string]string {
-			return map[string]string{"status.phase": string(obj.Status.Phase), "name": obj.Name}
+			return map[string]string{"status.phase": string(obj.Status.Phase)}
 		},
 		Subresources: []resource.Subresource[*corev1.Namespace]{
 			{
