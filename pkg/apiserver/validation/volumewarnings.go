@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 )
 
 // volume warns of sources that no driver serves any more, and of files that hide each other.
@@ -16,11 +17,11 @@ func (w *warner) volume(path *field.Path, v *corev1.Volume) {
 	}
 	switch {
 	case v.ConfigMap != nil:
-		w.overlap(fmt.Sprintf("volume %q (ConfigMap %q)", v.Name, v.ConfigMap.Name), keyPaths(v.ConfigMap.Items))
+		w.overlap(fmt.Sprintf("volume %q (ConfigMap %q)", v.Name, v.ConfigMap.Name), keyPaths(v.ConfigMap.Items, ""))
 	case v.Secret != nil:
-		w.overlap(fmt.Sprintf("volume %q (Secret %q)", v.Name, v.Secret.SecretName), keyPaths(v.Secret.Items))
+		w.overlap(fmt.Sprintf("volume %q (Secret %q)", v.Name, v.Secret.SecretName), keyPaths(v.Secret.Items, ""))
 	case v.DownwardAPI != nil:
-		w.overlap(fmt.Sprintf("volume %q (DownwardAPI)", v.Name), downwardPaths(v.DownwardAPI.Items))
+		w.overlap(fmt.Sprintf("volume %q (DownwardAPI)", v.Name), downwardPaths(v.DownwardAPI.Items, ""))
 	case v.Projected != nil:
 		w.projected(v)
 	}
@@ -43,69 +44,91 @@ func (w *warner) oldVolumes(path *field.Path, v *corev1.Volume) {
 	old("rbd", v.RBD != nil, "deprecated in v1.28, non-functional in v1.31+")
 }
 
-func keyPaths(items []corev1.KeyToPath) []string {
-	var paths []string
+// writtenPath is where a volume puts a file, and of a projected one what brings it.
+type writtenPath struct{ path, source string }
+
+func (p writtenPath) String() string {
+	if p.source == "" {
+		return fmt.Sprintf("%q", p.path)
+	}
+	return fmt.Sprintf("%q (%s)", p.path, p.source)
+}
+
+func written(path, source string) writtenPath {
+	return writtenPath{strings.TrimRight(path, "/"), source}
+}
+
+func keyPaths(items []corev1.KeyToPath, source string) []writtenPath {
+	var paths []writtenPath
 	for _, item := range items {
-		paths = append(paths, item.Path)
+		paths = append(paths, written(item.Path, source))
 	}
 	return paths
 }
 
-func downwardPaths(items []corev1.DownwardAPIVolumeFile) []string {
-	var paths []string
+func downwardPaths(items []corev1.DownwardAPIVolumeFile, source string) []writtenPath {
+	var paths []writtenPath
 	for _, item := range items {
-		paths = append(paths, item.Path)
+		paths = append(paths, written(item.Path, source))
 	}
 	return paths
 }
 
-func (w *warner) overlap(who string, paths []string) {
+func (w *warner) overlap(who string, paths []writtenPath) {
 	for i := range paths {
 		for j := range i {
-			if pathsOverlap(paths[j], paths[i]) {
-				w.said = append(w.said, fmt.Sprintf("%s: overlapping paths: %q with %q", who, paths[i], paths[j]))
+			if pathsOverlap(paths[j].path, paths[i].path) {
+				w.said = append(w.said, fmt.Sprintf("%s: overlapping paths: %s with %s", who, paths[i], paths[j]))
 			}
 		}
 	}
 }
 
-// pathsOverlap says whether one is the other or lies below it.
+// pathsOverlap says whether one is the other or lies below it. An empty path is refused elsewhere.
 func pathsOverlap(a, b string) bool {
-	a, b = strings.TrimSuffix(a, "/")+"/", strings.TrimSuffix(b, "/")+"/"
-	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
+	return a != "" && b != "" && (strings.HasPrefix(a+"/", b+"/") || strings.HasPrefix(b+"/", a+"/"))
 }
 
-// projected warns of overlaps between sources; within one source they are the same as in a volume of its own.
 func (w *warner) projected(v *corev1.Volume) {
-	type source struct {
-		who   string
-		paths []string
-	}
-	var before []source
-	for _, s := range v.Projected.Sources {
-		var own source
-		switch {
-		case s.ConfigMap != nil:
-			own = source{fmt.Sprintf("ConfigMap %q", s.ConfigMap.Name), keyPaths(s.ConfigMap.Items)}
-		case s.Secret != nil:
-			own = source{fmt.Sprintf("Secret %q", s.Secret.Name), keyPaths(s.Secret.Items)}
-		case s.DownwardAPI != nil:
-			own = source{"DownwardAPI", downwardPaths(s.DownwardAPI.Items)}
-		case s.ServiceAccountToken != nil:
-			own = source{"ServiceAccountToken", []string{s.ServiceAccountToken.Path}}
-		case s.ClusterTrustBundle != nil:
-			own = source{"ClusterTrustBundle", []string{s.ClusterTrustBundle.Path}}
+	var paths []writtenPath
+	for i := range v.Projected.Sources {
+		if v.Projected.Sources[i] == (corev1.VolumeProjection{}) {
+			w.said = append(w.said, fmt.Sprintf("volume %q (Projected) has no sources provided", v.Name))
 		}
-		w.overlap(fmt.Sprintf("volume %q (Projected %s)", v.Name, own.who), own.paths)
-		for _, other := range before {
-			for _, a := range own.paths {
-				for _, b := range other.paths {
-					if pathsOverlap(a, b) {
-						w.said = append(w.said, fmt.Sprintf("volume %q (Projected %s): overlapping paths: %q with %q of %s", v.Name, own.who, a, b, other.who))
-					}
-				}
-			}
-		}
-		before = append(before, own)
+		paths = append(paths, projectedPaths(&v.Projected.Sources[i])...)
 	}
+	w.overlap(fmt.Sprintf("volume %q (Projected)", v.Name), paths)
+}
+
+func projectedPaths(s *corev1.VolumeProjection) []writtenPath {
+	switch {
+	case s.ConfigMap != nil:
+		return keyPaths(s.ConfigMap.Items, fmt.Sprintf("ConfigMap %q", s.ConfigMap.Name))
+	case s.Secret != nil:
+		return keyPaths(s.Secret.Items, fmt.Sprintf("Secret %q", s.Secret.Name))
+	case s.DownwardAPI != nil:
+		return downwardPaths(s.DownwardAPI.Items, "DownwardAPI")
+	case s.ServiceAccountToken != nil:
+		return []writtenPath{written(s.ServiceAccountToken.Path, "ServiceAccountToken")}
+	case s.ClusterTrustBundle != nil:
+		name := ptr.Deref(s.ClusterTrustBundle.Name, ptr.Deref(s.ClusterTrustBundle.SignerName, ""))
+		return []writtenPath{written(s.ClusterTrustBundle.Path, fmt.Sprintf("ClusterTrustBundle %q", name))}
+	case s.PodCertificate != nil:
+		return certificatePaths(s.PodCertificate)
+	}
+	return nil
+}
+
+func certificatePaths(c *corev1.PodCertificateProjection) []writtenPath {
+	var paths []writtenPath
+	for _, p := range []writtenPath{
+		written(c.CertificateChainPath, "PodCertificate chain"),
+		written(c.KeyPath, "PodCertificate key"),
+		written(c.CredentialBundlePath, "PodCertificate credential bundle"),
+	} {
+		if p.path != "" {
+			paths = append(paths, p)
+		}
+	}
+	return paths
 }

@@ -38,7 +38,12 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 	w.hostAliases(at.Child("hostAliases"), spec.HostAliases)
 	w.pullSecrets(at.Child("imagePullSecrets"), spec.ImagePullSecrets)
 	w.duplicateNames(at, spec)
-	eachOwnContainer(at, spec, func(at *field.Path, c *corev1.Container) {
+	w.fractionsOf(at.Child("overhead"), spec.Overhead)
+	w.seccompAnnotation(metadata.Child("annotations"), meta.Annotations, corev1.SeccompPodAnnotationKey,
+		spec.SecurityContext != nil && spec.SecurityContext.SeccompProfile != nil)
+	eachContainer(at, spec, func(at *field.Path, c *corev1.Container) {
+		w.seccompAnnotation(metadata.Child("annotations"), meta.Annotations, corev1.SeccompContainerAnnotationKeyPrefix+c.Name,
+			c.SecurityContext != nil && c.SecurityContext.SeccompProfile != nil)
 		if path != nil { // a pod's are spoken of where its fields are filled from them
 			w.appArmorAnnotation(metadata.Child("annotations"), meta.Annotations, spec, c)
 		}
@@ -47,7 +52,7 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 	if spec.Resources != nil {
 		w.fractions(at.Child("resources"), spec.Resources)
 	}
-	w.fractionsOf(at.Child("overhead"), spec.Overhead)
+	w.ports(at, spec)
 	if g := spec.TerminationGracePeriodSeconds; g != nil && *g < 0 {
 		w.say(at.Child("terminationGracePeriodSeconds"), "must be >= 0; negative values are invalid and will be treated as 1")
 	}
@@ -81,15 +86,6 @@ type warner struct{ said []string }
 
 func (w *warner) say(path *field.Path, format string, args ...any) {
 	w.said = append(w.said, path.String()+": "+fmt.Sprintf(format, args...))
-}
-
-func eachOwnContainer(path *field.Path, s *corev1.PodSpec, visit func(at *field.Path, c *corev1.Container)) {
-	for i := range s.InitContainers {
-		visit(path.Child("initContainers").Index(i), &s.InitContainers[i])
-	}
-	for i := range s.Containers {
-		visit(path.Child("containers").Index(i), &s.Containers[i])
-	}
 }
 
 func (w *warner) scheduling(path *field.Path, s *corev1.PodSpec) {
@@ -138,14 +134,23 @@ func (w *warner) oldLabel(path *field.Path, key string) {
 	}
 }
 
+// annotations warns of what was written into annotations before there were fields.
 func (w *warner) annotations(path *field.Path, annotations map[string]string) {
-	for _, key := range slices.Sorted(maps.Keys(annotations)) {
-		switch {
-		case key == "scheduler.alpha.kubernetes.io/critical-pod":
-			w.say(path.Key(key), `non-functional in v1.16+; use the "priorityClassName" field instead`)
-		case key == corev1.SeccompPodAnnotationKey, strings.HasPrefix(key, corev1.SeccompContainerAnnotationKeyPrefix):
-			w.say(path.Key(key), `non-functional in v1.27+; use the "seccompProfile" field instead`)
+	for _, old := range [][2]string{
+		{"scheduler.alpha.kubernetes.io/critical-pod", `non-functional in v1.16+; use the "priorityClassName" field instead`},
+		{"security.alpha.kubernetes.io/sysctls", `non-functional in v1.11+; use the "sysctls" field instead`},
+		{"security.alpha.kubernetes.io/unsafe-sysctls", `non-functional in v1.11+; use the "sysctls" field instead`},
+	} {
+		if _, there := annotations[old[0]]; there {
+			w.say(path.Key(old[0]), "%s", old[1])
 		}
+	}
+}
+
+// seccompAnnotation warns of a profile in an annotation alone: with the field beside it no one expects it to count.
+func (w *warner) seccompAnnotation(path *field.Path, annotations map[string]string, key string, field bool) {
+	if _, there := annotations[key]; there && !field {
+		w.say(path.Key(key), `non-functional in v1.27+; use the "seccompProfile" field instead`)
 	}
 }
 
@@ -184,39 +189,17 @@ func (w *warner) duplicateNames(path *field.Path, s *corev1.PodSpec) {
 func (w *warner) container(path *field.Path, c *corev1.Container) {
 	w.fractions(path.Child("resources"), &c.Resources)
 	w.env(path.Child("env"), c.Env)
-	w.ports(path.Child("ports"), c.Ports)
 }
 
 func (w *warner) env(path *field.Path, vars []corev1.EnvVar) {
 	seen := map[string]bool{}
 	for i, v := range vars {
-		// A later value that refers to the earlier one builds on it and hides nothing.
-		if seen[v.Name] && !strings.Contains(v.Value, "$("+v.Name+")") {
+		ref := "$(" + v.Name + ")"
+		// A later value that adds to the earlier one builds on it and hides nothing.
+		if seen[v.Name] && (v.ValueFrom != nil || v.Value == ref || !strings.Contains(v.Value, ref)) {
 			w.say(path.Index(i), "hides previous definition of %q, which may be dropped when using apply", v.Name)
 		}
 		seen[v.Name] = true
-	}
-}
-
-func (w *warner) ports(path *field.Path, ports []corev1.ContainerPort) {
-	for i := range ports {
-		for j := range i {
-			p, q := ports[i], ports[j]
-			if p.Protocol != q.Protocol || p.ContainerPort != q.ContainerPort {
-				continue
-			}
-			switch {
-			case p.HostPort == q.HostPort && p.HostIP == q.HostIP:
-				w.say(path.Index(i), "duplicate port definition with %s", path.Index(j))
-			case p.HostPort == 0 || q.HostPort == 0:
-				w.say(path.Index(i), "overlapping port definition with %s", path.Index(j))
-			case p.HostPort == q.HostPort && (p.HostIP == "" || q.HostIP == ""):
-				w.say(path.Index(i), "dangerously ambiguous port definition with %s", path.Index(j))
-			default:
-				continue
-			}
-			break
-		}
 	}
 }
 

@@ -1,0 +1,130 @@
+package validation
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func port(name string, number, host int32, ip string) corev1.ContainerPort {
+	return corev1.ContainerPort{Name: name, ContainerPort: number, HostPort: host, HostIP: ip, Protocol: corev1.ProtocolTCP}
+}
+
+func TestPodsAreWarnedOfPortsInEachOthersWay(t *testing.T) {
+	with := func(lists ...[]corev1.ContainerPort) *corev1.PodSpec {
+		s := &corev1.PodSpec{}
+		for _, l := range lists {
+			s.Containers = append(s.Containers, corev1.Container{Ports: l})
+		}
+		return s
+	}
+	across := with([]corev1.ContainerPort{port("", 80, 0, "")})
+	across.InitContainers = []corev1.Container{{Ports: []corev1.ContainerPort{port("", 80, 0, "")}}}
+	across.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		Ports: []corev1.ContainerPort{port("", 80, 0, "")}}}}
+	for name, c := range map[string]struct {
+		spec *corev1.PodSpec
+		want []string
+	}{
+		"apart": {with([]corev1.ContainerPort{port("a", 80, 1, ""), port("b", 81, 2, "")}), nil},
+		"over all kinds of containers": {across, []string{
+			"spec.containers[0].ports[0]: duplicate port definition with spec.initContainers[0].ports[0]",
+			"spec.ephemeralContainers[0].ports[0]: duplicate port definition with spec.initContainers[0].ports[0]",
+			"spec.ephemeralContainers[0].ports[0]: duplicate port definition with spec.containers[0].ports[0]"}},
+		"overlapping": {with([]corev1.ContainerPort{port("", 80, 1, "")}, []corev1.ContainerPort{port("", 80, 0, "")}), []string{
+			"spec.containers[1].ports[0]: overlapping port definition with spec.containers[0].ports[0]"}},
+		"ambiguous": {with([]corev1.ContainerPort{port("", 80, 1, ""), port("", 80, 1, "10.0.0.1")}), []string{
+			"spec.containers[0].ports[1]: dangerously ambiguous port definition with spec.containers[0].ports[0]"}},
+		"different addresses": {with([]corev1.ContainerPort{port("", 80, 1, "10.0.0.2"), port("", 80, 1, "10.0.0.1")}), nil},
+		"an address alone": {with([]corev1.ContainerPort{port("a", 80, 0, "10.0.0.1")}), []string{
+			"spec.containers[0].ports[0]: hostIP set without hostPort: {Name:a HostPort:0 ContainerPort:80 Protocol:TCP HostIP:10.0.0.1}"}},
+		"one name twice": {with([]corev1.ContainerPort{port("a", 80, 0, "")}, []corev1.ContainerPort{port("a", 81, 0, "")}), []string{
+			`spec.containers[1].ports[0]: duplicate port name "a" with spec.containers[0].ports[0], ` +
+				"services and probes that select ports by name will use spec.containers[0].ports[0]"}},
+	} {
+		if got := PodWarnings(nil, &metav1.ObjectMeta{}, c.spec); !slices.Equal(got, c.want) {
+			t.Errorf("%s: said\n%s", name, strings.Join(got, "\n"))
+		}
+	}
+}
+
+func TestPodsAreWarnedOfAnnotationsWithoutTheirFields(t *testing.T) {
+	profile := &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+	const pod, one = "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]", "metadata.annotations[container.seccomp.security.alpha.kubernetes.io/c]"
+	annotations := map[string]string{}
+	for _, key := range []string{"seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/c",
+		"container.seccomp.security.alpha.kubernetes.io/none", "security.alpha.kubernetes.io/sysctls", "security.alpha.kubernetes.io/unsafe-sysctls"} {
+		annotations[key] = "x"
+	}
+	sysctls := []string{`metadata.annotations[security.alpha.kubernetes.io/sysctls]: non-functional in v1.11+; use the "sysctls" field instead`,
+		`metadata.annotations[security.alpha.kubernetes.io/unsafe-sysctls]: non-functional in v1.11+; use the "sysctls" field instead`}
+	for name, c := range map[string]struct {
+		pod, one *corev1.SeccompProfile
+		want     []string
+	}{
+		"no field":        {nil, nil, []string{pod, one}},
+		"the pod's field": {profile, nil, []string{one}},
+		"both fields":     {profile, profile, nil},
+	} {
+		spec := &corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{SeccompProfile: c.pod},
+			Containers: []corev1.Container{{Name: "c", SecurityContext: &corev1.SecurityContext{SeccompProfile: c.one}}}}
+		want := slices.Clone(sysctls)
+		for _, at := range c.want {
+			want = append(want, at+`: non-functional in v1.27+; use the "seccompProfile" field instead`)
+		}
+		if got := PodWarnings(nil, &metav1.ObjectMeta{Annotations: annotations}, spec); !slices.Equal(got, want) {
+			t.Errorf("%s: said\n%s", name, strings.Join(got, "\n"))
+		}
+	}
+}
+
+func TestPodsAreWarnedOfHiddenVariables(t *testing.T) {
+	for name, c := range map[string]struct {
+		later corev1.EnvVar
+		warns bool
+	}{
+		"another value":      {corev1.EnvVar{Value: "b"}, true},
+		"one that adds":      {corev1.EnvVar{Value: "$(A) $(A)"}, false},
+		"the same again":     {corev1.EnvVar{Value: "$(A)"}, true},
+		"from another place": {corev1.EnvVar{ValueFrom: &corev1.EnvVarSource{}}, true},
+	} {
+		c.later.Name = "A"
+		spec := &corev1.PodSpec{EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+			Env: []corev1.EnvVar{{Name: "A", Value: "a"}, c.later}}}}}
+		var want []string
+		if c.warns {
+			want = []string{`spec.ephemeralContainers[0].env[1]: hides previous definition of "A", which may be dropped when using apply`}
+		}
+		if got := PodWarnings(nil, &metav1.ObjectMeta{}, spec); !slices.Equal(got, want) {
+			t.Errorf("%s: said %q", name, got)
+		}
+	}
+}
+
+func TestPodsAreWarnedOfProjectedFilesThatHideEachOther(t *testing.T) {
+	token := corev1.VolumeProjection{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "a/b"}}
+	files := corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "m"},
+		Items: []corev1.KeyToPath{{Path: "a/"}, {Path: "a"}, {Path: "ab"}}}}
+	certificate := corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{KeyPath: "ab/k"}}
+	for name, c := range map[string]struct {
+		sources []corev1.VolumeProjection
+		want    []string
+	}{
+		"one source": {[]corev1.VolumeProjection{token}, nil},
+		"of two sources and within one": {[]corev1.VolumeProjection{token, files}, []string{
+			`volume "v" (Projected): overlapping paths: "a" (ConfigMap "m") with "a/b" (ServiceAccountToken)`,
+			`volume "v" (Projected): overlapping paths: "a" (ConfigMap "m") with "a/b" (ServiceAccountToken)`,
+			`volume "v" (Projected): overlapping paths: "a" (ConfigMap "m") with "a" (ConfigMap "m")`}},
+		"of a certificate": {[]corev1.VolumeProjection{{ConfigMap: &corev1.ConfigMapProjection{Items: []corev1.KeyToPath{{Path: "ab"}}}}, certificate}, []string{
+			`volume "v" (Projected): overlapping paths: "ab/k" (PodCertificate key) with "ab" (ConfigMap "")`}},
+		"no source": {[]corev1.VolumeProjection{{}}, []string{`volume "v" (Projected) has no sources provided`}},
+	} {
+		spec := &corev1.PodSpec{Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: c.sources}}}}}
+		if got := PodWarnings(nil, &metav1.ObjectMeta{}, spec); !slices.Equal(got, c.want) {
+			t.Errorf("%s: said\n%s", name, strings.Join(got, "\n"))
+		}
+	}
+}
