@@ -110,6 +110,7 @@ func validateNewNode(n *corev1.Node) field.ErrorList {
 	if s := n.Status.NodeInfo.Swap; s != nil && s.Capacity != nil && *s.Capacity <= 0 {
 		faults = append(faults, field.Invalid(meta.Child("nodeSwapStatus", "capacity"), *s.Capacity, "must be greater than zero"))
 	}
+	faults = append(faults, validateDeclaredFeatures(field.NewPath("status", "declaredFeatures"), n.Status.DeclaredFeatures)...)
 	return append(faults, validatePodNetworks(field.NewPath("spec", "podCIDRs"), n.Spec.PodCIDRs)...)
 }
 
@@ -118,6 +119,7 @@ func validateChangedNode(n, old *corev1.Node) field.ErrorList {
 	meta, spec := field.NewPath("metadata"), field.NewPath("spec")
 	faults := validateNodeAnnotations(meta.Child("annotations"), n)
 	faults = append(faults, validateNodeResources(n)...)
+	faults = append(faults, validateDeclaredFeatures(field.NewPath("status", "declaredFeatures"), n.Status.DeclaredFeatures)...)
 	faults = append(faults, validateNodeAddresses(field.NewPath("status", "addresses"), n.Status.Addresses)...)
 	faults = append(faults, podNetworksStay(spec.Child("podCIDRs"), n.Spec.PodCIDRs, old.Spec.PodCIDRs)...)
 	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
