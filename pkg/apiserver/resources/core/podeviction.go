@@ -25,6 +25,8 @@ const (
 	maxDisrupted = 2000
 	// retryBudgetSeconds is when to ask again whether a budget has been worked out.
 	retryBudgetSeconds = 10
+	// maxAttempts bounds how often a pod is read again that changes while it is evicted.
+	maxAttempts = 20
 
 	violatesBudget = "Cannot evict pod as it would violate the pod's disruption budget."
 )
@@ -53,6 +55,8 @@ type eviction struct {
 	PodDeps
 	namespace, name string
 	options         metav1.DeleteOptions
+	// asSeen: the client means the pod in one version of it, and no other.
+	asSeen bool
 }
 
 func newEviction(d PodDeps, namespace, name string, body runtime.Object, opts *metav1.CreateOptions) (*eviction, error) {
@@ -85,33 +89,46 @@ func newEviction(d PodDeps, namespace, name string, body runtime.Object, opts *m
 func (e *eviction) dryRun() bool { return len(e.options.DryRun) > 0 }
 
 func (e *eviction) do(ctx context.Context) (runtime.Object, error) {
-	pod, err := e.pod(ctx)
-	if err != nil {
-		return nil, err
+	for attempt := 1; ; attempt++ {
+		pod, err := e.pod(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !disposable(pod) {
+			return e.withinBudget(ctx, pod)
+		}
+		answer, err := e.remove(ctx, pod, e.asSeen || mayComeToLife(pod))
+		if !apierrors.IsConflict(err) || e.asSeen || attempt == maxAttempts {
+			return answer, err
+		}
 	}
-	if disposable(pod) {
-		// It may have come to life meanwhile: only the pod as it was seen here goes without a budget.
-		return e.remove(ctx, pod, true)
-	}
+}
+
+// withinBudget evicts a pod that counts for its budget.
+func (e *eviction) withinBudget(ctx context.Context, pod *corev1.Pod) (runtime.Object, error) {
 	budgets, err := e.budgetsOf(ctx, pod)
 	if err != nil {
 		return nil, err
 	}
 	switch len(budgets) {
 	case 0:
-		return e.remove(ctx, pod, false)
+		return e.remove(ctx, pod, e.asSeen)
 	case 1:
 	default:
 		return nil, &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError,
 			Message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."}}
 	}
 	if !podvalidation.ConditionTrue(pod, corev1.PodReady) && unhealthyMayGo(budgets[0]) {
-		return e.remove(ctx, pod, true)
+		answer, err := e.remove(ctx, pod, true)
+		if apierrors.IsConflict(err) && !e.asSeen {
+			err = unsettled(budgets[0]) // it may have become ready, so that it counts: the client shall ask again
+		}
+		return answer, err
 	}
 	if err := e.spend(ctx, budgets[0]); err != nil {
 		return nil, err
 	}
-	return e.remove(ctx, pod, false)
+	return e.remove(ctx, pod, e.asSeen)
 }
 
 func (e *eviction) pod(ctx context.Context) (*corev1.Pod, error) {
@@ -129,8 +146,7 @@ func (e *eviction) pod(ctx context.Context) (*corev1.Pod, error) {
 			return nil, apierrors.NewConflict(schema.GroupResource{Resource: "Pod"}, pod.Name, fmt.Errorf(
 				"the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", *p.ResourceVersion, pod.ResourceVersion))
 		}
-		// Marking the pod changes it; from here on its uid says which one is meant.
-		p.ResourceVersion = nil
+		p.ResourceVersion, e.asSeen = nil, true // marking the pod gives it another
 	}
 	return pod, nil
 }
@@ -142,6 +158,12 @@ func disposable(pod *corev1.Pod) bool {
 		return true
 	}
 	return pod.DeletionTimestamp != nil
+}
+
+// mayComeToLife says of a disposable pod that it may count for a budget a moment later: only as it was seen does it go
+// without one.
+func mayComeToLife(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodPending && pod.DeletionTimestamp == nil
 }
 
 // unhealthyMayGo says whether a pod that is not ready counts for nothing.
@@ -181,13 +203,13 @@ func (e *eviction) spend(ctx context.Context, b *policyv1.PodDisruptionBudget) e
 func (e *eviction) takeFrom(b *policyv1.PodDisruptionBudget) error {
 	switch {
 	case b.Status.ObservedGeneration < b.Generation:
-		return overBudget(retryBudgetSeconds, fmt.Sprintf("The disruption budget %s is still being processed by the server.", b.Name))
+		return unsettled(b)
 	case b.Status.DisruptionsAllowed < 0:
 		return apierrors.NewForbidden(policyv1.Resource("poddisruptionbudget"), b.Name, fmt.Errorf("pdb disruptions allowed is negative"))
 	case len(b.Status.DisruptedPods) > maxDisrupted:
 		return apierrors.NewForbidden(policyv1.Resource("poddisruptionbudget"), b.Name, fmt.Errorf("DisruptedPods map too big - too many evictions not confirmed by PDB controller"))
 	case b.Status.DisruptionsAllowed == 0:
-		return overBudget(0, fmt.Sprintf("The disruption budget %s needs %d healthy pods and has %d currently", b.Name, b.Status.DesiredHealthy, b.Status.CurrentHealthy))
+		return overBudget(0, whyNone(b))
 	}
 	now := metav1.NewTime(e.Clock.Now()).Rfc3339Copy()
 	b.Status.DisruptionsAllowed--
@@ -201,6 +223,27 @@ func (e *eviction) takeFrom(b *policyv1.PodDisruptionBudget) error {
 	// The controller counts the pod as gone from now on, before its deletion can be seen.
 	b.Status.DisruptedPods[e.name] = now
 	return nil
+}
+
+// unsettled asks for another attempt, once the controller has brought the budget up to date.
+func unsettled(b *policyv1.PodDisruptionBudget) error {
+	return overBudget(retryBudgetSeconds, fmt.Sprintf("The disruption budget %s is still being processed by the server.", b.Name))
+}
+
+// whyNone says why a budget allows no disruption. Where the controller could not work it out, its numbers mean nothing.
+func whyNone(b *policyv1.PodDisruptionBudget) string {
+	c := apimeta.FindStatusCondition(b.Status.Conditions, policyv1.DisruptionAllowedCondition)
+	told := c != nil && c.Status == metav1.ConditionFalse && c.Message != ""
+	refused := fmt.Sprintf("The disruption budget %s does not allow evicting pods currently", b.Name)
+	switch {
+	case told && c.Reason == policyv1.SyncFailedReason:
+		return fmt.Sprintf("%s because it failed sync: %s", refused, c.Message)
+	case b.Status.CurrentHealthy <= b.Status.DesiredHealthy:
+		return fmt.Sprintf("The disruption budget %s needs %d healthy pods and has %d currently", b.Name, b.Status.DesiredHealthy, b.Status.CurrentHealthy)
+	case told:
+		return fmt.Sprintf("%s (%s): %s", refused, c.Reason, c.Message)
+	}
+	return refused
 }
 
 func overBudget(retrySeconds int, why string) error {
