@@ -52,42 +52,20 @@ func (r *rules) forgive(crd, old *apiextensions.CustomResourceDefinition) {
 	r.atomicSets = !anySchema(spec, func(s *apiextensions.JSONSchemaProps) bool { return len(setItems(s, nil)) > 0 })
 	r.mapKeys = !anySchema(spec, func(s *apiextensions.JSONSchemaProps) bool { return len(mapKeys(s, field.NewPath(""))) > 0 })
 	r.spokenReview = speaksReview(spec.Conversion)
-	r.badBundle = !isEstablished(old) || hasBadBundle(spec.Conversion)
+	r.badBundle = !apiextensions.IsCRDConditionTrue(old, apiextensions.Established) || hasBadBundle(spec.Conversion)
 	r.known = expressionsOf(spec)
 	r.unchanged, r.manySelectable = map[string]bool{}, map[string]bool{}
 	for _, v := range crd.Spec.Versions {
-		now, is := schemaOf(&crd.Spec, v.Name)
-		before, was := schemaOf(spec, v.Name)
-		r.unchanged[v.Name] = is && was && same(now, before)
+		// The one schema of an old definition stands for versions too that it did not have.
+		now, isErr := apiextensions.GetSchemaForVersion(crd, v.Name)
+		before, wasErr := apiextensions.GetSchemaForVersion(old, v.Name)
+		r.unchanged[v.Name] = isErr == nil && wasErr == nil && same(now, before)
 		for _, o := range spec.Versions {
 			r.manySelectable[v.Name] = r.manySelectable[v.Name] ||
 				o.Name == v.Name && len(o.SelectableFields) > mostSelectable && same(o.SelectableFields, v.SelectableFields)
 		}
 	}
 	r.manySelectable[""] = len(spec.SelectableFields) > mostSelectable && same(spec.SelectableFields, crd.Spec.SelectableFields)
-}
-
-// schemaOf is the schema of a version, with ok where there is the version.
-func schemaOf(spec *apiextensions.CustomResourceDefinitionSpec, version string) (_ *apiextensions.CustomResourceValidation, ok bool) {
-	for _, v := range spec.Versions {
-		if v.Name != version {
-			continue
-		}
-		if v.Schema != nil {
-			return v.Schema, true
-		}
-		return spec.Validation, true
-	}
-	return nil, false
-}
-
-func isEstablished(crd *apiextensions.CustomResourceDefinition) bool {
-	for _, c := range crd.Status.Conditions {
-		if c.Type == apiextensions.Established {
-			return c.Status == apiextensions.ConditionTrue
-		}
-	}
-	return false
 }
 
 func hasBadBundle(c *apiextensions.CustomResourceConversion) bool {

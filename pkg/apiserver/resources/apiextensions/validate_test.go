@@ -153,6 +153,21 @@ func TestWhatWasWrongBeforeIsForgiven(t *testing.T) {
 	}
 }
 
+func TestADearSchemaMayBeThatOfFurtherVersions(t *testing.T) {
+	const dear = `{type: object, properties: {a: {type: array, items: {type: string}, x-kubernetes-validations: [{rule: "true", messageExpression: "self[0]+self[1]+self[2]+self[3]+self[4]+self[5]+self[6]+self[7]"}]}}}`
+	second := func(crd *apiextensionsv1.CustomResourceDefinition) {
+		v := crd.Spec.Versions[0].DeepCopy()
+		v.Name, v.Storage = "v2", false
+		crd.Spec.Versions = append(crd.Spec.Versions, *v)
+	}
+	if got := first(widgets(t, dear, second), widgets(t, dear)); got != "" {
+		t.Errorf("a version with the schema of the one before: %s", got)
+	}
+	if got := first(widgets(t, dear, second), widgets(t, `{type: object}`)); !strings.Contains(got, "estimated messageExpression cost") {
+		t.Errorf("a version with a schema of its own: %q", got)
+	}
+}
+
 func TestEstablishedDefinitionsKeepTheirKindAndScope(t *testing.T) {
 	changed := widgets(t, `{type: object}`, func(crd *apiextensionsv1.CustomResourceDefinition) {
 		crd.Spec.Names.Kind, crd.Spec.Scope = "Other", apiextensionsv1.ClusterScoped
