@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -77,6 +78,7 @@ type converter struct {
 	mu    sync.Mutex
 	fails string // what it answers instead of converting
 	calls int
+	conns int // that were made to it
 }
 
 func (c *converter) set(fails string) {
@@ -94,7 +96,7 @@ func (c *converter) called() int {
 func startConverter(t *testing.T) *converter {
 	t.Helper()
 	c := &converter{}
-	c.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	c.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var review struct {
 			Request struct {
 				UID               string           `json:"uid"`
@@ -111,6 +113,10 @@ func startConverter(t *testing.T) *converter {
 		fails := c.fails
 		c.mu.Unlock()
 		result := map[string]any{"status": "Success"}
+		if fails == "with an error" {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+			return
+		}
 		if fails != "" {
 			result = map[string]any{"status": "Failure", "message": fails}
 		}
@@ -129,6 +135,14 @@ func startConverter(t *testing.T) *converter {
 		_ = json.NewEncoder(w).Encode(map[string]any{"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
 			"response": map[string]any{"uid": review.Request.UID, "result": result, "convertedObjects": review.Request.Objects}})
 	}))
+	c.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.conns++
+		}
+	}
+	c.StartTLS()
 	t.Cleanup(c.Close)
 	return c
 }
@@ -177,6 +191,23 @@ func TestAWebhookConvertsBetweenVersions(t *testing.T) {
 	}
 }
 
+func TestConversionsShareAConnection(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	hook := startConverter(t)
+	const group = "shared.example.com"
+	admin.define(t, definition(group, func(spec map[string]any) { spec["conversion"] = hook.conversion() },
+		version("v1", true, "old"), version("v2", false, "new")))
+	for _, name := range []string{"a", "b", "c"} {
+		admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v1"), widget(group, "v1", name, map[string]any{"old": "x"}))
+	}
+	admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v2"), nil)
+	hook.mu.Lock()
+	defer hook.mu.Unlock()
+	if hook.calls != 3 || hook.conns != 1 {
+		t.Errorf("three objects were converted by %d calls over %d connections", hook.calls, hook.conns)
+	}
+}
+
 func TestAFailedConversionIsToldAndOwnVersionsStay(t *testing.T) {
 	admin := start(t, t.TempDir()).as(adminToken)
 	hook := startConverter(t)
@@ -184,11 +215,16 @@ func TestAFailedConversionIsToldAndOwnVersionsStay(t *testing.T) {
 	admin.define(t, definition(group, func(spec map[string]any) { spec["conversion"] = hook.conversion() },
 		version("v1", true, "old"), version("v2", false, "new")))
 	admin.must(t, http.StatusCreated, http.MethodPost, widgets(group, "v1"), widget(group, "v1", "a", map[string]any{"old": "x"}))
-	hook.set("not today")
-	got := admin.must(t, http.StatusInternalServerError, http.MethodGet, widgets(group, "v2")+"/a", nil)
-	want := fmt.Sprintf("conversion webhook for %s/v1, Kind=Widget failed: not today", group)
-	if message := at(got, "message"); message != want && message != "Internal error occurred: "+want {
-		t.Errorf("the answer says %q, want %q", message, want)
+	for fails, said := range map[string]string{
+		"not today":     "not today",
+		"with an error": `an error on the server ("out of order") has prevented the request from succeeding`,
+	} {
+		hook.set(fails)
+		got := admin.must(t, http.StatusInternalServerError, http.MethodGet, widgets(group, "v2")+"/a", nil)
+		want := fmt.Sprintf("conversion webhook for %s/v1, Kind=Widget failed: %s", group, said)
+		if message := at(got, "message"); message != want && message != "Internal error occurred: "+want {
+			t.Errorf("the answer says %q, want %q", message, want)
+		}
 	}
 	admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/a", nil)
 	hook.set("")

@@ -3,40 +3,46 @@ package crd
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
-)
 
-// Bounds of a call of a conversion webhook: in time, as upstream's, and in the bytes of its answer.
-const (
-	conversionTime   = 30 * time.Second
-	conversionAnswer = 16 << 20
+	"github.com/sampan-project/sampan/pkg/apiserver/webhookclient"
 )
-
-// Dialer gives a client that reaches a webhook, and the address to call.
-type Dialer func(c *apiextensionsv1.WebhookClientConfig) (client *http.Client, url string, err error)
 
 // converter gives objects of a definition other versions.
 type converter struct {
-	crd  *apiextensionsv1.CustomResourceDefinition
-	dial Dialer
+	crd    *apiextensionsv1.CustomResourceDefinition
+	client func() (*webhookclient.Client, error) // of its webhook, nil where it has none
+}
+
+func newConverter(crd *apiextensionsv1.CustomResourceDefinition, clients *webhookclient.Clients) converter {
+	c := converter{crd: crd}
+	strategy := crd.Spec.Conversion
+	if clients == nil || strategy == nil || strategy.Strategy != apiextensionsv1.WebhookConverter || strategy.Webhook == nil || strategy.Webhook.ClientConfig == nil {
+		return c
+	}
+	at := strategy.Webhook.ClientConfig
+	bundle := at.CABundle
+	if len(bytes.TrimSpace(bundle)) == 0 {
+		bundle = nil
+	}
+	c.client = clients.For("conversion_webhook_for_"+crd.Name,
+		&admissionv1.WebhookClientConfig{URL: at.URL, Service: (*admissionv1.ServiceReference)(at.Service), CABundle: bundle})
+	return c
 }
 
 // to gives an object another apiVersion: by its name alone, or as the definition's webhook says.
 func (c converter) to(u *unstructured.Unstructured, apiVersion string) (*unstructured.Unstructured, error) {
-	strategy := c.crd.Spec.Conversion
-	if strategy == nil || strategy.Strategy != apiextensionsv1.WebhookConverter || len(u.Object) == 2 { // an empty object stays empty
+	if c.client == nil || len(u.Object) == 2 { // an empty object stays empty
 		out := u.DeepCopy()
 		out.SetAPIVersion(apiVersion)
 		return out, nil
@@ -48,52 +54,18 @@ func (c converter) to(u *unstructured.Unstructured, apiVersion string) (*unstruc
 	return out, nil
 }
 
-// review is a ConversionReview: v1 and v1beta1 have the same form.
-type review struct {
-	metav1.TypeMeta `json:",inline"`
-	Request         *reviewRequest  `json:"request,omitempty"`
-	Response        *reviewResponse `json:"response,omitempty"`
-}
-
-type reviewRequest struct {
-	UID               types.UID                    `json:"uid"`
-	DesiredAPIVersion string                       `json:"desiredAPIVersion"`
-	Objects           []*unstructured.Unstructured `json:"objects"`
-}
-
-type reviewResponse struct {
-	UID              types.UID         `json:"uid"`
-	ConvertedObjects []json.RawMessage `json:"convertedObjects"`
-	Result           metav1.Status     `json:"result"`
-}
-
 func (c converter) ask(u *unstructured.Unstructured, apiVersion string) (*unstructured.Unstructured, error) {
-	spoken := ""
-	for _, v := range c.crd.Spec.Conversion.Webhook.ConversionReviewVersions {
-		if v == "v1" || v == "v1beta1" {
-			spoken = v
-			break
-		}
-	}
-	if spoken == "" {
-		return nil, errors.New("failed: no supported conversion review versions")
-	}
-	request := review{
-		TypeMeta: metav1.TypeMeta{Kind: "ConversionReview", APIVersion: apiextensionsv1.GroupName + "/" + spoken},
-		Request:  &reviewRequest{UID: uuid.NewUUID(), DesiredAPIVersion: apiVersion, Objects: []*unstructured.Unstructured{u}},
-	}
-	answer, err := c.call(&request)
-	if err == nil {
-		err = answer.judge(&request, spoken)
-	}
+	converted, err := c.call(&apiextensionsv1.ConversionRequest{
+		UID: uuid.NewUUID(), DesiredAPIVersion: apiVersion, Objects: []runtime.RawExtension{{Object: u}},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("failed: %w", err)
 	}
-	if n := len(answer.Response.ConvertedObjects); n != 1 {
+	if n := len(converted); n != 1 {
 		return nil, fmt.Errorf("returned %d objects, expected 1", n)
 	}
 	out := &unstructured.Unstructured{}
-	if err := out.UnmarshalJSON(answer.Response.ConvertedObjects[0]); err != nil {
+	if err := out.UnmarshalJSON(converted[0].Raw); err != nil {
 		return nil, fmt.Errorf("failed: %w", err)
 	}
 	if got := out.GroupVersionKind(); out.GetAPIVersion() != apiVersion {
@@ -110,58 +82,54 @@ func (c converter) ask(u *unstructured.Unstructured, apiVersion string) (*unstru
 	return out, nil
 }
 
-func (c converter) call(request *review) (*review, error) {
-	client, address, err := c.dial(c.crd.Spec.Conversion.Webhook.ClientConfig)
+// call asks in the first version of reviews that the webhook and the server speak.
+func (c converter) call(request *apiextensionsv1.ConversionRequest) ([]runtime.RawExtension, error) {
+	client, err := c.client()
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(request)
-	if err != nil {
-		return nil, err
+	for _, v := range c.crd.Spec.Conversion.Webhook.ConversionReviewVersions {
+		switch v {
+		case "v1":
+			answer := &apiextensionsv1.ConversionReview{}
+			if err := client.Post(context.Background(), &apiextensionsv1.ConversionReview{Request: request}, answer); err != nil {
+				return nil, err
+			}
+			return judge(answer, request.UID)
+		case "v1beta1":
+			question := &apiextensionsv1beta1.ConversionReview{Request: (*apiextensionsv1beta1.ConversionRequest)(request)}
+			answer := &apiextensionsv1beta1.ConversionReview{}
+			if err := client.Post(context.Background(), question, answer); err != nil {
+				return nil, err
+			}
+			return objectsOf((*apiextensionsv1.ConversionResponse)(answer.Response))
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), conversionTime)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/json")
-	response, err := client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(response.Body, conversionAnswer))
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return nil, fmt.Errorf("the server answered %s", response.Status)
-	}
-	answer := &review{}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return nil, err
-	}
-	return answer, nil
+	return nil, errors.New("no supported conversion review versions")
 }
 
-// judge refuses an answer that is none to the request, or that says that it failed.
-func (a *review) judge(request *review, spoken string) error {
-	want := request.GroupVersionKind()
-	switch {
-	case spoken == "v1" && a.GroupVersionKind() != want:
-		return fmt.Errorf("expected webhook response of %v, got %v", want, a.GroupVersionKind())
-	case a.Response == nil:
-		return errors.New("no response provided")
-	case spoken == "v1" && a.Response.UID != request.Request.UID:
-		return fmt.Errorf("expected response.uid=%q, got %q", request.Request.UID, a.Response.UID)
-	case a.Response.Result.Status == metav1.StatusSuccess:
-		return nil
-	case a.Response.Result.Message != "":
-		return errors.New(a.Response.Result.Message)
+// judge refuses an answer that is none to the request. The older version of reviews was never held to that.
+func judge(answer *apiextensionsv1.ConversionReview, uid types.UID) ([]runtime.RawExtension, error) {
+	if want := apiextensionsv1.SchemeGroupVersion.WithKind("ConversionReview"); answer.GroupVersionKind() != want {
+		return nil, fmt.Errorf("expected webhook response of %v, got %v", want, answer.GroupVersionKind())
 	}
-	return fmt.Errorf("response.result.status was '%s', not 'Success'", a.Response.Result.Status)
+	if answer.Response != nil && answer.Response.UID != uid {
+		return nil, fmt.Errorf("expected response.uid=%q, got %q", uid, answer.Response.UID)
+	}
+	return objectsOf(answer.Response)
+}
+
+// objectsOf gives what an answer says, unless that is that it failed.
+func objectsOf(r *apiextensionsv1.ConversionResponse) ([]runtime.RawExtension, error) {
+	switch {
+	case r == nil:
+		return nil, errors.New("no response provided")
+	case r.Result.Status == metav1.StatusSuccess:
+		return r.ConvertedObjects, nil
+	case r.Result.Message != "":
+		return nil, errors.New(r.Result.Message)
+	}
+	return nil, fmt.Errorf("response.result.status was '%s', not 'Success'", r.Result.Status)
 }
 
 func sameObject(in, out *unstructured.Unstructured) error {

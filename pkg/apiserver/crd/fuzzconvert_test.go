@@ -11,18 +11,21 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/webhookclient"
 )
 
 // answering is a webhook that says one thing, with the request's UID in the place of $UID.
 type answering []byte
 
 func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
-	var asked review
+	var asked apiextensionsv1.ConversionReview
 	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
 		return nil, err
 	}
 	said := bytes.ReplaceAll(a, []byte("$UID"), []byte(asked.Request.UID))
-	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(said))}, nil
+	header := http.Header{"Content-Type": {"application/json"}}
+	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: io.NopCloser(bytes.NewReader(said)), Request: r}, nil
 }
 
 // FuzzConversion has a webhook answer anything: what is taken is the same object in the version that was asked for, but
@@ -37,6 +40,10 @@ func FuzzConversion(f *testing.F) {
 		f.Add([]byte(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"ConversionReview","response":{"uid":"$UID","result":{"status":"Success"},"convertedObjects":[` + object + `]}}`))
 	}
 	f.Add([]byte(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"ConversionReview","response":{"uid":"$UID","result":{"status":"Failure","message":"no"}}}`))
+	clients, err := webhookclient.New(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
 	definition := &apiextensionsv1.CustomResourceDefinition{}
 	definition.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.WebhookConverter,
 		Webhook: &apiextensionsv1.WebhookConversion{ConversionReviewVersions: []string{"v1"}}}
@@ -46,9 +53,7 @@ func FuzzConversion(f *testing.F) {
 			t.Fatal(err)
 		}
 		was := in.DeepCopy()
-		c := converter{definition, func(*apiextensionsv1.WebhookClientConfig) (*http.Client, string, error) {
-			return &http.Client{Transport: answering(said)}, "https://hook", nil
-		}}
+		c := converter{definition, func() (*webhookclient.Client, error) { return clients.Through(answering(said)) }}
 		out, err := c.to(in, "example.com/v2")
 		if d := cmp.Diff(was.Object, in.Object); d != "" {
 			t.Errorf("what is stored was written into:\n%s", d)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/crdschema"
+	"github.com/sampan-project/sampan/pkg/apiserver/webhookclient"
 )
 
 // kind is what a definition defines, with all its versions.
@@ -38,8 +39,8 @@ type version struct {
 }
 
 // newKind makes the kind of a definition without schemas; schemas reads the whole of it when one is needed.
-func newKind(crd *apiextensionsv1.CustomResourceDefinition, schemas func() (*apiextensionsv1.CustomResourceDefinition, error), dial Dialer) *kind {
-	k := &kind{crd: crd, versions: map[string]*version{}, convert: converter{crd: crd, dial: dial}}
+func newKind(crd *apiextensionsv1.CustomResourceDefinition, schemas func() (*apiextensionsv1.CustomResourceDefinition, error), clients *webhookclient.Clients) *kind {
+	k := &kind{crd: crd, versions: map[string]*version{}, convert: newConverter(crd, clients)}
 	for i := range crd.Spec.Versions {
 		v := &crd.Spec.Versions[i]
 		k.versions[v.Name] = newVersion(v, schema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Status.AcceptedNames.Kind}, schemas)

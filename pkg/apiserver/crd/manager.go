@@ -17,6 +17,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resources/apiextensions"
+	"github.com/sampan-project/sampan/pkg/apiserver/webhookclient"
 )
 
 // Config is what a Manager works with.
@@ -27,7 +28,7 @@ type Config struct {
 	Serve    func(r *resource.Resource)
 	Withdraw func(r *resource.Resource)
 	Changed  func()
-	Dial     Dialer
+	Clients  *webhookclient.Clients // of conversion webhooks
 	Clock    clock.WithTicker
 	Log      logr.Logger
 }
@@ -180,7 +181,7 @@ func (m *Manager) serve(crd *apiextensionsv1.CustomResourceDefinition) (opened f
 			return nil, err
 		}
 		return o.(*apiextensionsv1.CustomResourceDefinition), nil
-	}, m.cfg.Dial)
+	}, m.cfg.Clients)
 	if k.stored() == nil || crd.Status.AcceptedNames.Plural == "" {
 		return func() {} // validation lets none in
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/authz"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/webhookclient"
 )
 
 // Keys of audit annotations.
@@ -35,7 +36,6 @@ const (
 type Config struct {
 	Reader     resource.Reader
 	Namespaces match.Namespaces
-	Resolve    Resolver
 	Authorizer authz.Authorizer
 	Metrics    *Metrics // may be nil
 	Log        logr.Logger
@@ -45,14 +45,14 @@ type Config struct {
 type Dispatcher struct {
 	namespaces match.Namespaces
 	authorizer authz.Authorizer
-	clients    *Clients
+	clients    *webhookclient.Clients
 	metrics    *Metrics
 	log        logr.Logger
 	hooks      *configured.List[[]*hook]
 }
 
 func newDispatcher(cfg Config) (*Dispatcher, error) {
-	clients, err := NewClients(cfg.Resolve)
+	clients, err := webhookclient.New(cfg.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (d *Dispatcher) question(ctx context.Context, h *hook, a *admission.Attribu
 		ctx, cancel = context.WithTimeout(ctx, h.timeout)
 		defer cancel()
 	}
-	if err := c.post(ctx, question, into); err != nil {
+	if err := c.Post(ctx, question, into); err != nil {
 		return nil, callError(h.name, fmt.Errorf("failed to call webhook: %w", err))
 	}
 	result, err := verify(into, uid, mutating)

@@ -15,9 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/webhookclient"
 )
 
 // answering is a webhook that says one thing, with the request's UID in the place of $UID.
@@ -45,7 +45,7 @@ func FuzzReview(f *testing.F) {
 	}
 	f.Add(true, []byte(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"$UID","status":{"code":-1,"reason":"x","details":{"causes":[{}]}}}}`))
 	f.Add(false, []byte(`{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview","response":{"allowed":true,"patch":"W10="}}`))
-	clients, err := NewClients(nil)
+	clients, err := webhookclient.New(nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -54,14 +54,10 @@ func FuzzReview(f *testing.F) {
 	custom := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "example.com/v1", "kind": "Widget",
 		"metadata": map[string]any{"name": "o", "namespace": "n", "finalizers": []any{"a/b"}}, "spec": map[string]any{"n": int64(1)}}}
 	f.Fuzz(func(t *testing.T, newer bool, said []byte) {
-		cfg := &rest.Config{Host: "https://hook", QPS: -1, Transport: answering(said)}
-		cfg.NegotiatedSerializer, cfg.ContentType = clients.codec, runtime.ContentTypeJSON
-		r, err := rest.UnversionedRESTClientFor(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
 		versions := map[bool]string{true: "v1", false: "v1beta1"}
-		h := &hook{name: "h", key: "h", versions: []string{versions[newer]}, client: func() (*client, error) { return &client{r}, nil }}
+		h := &hook{name: "h", key: "h", versions: []string{versions[newer]}, client: func() (*webhookclient.Client, error) {
+			return clients.Through(answering(said))
+		}}
 		d := &Dispatcher{clients: clients, log: logr.Discard()}
 		for _, o := range []runtime.Object{pod, custom} {
 			kind := o.GetObjectKind().GroupVersionKind()

@@ -13,6 +13,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/match"
+	"github.com/sampan-project/sampan/pkg/apiserver/webhookclient"
 )
 
 // hook is one webhook of a configuration, ready to be asked.
@@ -27,7 +28,7 @@ type hook struct {
 	sideEffects              *admissionv1.SideEffectClass
 	timeout                  time.Duration // 0: the request's own
 	versions                 []string
-	client                   func() (*client, error)
+	client                   func() (*webhookclient.Client, error)
 }
 
 // prepare readies the webhooks of a configuration.

@@ -1,0 +1,142 @@
+// Package webhookclient calls the webhooks that users configure: those of admission and those that convert custom
+// resources.
+package webhookclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	reviewv1 "k8s.io/api/admission/v1"
+	reviewv1beta1 "k8s.io/api/admission/v1beta1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+)
+
+// userAgent is how webhooks know the apiserver.
+const userAgent = "kube-apiserver-admission"
+
+// longest is how long a call may take whose caller sets no time.
+const longest = 30 * time.Second
+
+// Clients makes the connections to webhooks.
+type Clients struct {
+	services resource.Reader
+	codec    runtime.NegotiatedSerializer
+}
+
+// New reads services by the reader.
+func New(services resource.Reader) (*Clients, error) {
+	s := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{reviewv1.AddToScheme, reviewv1beta1.AddToScheme} {
+		if err := add(s); err != nil {
+			return nil, fmt.Errorf("preparing admission reviews: %w", err)
+		}
+	}
+	s.AddKnownTypes(apiextensionsv1.SchemeGroupVersion, &apiextensionsv1.ConversionReview{})
+	s.AddKnownTypes(apiextensionsv1beta1.SchemeGroupVersion, &apiextensionsv1beta1.ConversionReview{})
+	codec := serializer.NewCodecFactory(s).LegacyCodec(reviewv1beta1.SchemeGroupVersion, reviewv1.SchemeGroupVersion,
+		apiextensionsv1beta1.SchemeGroupVersion, apiextensionsv1.SchemeGroupVersion)
+	return &Clients{services: services, codec: serializer.NegotiatedSerializerWrapper(runtime.SerializerInfo{Serializer: codec})}, nil
+}
+
+// Client calls one webhook.
+type Client struct{ rest *rest.RESTClient }
+
+// For gives a function that makes the client of a webhook when first called.
+func (c *Clients) For(name string, cc *admissionv1.WebhookClientConfig) func() (*Client, error) {
+	return sync.OnceValues(func() (*Client, error) {
+		cfg, err := c.config(cc)
+		if err != nil {
+			return nil, fmt.Errorf("failed calling webhook %q: %w", name, err)
+		}
+		cfg.CAData = cc.CABundle
+		return c.client(cfg)
+	})
+}
+
+// Through makes a client of whatever a transport reaches.
+func (c *Clients) Through(t http.RoundTripper) (*Client, error) {
+	return c.client(&rest.Config{Host: "https://webhook", Transport: t})
+}
+
+func (c *Clients) client(cfg *rest.Config) (*Client, error) {
+	cfg.QPS = -1 // how many writes there are is limited elsewhere
+	cfg.UserAgent, cfg.Timeout = userAgent, longest
+	cfg.NegotiatedSerializer, cfg.ContentType = c.codec, runtime.ContentTypeJSON
+	r, err := rest.UnversionedRESTClientFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{r}, nil
+}
+
+func (c *Clients) config(cc *admissionv1.WebhookClientConfig) (*rest.Config, error) {
+	// One connection of HTTP/2 would always reach the same backend of a service.
+	plain := []string{"http/1.1"}
+	if s := cc.Service; s != nil {
+		port := int32(443)
+		if s.Port != nil && *s.Port != 0 {
+			port = *s.Port
+		}
+		server := s.Name + "." + s.Namespace + ".svc"
+		host := net.JoinHostPort(server, strconv.Itoa(int(port)))
+		cfg := &rest.Config{Host: "https://" + host, TLSClientConfig: rest.TLSClientConfig{ServerName: server, NextProtos: plain}}
+		if s.Path != nil {
+			cfg.APIPath = *s.Path
+		}
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == host {
+				var err error
+				if addr, err = c.resolve(ctx, s.Namespace, s.Name, port); err != nil {
+					return nil, err
+				}
+			}
+			var d net.Dialer
+			return d.DialContext(ctx, network, addr)
+		}
+		return cfg, nil
+	}
+	if cc.URL == nil || *cc.URL == "" {
+		return nil, errors.New("webhook configuration must have either service or URL")
+	}
+	u, err := url.Parse(*cc.URL)
+	if err != nil {
+		return nil, fmt.Errorf("Unparsable URL: %v", err) //nolint:staticcheck // clients know these words
+	}
+	cfg := &rest.Config{Host: u.Scheme + "://" + u.Host, APIPath: u.Path}
+	if !local(u) {
+		cfg.NextProtos = plain
+	}
+	return cfg, nil
+}
+
+func local(u *url.URL) bool {
+	ip, err := netip.ParseAddr(u.Hostname())
+	return strings.EqualFold(u.Hostname(), "localhost") || err == nil && ip.Unmap().IsLoopback()
+}
+
+// Post sends a review and reads the answer into response. The webhook is told how long it has.
+func (c *Client) Post(ctx context.Context, review, response runtime.Object) error {
+	r := c.rest.Post().Body(review)
+	if deadline, has := ctx.Deadline(); has {
+		if left := time.Until(deadline); left > 0 {
+			r.Timeout((left + time.Second - 1).Truncate(time.Second))
+		}
+	}
+	return r.Do(ctx).Into(response)
+}
