@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,6 +171,48 @@ func TestMutatingWebhooksChangeObjectsInTurn(t *testing.T) {
 	last = finals[len(finals)-1]
 	if at(last, "request.operation") != "DELETE" || at(last, "request.oldObject.kind") != "ConfigMap" || at(last, "request.object") != "<nil>" {
 		t.Errorf("a deletion is described wrongly: %v", last)
+	}
+}
+
+// What a webhook makes of metadata that it does not know: owners of fields whose form is lost are restored with a
+// warning, and an object does not move to another namespace.
+func TestWebhooksDoNotBreakMetadata(t *testing.T) {
+	var ops atomic.Value
+	h := serveHooks(t, map[string]func(*http.Request, map[string]any) map[string]any{
+		"/a": func(*http.Request, map[string]any) map[string]any { return patch(ops.Load().(string)) },
+	})
+	admin := start(t, t.TempDir()).as(adminToken)
+	ops.Store(`[{"op":"add","path":"/data/a","value":"x"}]`)
+	admin.must(t, http.StatusCreated, "POST", mutatingPath, configuration("MutatingWebhookConfiguration", "m", h.hook("a", "broken",
+		func(m map[string]any) {
+			m["rules"].([]any)[0].(map[string]any)["operations"] = []any{"CREATE", "UPDATE"}
+		})))
+	until(t, "the webhook changes objects", func() bool {
+		_, out := admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("x", "broken", map[string]any{"k": "v"}))
+		return at(out, "data.a") == "x"
+	})
+	body := func(k string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x","labels":{"hook":"broken"}},"data":{"k":%q}}`, k)
+	}
+	ops.Store(`[{"op":"remove","path":"/metadata/managedFields/0/fieldsType"}]`)
+	for _, write := range []func() *asked{
+		func() *asked { return admin.ask(t, "POST", configMapsPath, body("1")) },
+		func() *asked { return admin.ask(t, "PUT", configMapsPath+"/x", body("2")) },
+	} {
+		got := write()
+		if got.code/100 != 2 || !strings.Contains(got.header.Get("Warning"), ".metadata.managedFields was in an invalid state after admission") ||
+			!strings.Contains(got.text, `"fieldsType":"FieldsV1"`) {
+			t.Errorf("owners that a webhook broke: %d %s %s", got.code, got.header.Get("Warning"), got.text)
+		}
+	}
+	ops.Store(`[{"op":"remove","path":"/metadata/managedFields"}]`)
+	if got := admin.ask(t, "PUT", configMapsPath+"/x", body("3")); got.code != http.StatusOK || strings.Contains(got.text, "managedFields") {
+		t.Errorf("owners that a webhook took away: %d %s", got.code, got.text)
+	}
+	ops.Store(`[{"op":"replace","path":"/metadata/namespace","value":"kube-system"}]`)
+	refused := admin.must(t, http.StatusBadRequest, "POST", configMapsPath, labelled("y", "broken", nil))
+	if got := at(refused, "message"); got != "the namespace of the provided object does not match the namespace sent on the request" {
+		t.Errorf("an object that a webhook moves: %s", got)
 	}
 }
 

@@ -36,6 +36,9 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 	if obj, err = s.admit(ctx, w, w.attributes(admission.Create, obj, nil)); err != nil {
 		return nil, err
 	}
+	if ns := obj.GetNamespace(); !s.ClusterScoped && ns != "" && ns != w.Namespace {
+		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
 	generated := obj.GetName() == "" && obj.GetGenerateName() != ""
 	for try := 1; ; try++ {
 		candidate := obj
