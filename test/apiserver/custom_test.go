@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -229,6 +230,46 @@ func TestAFailedConversionIsToldAndOwnVersionsStay(t *testing.T) {
 	admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/a", nil)
 	hook.set("")
 	admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v2")+"/a", nil)
+}
+
+// Numbers of an apply are whole where they are written so: rules and the scale subresource take no others.
+func TestAppliedNumbersAreWhole(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "applied.example.com"
+	number := map[string]any{"type": "integer"}
+	v := version("v1", true)
+	v["schema"] = map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{
+		"spec": map[string]any{"type": "object", "properties": map[string]any{"replicas": number, "most": number},
+			"x-kubernetes-validations": []any{map[string]any{"rule": "self.replicas <= self.most"}}},
+		"status": map[string]any{"type": "object", "properties": map[string]any{"replicas": number}},
+	}}}
+	v["subresources"] = map[string]any{"status": map[string]any{}, "scale": map[string]any{"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}}
+	admin.define(t, definition(group, nil, v))
+	const media = "application/apply-patch+yaml"
+	head := `"apiVersion":"` + group + `/v1","kind":"Widget","metadata":{"name":"a"}`
+	for _, step := range []struct {
+		path, body string
+		code       int
+	}{
+		{"/a?fieldManager=m", "{" + head + `,"spec":{"replicas":1,"most":2}}`, http.StatusCreated},
+		{"/a?fieldManager=m", "{" + head + ",\n\"spec\":{\"replicas\":2,\"most\":2}}", http.StatusOK}, // read as YAML
+		{"/a/status?fieldManager=m", "{" + head + `,"status":{"replicas":2}}`, http.StatusOK},
+		{"/a/status?fieldManager=n&dryRun=All&force=true", "{" + head + `,"status":{"replicas":2.5}}`, http.StatusUnprocessableEntity},
+		{"/nameless?fieldManager=m", `{"apiVersion":"` + group + `/v1","kind":"Widget","spec":{"replicas":1,"most":2}}`, http.StatusBadRequest},
+	} {
+		if got := admin.ask(t, http.MethodPatch, widgets(group, "v1")+step.path, step.body, "Content-Type", media); got.code != step.code {
+			t.Errorf("%s with %s: %d: %s", step.path, step.body, got.code, got.text)
+		}
+	}
+	merge := func(path, body string) *asked {
+		return admin.ask(t, http.MethodPatch, widgets(group, "v1")+path, body, "Content-Type", "application/merge-patch+json")
+	}
+	if got := merge("/a", `{"apiVersion":"x/y"}`); !strings.Contains(got.text, `apiVersion: Invalid value: \"x/y\": must be applied.example.com/v1`) {
+		t.Errorf("a patch of the apiVersion: %s", got.text)
+	}
+	if got := merge("/a/status", `{"kind":"Other","status":{"replicas":3}}`); got.code != http.StatusOK || at(got.body, "kind") != "Widget" {
+		t.Errorf("a patch of a status that calls itself otherwise: %s", got.text)
+	}
 }
 
 func TestCustomResourcesOutliveARestart(t *testing.T) {

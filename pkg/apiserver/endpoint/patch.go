@@ -19,8 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	kjson "sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
@@ -135,6 +135,9 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 	if err := p.patched(before, served, into); err != nil {
 		return nil, err
 	}
+	if p.s.custom() && p.info.Subresource != "" { // of which only a part is written
+		p.s.name(into)
+	}
 	obj, err := p.s.stored(into)
 	if err != nil {
 		return nil, err
@@ -194,7 +197,7 @@ func (p *patcher) patched(before []byte, of, into runtime.Object) error {
 		fit = nil // a Scale
 	}
 	gvk, err := decodeInto(p.strict != validationIgnore, mediaJSON, after, kind, into, fit)
-	if err == nil && gvk.GroupVersion() != kind.GroupVersion() {
+	if err == nil && gvk.GroupVersion() != kind.GroupVersion() && fit == nil { // of custom objects see stored
 		err = fmt.Errorf("unable to decode %s into %T", gvk, into)
 	}
 	return p.judge(string(after), faults, err)

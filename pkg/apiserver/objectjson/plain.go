@@ -9,8 +9,8 @@ import (
 const longestName = 512
 
 // PlainObject reads a JSON object that is the same in YAML: in one line, of ASCII without escapes, of whole numbers that a float
-// holds exactly, and without a member that stands twice. Numbers become float64, as encoding/json makes them. It
-// answers false for any other text, which may be sound nevertheless.
+// holds exactly, and without a member that stands twice. Numbers become int64. It answers false for any other text,
+// which may be sound nevertheless.
 func PlainObject(data []byte) (map[string]any, bool) {
 	data = bytes.TrimSuffix(data, []byte("\n"))
 	if bytes.ContainsAny(data, "\n\r\t") {
@@ -86,5 +86,5 @@ func (d *decoder) plainNumber() (any, bool) {
 		return nil, false
 	}
 	n, err := strconv.ParseInt(string(digits), 10, 64)
-	return float64(n), err == nil && -exact < n && n < exact
+	return n, err == nil && -exact < n && n < exact
 }

@@ -85,7 +85,7 @@ func (n *node) read(v reflect.Value, want any) error {
 		if n.form == list {
 			return n.readList(v, want)
 		}
-	case string, bool, float64:
+	case string, bool, int64, float64:
 		if n.form == scalar && n.itself {
 			return readItself(v, want)
 		}
@@ -196,6 +196,8 @@ func readPlain(v reflect.Value, want any) error {
 			v.SetBool(want)
 			return nil
 		}
+	case int64:
+		return readNumber(v, float64(want))
 	case float64:
 		return readNumber(v, want)
 	}
