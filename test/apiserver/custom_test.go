@@ -272,6 +272,29 @@ func TestAppliedNumbersAreWhole(t *testing.T) {
 	}
 }
 
+func TestWhatAdmissionAddsIsPruned(t *testing.T) {
+	h := serveHooks(t, map[string]func(*http.Request, map[string]any) map[string]any{
+		"/a": func(*http.Request, map[string]any) map[string]any {
+			return patch(`[{"op":"add","path":"/spec/a","value":"set"},{"op":"add","path":"/spec/unknown","value":"x"}]`)
+		},
+	})
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "pruned.example.com"
+	admin.define(t, definition(group, nil, version("v1", true, "a")))
+	admin.must(t, http.StatusCreated, "POST", mutatingPath, configuration("MutatingWebhookConfiguration", "m", h.hook("a", "", func(m map[string]any) {
+		delete(m, "objectSelector")
+		m["rules"] = []any{map[string]any{"apiGroups": []any{group}, "apiVersions": []any{"*"}, "operations": []any{"CREATE"}, "resources": []any{"*"}}}
+	})))
+	var made map[string]any
+	until(t, "the webhook changes objects", func() bool {
+		made = admin.must(t, http.StatusCreated, "POST", widgets(group, "v1")+"?dryRun=All", widget(group, "v1", "x", map[string]any{}))
+		return at(made, "spec.a") == "set"
+	})
+	if got := at(made, "spec.unknown"); got == "x" {
+		t.Error("a field that the schema does not know stays when admission adds it")
+	}
+}
+
 func TestCustomResourcesOutliveARestart(t *testing.T) {
 	dir := t.TempDir()
 	const group = "kept.example.com"

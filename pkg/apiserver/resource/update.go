@@ -216,6 +216,11 @@ func (s *Store) admit(ctx context.Context, w *Write, a *admission.Attributes) (O
 		return nil, err
 	}
 	obj := a.Object.(Object)
+	if s.Fit != nil && a.Passes != nil && a.Passes.Again { // of custom objects goes what their schema does not know
+		if _, err := s.Fit(obj, false); err != nil {
+			return nil, apierrors.NewInternalError(err)
+		}
+	}
 	if after := obj.GetManagedFields(); !equality.Semantic.DeepEqual(after, managed) {
 		if err := managedfields.ValidateManagedFields(after); err != nil {
 			obj.SetManagedFields(managed)
