@@ -20,6 +20,7 @@ func TestPatchesWriteIntoNothingThatIsStored(t *testing.T) {
 	h := s.handler(t.Context())
 	s.must(t, h, "POST", "/api/v1/namespaces", "application/json", `{"metadata":{"name":"bench"}}`)
 	s.must(t, h, "POST", "/api/v1/namespaces/bench/serviceaccounts", "application/json", `{"metadata":{"name":"default"}}`)
+	s.must(t, h, "POST", "/api/v1/nodes", "application/json", `{"metadata":{"name":"node-1","labels":{"kubernetes.io/os":"linux","kubernetes.io/arch":"amd64"}},"status":{"nodeInfo":{"operatingSystem":"linux","architecture":"amd64"},"allocatable":{"cpu":"4","memory":"8Gi"}}}`)
 	s.must(t, h, "POST", "/api/v1/namespaces/bench/pods", "application/json", fmt.Sprintf(benchPod, 0))
 	const merge, strategic, list = "application/merge-patch+json", "application/strategic-merge-patch+json", "application/json-patch+json"
 	for _, p := range []struct{ subresource, media, body string }{
@@ -34,6 +35,7 @@ func TestPatchesWriteIntoNothingThatIsStored(t *testing.T) {
 		{"status", strategic, `{"metadata":{"annotations":{"b":"1"}}}`},
 		{"status", merge, `{"metadata":{"labels":{"c":"1"}},"status":{"conditions":[{"type":"Ready","status":"False"}],"podIP":"10.1.2.4"}}`},
 		{"status", merge, `{"spec":{"nodeName":"other"},"status":{"phase":"Failed"}}`},
+		{"status", list, `[{"op":"add","path":"/status/containerStatuses/0/resources","value":{}}]`}, // by a kubelet that can resize
 		{"resize", strategic, `{"spec":{"containers":[{"name":"side","resources":{"requests":{"cpu":"20m"}}}]}}`},
 		{"ephemeralcontainers", strategic, `{"spec":{"ephemeralContainers":[{"name":"e","image":"e"}]}}`},
 		{"", merge, `{"metadata":{"managedFields":[{}]}}`},
