@@ -51,6 +51,15 @@ func TestPodsAreWarnedOfPortsInEachOthersWay(t *testing.T) {
 	}
 }
 
+func TestAsManyPortsAsARequestHoldsAreComparedInNoTime(t *testing.T) {
+	for most, ports := range map[int]int{mostPortPairs: 100_000, 3: 3} {
+		s := &corev1.PodSpec{Containers: []corev1.Container{{Ports: slices.Repeat([]corev1.ContainerPort{port("", 80, 0, "")}, ports)}}}
+		if got := len(PodWarnings(nil, &metav1.ObjectMeta{}, s)); got != most {
+			t.Errorf("%d ports gave %d warnings, want %d", ports, got, most)
+		}
+	}
+}
+
 func TestPodsAreWarnedOfAnnotationsWithoutTheirFields(t *testing.T) {
 	profile := &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
 	const pod, one = "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]", "metadata.annotations[container.seccomp.security.alpha.kubernetes.io/c]"

@@ -11,6 +11,10 @@ type placedPort struct {
 	at *field.Path
 }
 
+// mostPortPairs is how many pairs of one pod's ports are compared. Their number grows with the square of that of the
+// ports, of which a request can hold more than a hundred thousand.
+const mostPortPairs = 10_000
+
 // ports warns of ports that get in each other's way: the containers of a pod share one network, and its
 // services find ports by their names.
 func (w *warner) ports(path *field.Path, s *corev1.PodSpec) {
@@ -20,15 +24,21 @@ func (w *warner) ports(path *field.Path, s *corev1.PodSpec) {
 			all = append(all, placedPort{p, at.Child("ports").Index(i)})
 		}
 	})
-	for i, p := range all {
+	type socket struct {
+		protocol corev1.Protocol
+		port     int32
+	}
+	same, left := map[socket][]placedPort{}, mostPortPairs
+	for _, p := range all {
 		if p.HostIP != "" && p.HostPort == 0 {
 			w.say(p.at, "hostIP set without hostPort: %+v", p.ContainerPort)
 		}
-		for _, before := range all[:i] {
-			if p.Protocol == before.Protocol && p.ContainerPort.ContainerPort == before.ContainerPort.ContainerPort {
-				w.samePort(p, before)
-			}
+		s := socket{p.Protocol, p.ContainerPort.ContainerPort}
+		for _, before := range same[s][:min(left, len(same[s]))] {
+			w.samePort(p, before)
 		}
+		left -= min(left, len(same[s]))
+		same[s] = append(same[s], p)
 	}
 	named := map[string]*field.Path{}
 	for _, p := range all {

@@ -143,7 +143,7 @@ func Requirements(path *field.Path, r *corev1.ResourceRequirements) field.ErrorL
 // it uses once.
 func resourceClaims(path *field.Path, claims []corev1.ResourceClaim, known sets.Set[string]) field.ErrorList {
 	var faults field.ErrorList
-	wholly, partly := sets.New[string](), sets.New[string]()
+	wholly, partly, parts := sets.New[string](), sets.New[string](), map[string]int{}
 	for i, claim := range claims {
 		at := path.Index(i)
 		if claim.Name == "" {
@@ -155,7 +155,7 @@ func resourceClaims(path *field.Path, claims []corev1.ResourceClaim, known sets.
 		case wholly.Has(claim.Name):
 			faults = append(faults, field.Duplicate(at, claim.Name))
 		case claim.Request == "":
-			for range partsOf(partly, claim.Name) {
+			for range parts[claim.Name] {
 				faults = append(faults, field.Duplicate(at, claim.Name))
 			}
 			wholly.Insert(claim.Name)
@@ -163,6 +163,8 @@ func resourceClaims(path *field.Path, claims []corev1.ResourceClaim, known sets.
 			faults = append(faults, DNSLabel(at.Child("request"), claim.Request)...)
 			if partly.Has(part) {
 				faults = append(faults, field.Duplicate(at, part))
+			} else {
+				parts[claim.Name]++
 			}
 			partly.Insert(part)
 		}
@@ -171,10 +173,6 @@ func resourceClaims(path *field.Path, claims []corev1.ResourceClaim, known sets.
 		}
 	}
 	return faults
-}
-
-func partsOf(parts sets.Set[string], claim string) []string {
-	return slices.DeleteFunc(sets.List(parts), func(part string) bool { return !strings.HasPrefix(part, claim+"/") })
 }
 
 func unknownClaim(path *field.Path, name string, known sets.Set[string]) *field.Error {
