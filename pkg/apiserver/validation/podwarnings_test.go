@@ -60,6 +60,17 @@ func TestAsManyPortsAsARequestHoldsAreComparedInNoTime(t *testing.T) {
 	}
 }
 
+func TestAsManyPathsAsARequestHoldsAreComparedInNoTime(t *testing.T) {
+	for most, paths := range map[int]int{mostPathPairs: 40_000, 3: 3} {
+		s := &corev1.PodSpec{Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+			Items: slices.Repeat([]corev1.KeyToPath{{Key: "k", Path: "p"}}, paths),
+		}}}}}
+		if got := len(PodWarnings(nil, &metav1.ObjectMeta{}, s)); got != most {
+			t.Errorf("%d paths gave %d warnings, want %d", paths, got, most)
+		}
+	}
+}
+
 func TestPodsAreWarnedOfAnnotationsWithoutTheirFields(t *testing.T) {
 	profile := &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
 	const pod, one = "metadata.annotations[seccomp.security.alpha.kubernetes.io/pod]", "metadata.annotations[container.seccomp.security.alpha.kubernetes.io/c]"
