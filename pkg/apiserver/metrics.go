@@ -81,7 +81,9 @@ func (c *coded) Write(p []byte) (int, error) {
 }
 
 func (c *coded) WriteHeader(code int) {
-	c.code = cmp.Or(c.code, code)
+	if code >= http.StatusOK || code == http.StatusSwitchingProtocols { // others, as proxied pods send, go before the answer
+		c.code = cmp.Or(c.code, code)
+	}
 	c.ResponseWriter.WriteHeader(code)
 }
 

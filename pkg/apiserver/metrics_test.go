@@ -122,3 +122,15 @@ func TestThePagesAboutTheProcess(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerIsCountedByItsFirstFinalCode(t *testing.T) {
+	for want, codes := range map[int][]int{200: {103, 200}, 101: {101}, 404: {404, 200}, 0: {100}} {
+		c := &coded{ResponseWriter: &unread{header: http.Header{}}}
+		for _, code := range codes {
+			c.WriteHeader(code)
+		}
+		if c.code != want {
+			t.Errorf("after %v it is counted as %d, want %d", codes, c.code, want)
+		}
+	}
+}
