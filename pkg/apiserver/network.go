@@ -2,14 +2,13 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/advertise"
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
@@ -57,13 +56,18 @@ func (s *Server) bootNetwork(ctx context.Context) error {
 		s.log.Error(err, "Repairing the addresses and ports of services; will be tried again")
 	}
 	err := s.advertiser.Reconcile(ctx)
-	if apierrors.IsInvalid(err) {
+	if errors.Is(err, advertise.ErrAddress) {
 		// Endpoints may not name every address: a server advertised at loopback, as test environments do it,
 		// serves its clients, though no pod finds it through the Service.
 		s.log.Error(err, "The Service kubernetes will not lead to this server; --advertise-address names another address")
-		return nil
+	} else if err != nil {
+		return err
 	}
-	return err
+	if err := s.advertiser.Identify(ctx); err != nil {
+		// Not every host has a name that a label can hold, and the server is found without it.
+		s.log.Error(err, "Telling this server's identity; will be tried again")
+	}
+	return nil
 }
 
 // keepNetwork goes on with it until ctx ends.

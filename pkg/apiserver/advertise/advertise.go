@@ -135,12 +135,12 @@ func hasReady(c *networkingv1.ServiceCIDR) bool {
 	return slices.ContainsFunc(c.Status.Conditions, func(c metav1.Condition) bool { return c.Type == networkingv1.ServiceCIDRConditionReady })
 }
 
-// Reconcile says that this server is alive, and makes all objects say what is.
+// ErrAddress is that the endpoints of the Service kubernetes may not name an address, as one of loopback.
+var ErrAddress = errors.New("the Service kubernetes cannot lead to the address of this server")
+
+// Reconcile says that this server is alive, and makes all objects that lead to it say what is.
 func (a *Advertiser) Reconcile(ctx context.Context) error {
 	if err := a.EnsureNetwork(ctx); err != nil {
-		return err
-	}
-	if err := a.identify(ctx); err != nil {
 		return err
 	}
 	if err := a.service(ctx); err != nil {
@@ -156,7 +156,11 @@ func (a *Advertiser) Reconcile(ctx context.Context) error {
 	if len(alive) == 0 {
 		return errors.New("no lease of any API server is found, though this one's was just renewed; the endpoints stay as they are")
 	}
-	return a.publish(ctx, alive)
+	err = a.publish(ctx, alive)
+	if apierrors.IsInvalid(err) {
+		return fmt.Errorf("%w: %w", ErrAddress, err)
+	}
+	return err
 }
 
 // Run keeps the objects until ctx ends, and then takes this server out of them.
@@ -166,8 +170,8 @@ func (a *Advertiser) Run(ctx context.Context) {
 	for {
 		select {
 		case <-t.C():
-			if err := a.Reconcile(ctx); err != nil && ctx.Err() == nil {
-				a.Log.Error(err, "Keeping the Service kubernetes; will be tried again", "after", every)
+			if err := errors.Join(a.Reconcile(ctx), a.Identify(ctx)); err != nil && ctx.Err() == nil {
+				a.Log.Error(err, "Keeping the Service kubernetes and this server's identity; will be tried again", "after", every)
 			}
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
@@ -235,21 +239,31 @@ func (a *Advertiser) service(ctx context.Context) error {
 func (a *Advertiser) renew(ctx context.Context) error {
 	ip := a.Address.String()
 	subsets := []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: ip}}}}
-	for range 2 {
-		_, err := a.Access.Update(ctx, leases, "", "", ip, func(o resource.Object) error {
-			o.(*corev1.Endpoints).Subsets = subsets
-			return nil
-		})
-		if apierrors.IsNotFound(err) {
-			_, err = a.Access.Create(ctx, leases, &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: ip}, Subsets: subsets})
-		}
-		if apierrors.IsAlreadyExists(err) {
-			continue // written by a server that had this address, just now
-		}
-		if err != nil {
-			return fmt.Errorf("renewing the lease of %s: %w", ip, err)
-		}
+	err := a.put(ctx, leases, &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: ip}}, func(o resource.Object) error {
+		o.(*corev1.Endpoints).Subsets = subsets
 		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("renewing the lease of %s: %w", ip, err)
+	}
+	return nil
+}
+
+// put changes an object, made of the empty one where there is none.
+func (a *Advertiser) put(ctx context.Context, r schema.GroupResource, empty resource.Object, change func(resource.Object) error) error {
+	for range 2 {
+		_, err := a.Access.Update(ctx, r, "", empty.GetNamespace(), empty.GetName(), change)
+		if apierrors.IsNotFound(err) {
+			made := empty.DeepCopyObject().(resource.Object)
+			if err := change(made); err != nil {
+				return err
+			}
+			_, err = a.Access.Create(ctx, r, made)
+		}
+		if !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+		// Made just now, by another server that has this address or this host.
 	}
 	return nil
 }

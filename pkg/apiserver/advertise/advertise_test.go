@@ -201,7 +201,7 @@ func TestEachServerIsKnownByALeaseUntilItStaysAway(t *testing.T) {
 	}
 	one, two := on("one", "192.0.2.1"), on("two", "192.0.2.2")
 	for _, a := range []*Advertiser{one, two, one} {
-		if err := a.Reconcile(ctx); err != nil {
+		if err := a.Identify(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -209,11 +209,11 @@ func TestEachServerIsKnownByALeaseUntilItStaysAway(t *testing.T) {
 		t.Errorf("known are %v", got)
 	}
 	clock.Step(time.Hour)
-	if err := one.Reconcile(ctx); err != nil {
+	if err := one.Identify(ctx); err != nil {
 		t.Fatal(err)
 	}
 	clock.Step(time.Second)
-	if err := one.Reconcile(ctx); err != nil {
+	if err := one.Identify(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if got := known(); !slices.Equal(got, []string{"none", "one"}) {
@@ -221,5 +221,64 @@ func TestEachServerIsKnownByALeaseUntilItStaysAway(t *testing.T) {
 	}
 	if id := identityOf("kind-control-plane"); len(id) != len("apiserver-")+26 {
 		t.Errorf("the name of a lease is %s", id)
+	}
+}
+
+// refusing takes no object of one resource.
+type refusing struct {
+	*resourcetest.Access
+	of  schema.GroupResource
+	err error
+}
+
+func (f refusing) Create(ctx context.Context, r schema.GroupResource, o resource.Object) (resource.Object, error) {
+	if r == f.of {
+		return nil, f.err
+	}
+	return f.Access.Create(ctx, r, o)
+}
+
+func TestOnlyAnAddressThatIsNotTakenIsExcused(t *testing.T) {
+	invalid := apierrors.NewInvalid(schema.GroupKind{}, name, nil)
+	for r, excused := range map[schema.GroupResource]bool{services: false, leases: false, endpoints: true} {
+		err := advertiser(refusing{resourcetest.New(), r, invalid}, "127.0.0.1").Reconcile(context.Background())
+		if err == nil || errors.Is(err, ErrAddress) != excused {
+			t.Errorf("%v are refused: %v", r, err)
+		}
+	}
+}
+
+func TestAServerWhoseHostNoLabelCanNameIsLedTo(t *testing.T) {
+	access, ctx := resourcetest.New(), context.Background()
+	a := advertiser(refusing{access, identities, apierrors.NewInvalid(schema.GroupKind{}, name, nil)}, "192.0.2.2")
+	if err := a.Reconcile(ctx); err != nil {
+		t.Error(err)
+	}
+	if got := led(t, access); !slices.Equal(got, []string{"192.0.2.2"}) {
+		t.Errorf("led to %v", got)
+	}
+	if err := a.Identify(ctx); !apierrors.IsInvalid(err) {
+		t.Errorf("its identity: %v", err)
+	}
+}
+
+// late has another make each object just before.
+type late struct{ *resourcetest.Access }
+
+func (l late) Create(ctx context.Context, r schema.GroupResource, o resource.Object) (resource.Object, error) {
+	if _, err := l.Access.Create(ctx, r, o.DeepCopyObject().(resource.Object)); err != nil {
+		return nil, err
+	}
+	return nil, apierrors.NewAlreadyExists(r, o.GetName())
+}
+
+func TestServersThatStartAtOnceShareTheirObjects(t *testing.T) {
+	access, ctx := resourcetest.New(), context.Background()
+	a := advertiser(late{access}, "192.0.2.2")
+	if err := errors.Join(a.Reconcile(ctx), a.Identify(ctx)); err != nil {
+		t.Error(err)
+	}
+	if o, err := access.Get(ctx, identities, metav1.NamespaceSystem, identityOf(a.Host)); err != nil || *o.(*coordinationv1.Lease).Spec.HolderIdentity != a.holder {
+		t.Errorf("%v %v", o, err)
 	}
 }

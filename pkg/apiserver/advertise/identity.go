@@ -38,9 +38,9 @@ func identityOf(host string) string {
 	return "apiserver-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 }
 
-// identify renews the lease of this server's identity, which tells others which servers there are, and takes away those
+// Identify renews the lease of this server's identity, which tells others which servers there are, and takes away those
 // that nobody has renewed in time.
-func (a *Advertiser) identify(ctx context.Context) error {
+func (a *Advertiser) Identify(ctx context.Context) error {
 	id, now := identityOf(a.Host), metav1.NewMicroTime(a.Clock.Now())
 	seconds := identitySeconds
 	renew := func(o resource.Object) error {
@@ -50,13 +50,8 @@ func (a *Advertiser) identify(ctx context.Context) error {
 		l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds, l.Spec.RenewTime = &a.holder, &seconds, &now
 		return nil
 	}
-	_, err := a.Access.Update(ctx, identities, "", metav1.NamespaceSystem, id, renew)
-	if apierrors.IsNotFound(err) {
-		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: id}}
-		_ = renew(l)
-		_, err = a.Access.Create(ctx, identities, l)
-	}
-	if err != nil {
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: id}}
+	if err := a.put(ctx, identities, l, renew); err != nil {
 		return fmt.Errorf("renewing the lease of this server's identity: %w", err)
 	}
 	all, err := a.Access.List(ctx, identities, metav1.NamespaceSystem)
