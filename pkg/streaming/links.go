@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -53,11 +55,15 @@ func addresses(element string) []string {
 	return nil
 }
 
+// ofBytes are the headers that say something of the very bytes of a page.
+var ofBytes = []string{"Accept-Ranges", "Content-Digest", "Content-Length", "Content-MD5", "Digest", "ETag", "Repr-Digest"}
+
 // isPage says whether an answer is HTML in an encoding that can be looked into.
 func isPage(answer *http.Response) bool {
 	media, _, _ := strings.Cut(answer.Header.Get("Content-Type"), ";")
 	encoding := answer.Header.Get("Content-Encoding")
-	return strings.TrimSpace(media) == "text/html" && (encoding == "" || encoding == "gzip") && answer.Body != http.NoBody && answer.ContentLength != 0
+	part := answer.StatusCode == http.StatusPartialContent || answer.Header.Get("Content-Range") != "" // of a tag, perhaps
+	return !part && strings.TrimSpace(media) == "text/html" && (encoding == "" || encoding == "gzip") && answer.Body != http.NoBody && answer.ContentLength != 0
 }
 
 // relink translates the addresses in a page while it is read: pages may be large, or never end.
@@ -66,11 +72,18 @@ func relink(answer *http.Response, translated func(string) string) {
 	r, w := io.Pipe()
 	go func() {
 		defer func() { _ = page.Close() }()
+		defer func() { // no page ends the server
+			if v := recover(); v != nil {
+				_ = w.CloseWithError(fmt.Errorf("panic while translating a page: %v\n%s", v, debug.Stack()))
+			}
+		}()
 		_ = w.CloseWithError(relinked(w, page, packed, translated))
 	}()
 	answer.Body = relinkedPage{r, page}
 	answer.ContentLength = -1
-	answer.Header.Del("Content-Length")
+	for _, name := range ofBytes {
+		answer.Header.Del(name)
+	}
 }
 
 // relinkedPage ends where it comes from when its reader has seen enough.
