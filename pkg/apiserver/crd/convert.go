@@ -42,7 +42,8 @@ func newConverter(crd *apiextensionsv1.CustomResourceDefinition, clients *webhoo
 
 // to gives an object another apiVersion: by its name alone, or as the definition's webhook says.
 func (c converter) to(u *unstructured.Unstructured, apiVersion string) (*unstructured.Unstructured, error) {
-	if c.client == nil || len(u.Object) == 2 { // an empty object stays empty
+	by := c.crd.Spec.Conversion
+	if by == nil || by.Strategy != apiextensionsv1.WebhookConverter || len(u.Object) == 2 { // an empty object stays empty
 		out := u.DeepCopy()
 		out.SetAPIVersion(apiVersion)
 		return out, nil
@@ -84,6 +85,9 @@ func (c converter) ask(u *unstructured.Unstructured, apiVersion string) (*unstru
 
 // call asks in the first version of reviews that the webhook and the server speak.
 func (c converter) call(request *apiextensionsv1.ConversionRequest) ([]runtime.RawExtension, error) {
+	if c.client == nil {
+		return nil, errors.New("no client of it")
+	}
 	client, err := c.client()
 	if err != nil {
 		return nil, err

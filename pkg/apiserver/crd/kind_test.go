@@ -216,3 +216,17 @@ func TestFinalizersWithoutADomainAreWarnedOf(t *testing.T) {
 		t.Errorf("of those that were there: %q", got)
 	}
 }
+
+func TestNothingIsConvertedWithoutTheWebhook(t *testing.T) {
+	in := object(t, `{apiVersion: example.com/v1, kind: Widget, metadata: {name: a}}`)
+	for strategy, fails := range map[apiextensionsv1.ConversionStrategyType]bool{"": false, apiextensionsv1.NoneConverter: false, apiextensionsv1.WebhookConverter: true} {
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		if strategy != "" {
+			crd.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: strategy}
+		}
+		out, err := newConverter(crd, nil).to(in, "example.com/v2")
+		if (err != nil) != fails || err == nil && out.GetAPIVersion() != "example.com/v2" {
+			t.Errorf("strategy %q: %v, %v", strategy, out, err)
+		}
+	}
+}
