@@ -33,6 +33,9 @@ const userAgent = "kube-apiserver-admission"
 // longest is how long a call may take whose caller sets no time.
 const longest = 30 * time.Second
 
+// mostAnswer bounds what is read of a webhook's answer.
+const mostAnswer = 16 << 20
+
 // Clients makes the connections to webhooks.
 type Clients struct {
 	services resource.Reader
@@ -78,11 +81,23 @@ func (c *Clients) client(cfg *rest.Config) (*Client, error) {
 	cfg.QPS = -1 // how many writes there are is limited elsewhere
 	cfg.UserAgent, cfg.Timeout = userAgent, longest
 	cfg.NegotiatedSerializer, cfg.ContentType = c.codec, runtime.ContentTypeJSON
+	cfg.Wrap(func(t http.RoundTripper) http.RoundTripper { return bounded{t} })
 	r, err := rest.UnversionedRESTClientFor(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return &Client{r}, nil
+}
+
+// bounded reads so much of answers and no more.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		answer.Body = http.MaxBytesReader(nil, answer.Body, mostAnswer)
+	}
+	return answer, err
 }
 
 func (c *Clients) config(cc *admissionv1.WebhookClientConfig) (*rest.Config, error) {
