@@ -30,12 +30,12 @@ func (p zpage) name() string { return strings.ToLower(p.kind) }
 // zpages are the pages about this process; paths are all that it serves.
 func (s *Server) zpages(paths []string) []zpage {
 	folders := debugFolders(paths)
+	flags := flagValues(s.cfg.flags) // once: visiting flags sorts them where they are
 	return []zpage{
-		{"Flagz", func() map[string]any { return map[string]any{"flags": flagValues(s.cfg.flags)} }, func() string {
+		{"Flagz", func() map[string]any { return map[string]any{"flags": flags} }, func() string {
 			var out strings.Builder
-			values := flagValues(s.cfg.flags)
-			for _, name := range slices.Sorted(maps.Keys(values)) {
-				fmt.Fprintf(&out, "%s=%s\n", name, values[name])
+			for _, name := range slices.Sorted(maps.Keys(flags)) {
+				fmt.Fprintf(&out, "%s=%s\n", name, flags[name])
 			}
 			return out.String()
 		}},
