@@ -1,6 +1,7 @@
 // Package advertise keeps what the cluster knows of its API servers: the default network of services, the
 // Service kubernetes in the namespace default, the Endpoints and EndpointSlice that lead to every server
-// that is alive, and the lease of each server's identity. Servers tell that they are by leases under /registry/masterleases/, as kube-apiserver does.
+// that is alive, and the lease of each server's identity. Servers tell that they are by leases under
+// /registry/masterleases/, as kube-apiserver does.
 package advertise
 
 import (

@@ -25,9 +25,6 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
-// maxBody is the largest request body in bytes.
-const maxBody = 3 << 20
-
 // trustedBody is up to which size in bytes room is made for a body because a client says that it is so long.
 const trustedBody = 64 << 10
 
@@ -37,13 +34,13 @@ func readBody(r *http.Request) (body []byte, err error) {
 		body = make([]byte, n)
 		_, err = io.ReadFull(r.Body, body)
 	} else {
-		body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		body, err = io.ReadAll(io.LimitReader(r.Body, request.MaxBody+1))
 	}
 	if err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("reading the body: %v", err))
 	}
-	if len(body) > maxBody {
-		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
+	if len(body) > request.MaxBody {
+		return nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", request.MaxBody))
 	}
 	return body, nil
 }

@@ -90,7 +90,7 @@ func negotiate(r *http.Request, protobuf, forms bool) (f format, err error) {
 		return forms && f.transforms()
 	})
 	if !ok {
-		return format{}, notAcceptable(mediaJSON, mediaYAML, mediaProtobuf)
+		return format{}, NotAcceptable(mediaJSON, mediaYAML, mediaProtobuf)
 	}
 	f.pretty = pretty || params["pretty"] == "1"
 	return f, nil
@@ -115,11 +115,8 @@ func (f format) transforms() bool {
 	return false
 }
 
-// NotAcceptable refuses a form that cannot be given, for the parts of the server around this package.
-func NotAcceptable(can ...string) error { return notAcceptable(can...) }
-
-// notAcceptable refuses a form that cannot be given.
-func notAcceptable(can ...string) error {
+// NotAcceptable refuses a form that cannot be given.
+func NotAcceptable(can ...string) error {
 	return refusedForm("only the following media types are accepted: " + strings.Join(can, ", "))
 }
 

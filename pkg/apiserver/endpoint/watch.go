@@ -41,7 +41,7 @@ const (
 func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Info, fromPath string) {
 	f, err := negotiate(r, s.protobuf(), true)
 	if err != nil || f.media == mediaYAML { // which has no stream
-		fail(w, r, notAcceptable(mediaJSON+asStream, mediaProtobuf+asStream))
+		fail(w, r, NotAcceptable(mediaJSON+asStream, mediaProtobuf+asStream))
 		return
 	}
 	opts, err := s.listOptions(r, info)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	goyaml "sigs.k8s.io/yaml/goyaml.v2"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
 // errAliases is in the words of the parser, which finds only aliases that make many nodes.
@@ -25,7 +27,7 @@ func checkYAML(body []byte) error {
 		}
 		return nil //nolint:nilerr // who reads it for its content says what is wrong
 	}
-	if room := maxBody; !fits(v, &room) {
+	if room := request.MaxBody; !fits(v, &room) {
 		return errAliases
 	}
 	return nil

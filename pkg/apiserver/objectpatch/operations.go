@@ -5,11 +5,13 @@ import (
 	"sync"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
 // limitCopies bounds what the copy operations of a JSON patch may add to an object, by what a request may hold: ten that
 // copy a member into itself would make a kilobyte a megabyte. The library knows the bound as a variable only.
-var limitCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = 3 << 20 })
+var limitCopies = sync.OnceFunc(func() { jsonpatch.AccumulatedCopySizeLimit = request.MaxBody })
 
 var errNull = fmt.Errorf("testing a value that is or holds null: %w", jsonpatch.ErrTestFailed)
 

@@ -11,6 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
+// MaxBody is the largest body of a request in bytes, as in kube-apiserver.
+const MaxBody = 3 << 20
+
 // User is an authenticated identity.
 type User struct {
 	Name   string

@@ -12,6 +12,11 @@ import (
 	"go.uber.org/zap"
 )
 
+// client reaches etcd, and logs nothing.
+func client(url string) (*clientv3.Client, error) {
+	return clientv3.New(clientv3.Config{Endpoints: []string{url}, Logger: zap.NewNop()})
+}
+
 // puts writes a value as large as one that is stored, under keys of its own, and says how often a second.
 func puts(args []string) error {
 	f := flags("puts")
@@ -21,7 +26,7 @@ func puts(args []string) error {
 	workers := f.Int("c", 16, "puts at once")
 	name := f.String("name", "raw put", "how the line begins")
 	_ = f.Parse(args) // it exits
-	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{*url}, Logger: zap.NewNop()})
+	etcd, err := client(*url)
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,6 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 )
 
 // through serves creates as nobody could do with less: what is sent is put into etcd and sent back. It judges nothing,
@@ -17,7 +14,7 @@ func through(args []string) error {
 	url := f.String("etcd", "http://127.0.0.1:2379", "URL of etcd")
 	listen := f.String("listen", "127.0.0.1:7443", "address to serve on")
 	_ = f.Parse(args) // it exits
-	etcd, err := clientv3.New(clientv3.Config{Endpoints: []string{*url}, Logger: zap.NewNop()})
+	etcd, err := client(*url)
 	if err != nil {
 		return err
 	}
