@@ -85,7 +85,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	c.Guard.AddFlags(fs)
 	fs.StringVar(&c.ServiceCIDR, "service-cluster-ip-range", c.ServiceCIDR, "networks of service addresses, at most one for each IP family, separated by a comma")
 	fs.StringVar(&c.NodePortRange, "service-node-port-range", c.NodePortRange, "ports for services of type NodePort")
-	fs.BoolVar(&c.AllowPrivileged, "allow-privileged", false, "allow privileged containers")
+	fs.BoolVar(&c.AllowPrivileged, "allow-privileged", false, "let pods have privileged containers")
 	fs.DurationVar(&c.EventTTL, "event-ttl", c.EventTTL, "how long events are kept")
 	fs.StringVar(&c.Kubelet.CAFile, "kubelet-certificate-authority", "", "authority that signed the kubelets' serving certificates; without one they are not checked")
 	fs.StringVar(&c.Kubelet.CertFile, "kubelet-client-certificate", "", "client certificate for kubelets")

@@ -222,7 +222,8 @@ func (s *Server) assemble(ctx context.Context) error {
 	}
 	for _, r := range resources.All(resources.Deps{
 		Access: s.registry, Clock: s.clock, Allocator: s.allocator, EventTTL: s.cfg.EventTTL, Tokens: tokens, Authorizer: permission, ResourceOf: s.registry.ResourceOf, Components: s.components(),
-		PodStreams: streams.Pods(), NodeStreams: streams.Nodes(), ServiceStreams: streams.Services(),
+		AllowPrivileged: s.cfg.AllowPrivileged,
+		PodStreams:      streams.Pods(), NodeStreams: streams.Nodes(), ServiceStreams: streams.Services(),
 	}) {
 		add(r)
 	}

@@ -57,10 +57,20 @@ type Deps struct {
 	Components []core.Component
 	// Tokens answers requests for tokens of service accounts. Like Access it is used only to answer.
 	Tokens *serviceaccount.Requests
+	// AllowPrivileged: containers may be privileged.
+	AllowPrivileged bool
 }
 
 // All is every built-in resource, by group.
 func All(d Deps) []*resource.Resource {
+	all := definitions(d)
+	if !d.AllowPrivileged {
+		forbidPrivileged(all)
+	}
+	return all
+}
+
+func definitions(d Deps) []*resource.Resource {
 	pods := core.PodDeps{Access: d.Access, Clock: d.Clock, Streams: d.PodStreams}
 	rights := admissionregistration.Rights{Authorizer: d.Authorizer, Reader: d.Access, ResourceOf: d.ResourceOf}
 	return []*resource.Resource{

@@ -210,5 +210,5 @@ func testDeps() Deps {
 		Access: access, Families: []corev1.IPFamily{corev1.IPv4Protocol}, NodePorts: allocation.PortRange{First: 30000, Size: 2768},
 		Random: func(uint64) uint64 { return 0 }, Now: time.Now, Log: logr.Discard(),
 	})
-	return Deps{Access: access, Allocator: allocator, Clock: clocktesting.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
+	return Deps{AllowPrivileged: true, Access: access, Allocator: allocator, Clock: clocktesting.NewFakePassiveClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
 }

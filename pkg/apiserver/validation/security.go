@@ -45,6 +45,16 @@ func securityContext(path *field.Path, sc *corev1.SecurityContext, hostUsers *bo
 	return append(faults, appArmor(path.Child("appArmorProfile"), sc.AppArmorProfile)...)
 }
 
+// Unprivileged refuses privileged containers, where the cluster allows none.
+func Unprivileged(spec *field.Path, s *corev1.PodSpec) (faults field.ErrorList) {
+	eachContainer(spec, s, func(at *field.Path, c *corev1.Container) {
+		if c.SecurityContext != nil && isTrue(c.SecurityContext.Privileged) {
+			faults = append(faults, field.Forbidden(at.Child("securityContext", "privileged"), "disallowed by cluster policy"))
+		}
+	})
+	return faults
+}
+
 func userID(path *field.Path, id *int64) field.ErrorList {
 	if id == nil {
 		return nil
