@@ -177,3 +177,29 @@ func TestMutatingPoliciesChangeObjectsInTurn(t *testing.T) {
 		t.Errorf("the policy that wants to be carried out again has not seen the other's change: %v", out)
 	}
 }
+
+// Policies guard the configurations of webhooks, but neither themselves nor the questions without which a cluster does
+// not work; those that change objects have nothing to do where one is deleted.
+func TestWhatPoliciesConcern(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	everything := func() map[string]any {
+		return map[string]any{"resourceRules": []any{map[string]any{"apiGroups": []any{"*"}, "apiVersions": []any{"*"}, "operations": []any{"*"}, "resources": []any{"*"}}}}
+	}
+	admin.must(t, http.StatusCreated, "POST", admissionPath+"mutatingadmissionpolicies", policyFor("MutatingAdmissionPolicy", "all", map[string]any{
+		"matchConstraints": everything(), "reinvocationPolicy": "Never", "matchConditions": []any{map[string]any{"name": "fails", "expression": "object.metadata.name == 'none'"}},
+		"mutations": []any{map[string]any{"patchType": "JSONPatch", "jsonPatch": map[string]any{"expression": "[JSONPatch{op: 'test', path: '/kind', value: 'None'}]"}}},
+	}))
+	admin.must(t, http.StatusCreated, "POST", admissionPath+"mutatingadmissionpolicybindings", bindingOf("MutatingAdmissionPolicyBinding", "all", map[string]any{}))
+	admin.must(t, http.StatusCreated, "POST", configMapsPath, object("v1", "ConfigMap", "x"))
+	admin.enforce(t, "some", map[string]any{"matchConstraints": everything(), "validations": []any{map[string]any{
+		"expression": "!(request.resource.group in ['authorization.k8s.io', 'admissionregistration.k8s.io'])"}}}, map[string]any{})
+	hooks := configuration("ValidatingWebhookConfiguration", "w")
+	until(t, "the configurations of webhooks are guarded", func() bool {
+		code, _ := admin.do(t, "POST", validatingPath+"?dryRun=All", hooks)
+		return code == http.StatusUnprocessableEntity
+	})
+	review := map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": map[string]any{"nonResourceAttributes": map[string]any{"path": "/", "verb": "get"}}}
+	admin.must(t, http.StatusCreated, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+	admin.must(t, http.StatusOK, "DELETE", configMapsPath+"/x", nil)
+	admin.must(t, http.StatusOK, "DELETE", admissionPath+"validatingadmissionpolicies/some", nil)
+}

@@ -14,15 +14,28 @@ import (
 
 const all = "*"
 
-// configurations are the kinds that configurations never concern: nobody shall lock himself out.
+// configurations are the kinds that webhooks never concern: nobody shall lock himself out.
 var configurations = []string{
 	"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy",
 	"ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
 }
 
-// Exempt says whether a write is one that no configuration concerns.
-func Exempt(a *admission.Attributes) bool {
+// OutsideWebhooks says whether a write is one that no webhook concerns.
+func OutsideWebhooks(a *admission.Attributes) bool {
 	return a.Kind.Group == admissionv1.GroupName && slices.Contains(configurations, a.Kind.Kind)
+}
+
+// outside are the resources that policies never concern: themselves, and the questions without whose answers a cluster
+// does not work. They do concern the configurations of webhooks.
+var outside = map[string][]string{
+	admissionv1.GroupName:   {"validatingadmissionpolicies", "validatingadmissionpolicybindings", "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"},
+	"authentication.k8s.io": {"selfsubjectreviews", "tokenreviews"},
+	"authorization.k8s.io":  {"localsubjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews"},
+}
+
+// OutsidePolicies says whether a write is one that no policy concerns.
+func OutsidePolicies(a *admission.Attributes) bool {
+	return slices.Contains(outside[a.Resource.Group], a.Resource.Resource)
 }
 
 // rule says whether a rule matches a write to the resource r.

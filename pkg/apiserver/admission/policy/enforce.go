@@ -35,7 +35,7 @@ type denial struct {
 
 // Validate lets every policy that a write concerns judge it.
 func (v *Validator) Validate(ctx context.Context, a *admission.Attributes) error {
-	if match.Exempt(a) {
+	if match.OutsidePolicies(a) {
 		return nil
 	}
 	policies, bindings, err := v.all(ctx, a)

@@ -123,7 +123,7 @@ type step struct {
 
 // Admit lets every policy that a write concerns change its object, in the order of their names.
 func (m *Mutator) Admit(ctx context.Context, a *admission.Attributes) error {
-	if match.Exempt(a) {
+	if match.OutsidePolicies(a) || a.Operation == admission.Delete { // which has nothing that could be changed
 		return nil
 	}
 	policies, bindings, err := m.all(ctx, a)

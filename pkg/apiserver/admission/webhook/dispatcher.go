@@ -99,7 +99,7 @@ func NewMutating(ctx context.Context, cfg Config) (*Dispatcher, error) {
 
 // all gives the webhooks of all configurations, in the order in which they are asked.
 func (d *Dispatcher) all(ctx context.Context, a *admission.Attributes) ([]*hook, error) {
-	if match.Exempt(a) {
+	if match.OutsideWebhooks(a) {
 		return nil, nil
 	}
 	lists, err := d.hooks.All(ctx)
