@@ -203,3 +203,23 @@ func TestWhatPoliciesConcern(t *testing.T) {
 	admin.must(t, http.StatusOK, "DELETE", configMapsPath+"/x", nil)
 	admin.must(t, http.StatusOK, "DELETE", admissionPath+"validatingadmissionpolicies/some", nil)
 }
+
+// A policy that wants to be carried out again is so after its own change too.
+func TestMutatingPoliciesHaveASecondTurn(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	policy := policyFor("MutatingAdmissionPolicy", "count", map[string]any{
+		"reinvocationPolicy": "IfNeeded",
+		"mutations": []any{map[string]any{"patchType": "JSONPatch", "jsonPatch": map[string]any{
+			"expression": "[JSONPatch{op: 'test', path: '/kind', value: 'ConfigMap'}, JSONPatch{op: 'replace', path: '/data/n', value: string(int(object.data.n) + 1)}]"}}},
+	})
+	admin.must(t, http.StatusCreated, "POST", admissionPath+"mutatingadmissionpolicies", policy)
+	admin.must(t, http.StatusCreated, "POST", admissionPath+"mutatingadmissionpolicybindings", bindingOf("MutatingAdmissionPolicyBinding", "count", map[string]any{}))
+	got := ""
+	until(t, "the policy changes objects", func() bool {
+		got = at(admin.must(t, http.StatusCreated, "POST", configMapsPath+"?dryRun=All", labelled("x", "count", map[string]any{"n": "0"})), "data.n")
+		return got != "0"
+	})
+	if got != "2" {
+		t.Errorf("the policy was carried out %s times", got)
+	}
+}

@@ -90,6 +90,7 @@ type pass struct {
 	a      *admission.Attributes
 	in     *expression.Inputs
 	r      *rounds
+	done   bool // a mutation was carried out, though it may have changed nothing
 	denied []*denied
 }
 
@@ -197,6 +198,10 @@ func (p *pass) run(ctx context.Context, steps []step) error {
 			return err
 		}
 	}
+	if p.done { // all policies that want it have another turn, those too that were the last to change something
+		p.r.changed()
+		p.a.Passes.Again = true
+	}
 	if p.a.Object != nil {
 		p.r.left = p.a.Object.DeepCopyObject()
 	}
@@ -303,7 +308,7 @@ func (p *pass) mutate(ctx context.Context, s step, m change, values expression.V
 	if p.a.Default != nil {
 		p.a.Default(stored)
 	}
-	p.a.Object = stored
+	p.a.Object, p.done = stored, true
 	p.in.Changed()
 	return nil
 }
