@@ -1,16 +1,16 @@
 package policy
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	apiservercel "k8s.io/apiserver/pkg/cel"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
 )
@@ -89,23 +89,30 @@ func (v *validating) judge(ctx context.Context, values expression.Values, condit
 		return nil, nil
 	}
 	e := v.compiler.Evaluate(ctx, values, expression.Budget)
-	failedAt := map[int]bool{}
+	results, faults := make([]ref.Val, len(v.validations)), make([]error, len(v.validations))
 	for i, one := range v.validations {
-		out, err, over := e.Run(one.program)
-		switch {
-		case over != nil:
-			against = nil
+		var over error
+		if results[i], faults[i], over = e.Run(one.program); over != nil {
 			failure(0, over.Error())
 			return against, nil
-		case err != nil:
-			failure(i, err.Error())
-		case out != types.True:
-			failedAt[i] = true
-			against = append(against, decision{index: i, reason: metav1.StatusReasonInvalid})
 		}
 	}
 	values.Authorizer, values.ResourceAuthorizer = nil, nil // messages and notes do not ask who may what
-	against = v.word(ctx, against, failedAt, values, e.Left)
+	messages, unsaid := v.messages(ctx, values, e.Left)
+	for i, one := range v.validations {
+		switch {
+		case faults[i] != nil:
+			failure(i, faults[i].Error())
+		case unsaid != nil: // even what holds is refused then
+			failure(i, fmt.Sprintf("failed messageExpression: %s", unsaid))
+		case results[i] != types.True:
+			d := decision{index: i, message: one.text(messages[i]), reason: metav1.StatusReasonInvalid}
+			if one.Reason != nil {
+				d.reason = *one.Reason
+			}
+			against = append(against, d)
+		}
+	}
 	notes, over := v.notes(ctx, values)
 	if over != nil {
 		against = nil
@@ -114,54 +121,39 @@ func (v *validating) judge(ctx context.Context, values expression.Values, condit
 	return against, notes
 }
 
-// word gives refusals their messages and reasons.
-func (v *validating) word(ctx context.Context, against []decision, failedAt map[int]bool, values expression.Values, left int64) []decision {
-	if len(failedAt) == 0 {
-		return against
-	}
-	e := v.compiler.Evaluate(ctx, values, left)
-	out := make([]decision, 0, len(against))
-	for _, d := range against {
-		if !failedAt[d.index] {
-			out = append(out, d)
+// messages evaluates what says a refusal's message, of validations too that hold: the budget is one for all. A message
+// that cannot be used is empty.
+func (v *validating) messages(ctx context.Context, values expression.Values, left int64) ([]string, error) {
+	out := make([]string, len(v.validations))
+	var e *expression.Evaluation
+	for i, one := range v.validations {
+		if one.message == nil {
 			continue
 		}
-		one := v.validations[d.index]
-		message, over := message(e, one)
+		if e == nil {
+			e = v.compiler.Evaluate(ctx, values, left)
+		}
+		result, err, over := e.Run(one.message)
 		if over != nil {
-			if !v.ignore {
-				out = append(out, decision{index: d.index, message: fmt.Sprintf("failed messageExpression: %s", over)})
-			}
+			return nil, over
+		}
+		if err != nil || result == nil {
 			continue
 		}
-		d.message = message
-		if one.Reason != nil {
-			d.reason = *one.Reason
+		text, _ := result.Value().(string)
+		if text = strings.TrimSpace(text); len(text) <= maxMessage && !strings.Contains(text, "\n") {
+			out[i] = text
 		}
-		out = append(out, d)
 	}
-	return out
+	return out, nil
 }
 
-// message is what the expression for it gives, else the fixed one, else the rule itself.
-func message(e *expression.Evaluation, one validation) (string, error) {
-	if one.message != nil {
-		out, err, over := e.Run(one.message)
-		if over != nil && (errors.Is(over, apiservercel.ErrInternal) || errors.Is(over, apiservercel.ErrOutOfBudget)) {
-			return "", over
-		}
-		if err == nil && out != nil {
-			text, is := out.Value().(string)
-			text = strings.TrimSpace(text)
-			if is && text != "" && len(text) <= maxMessage && !strings.Contains(text, "\n") {
-				return text, nil
-			}
-		}
+// text is what the expression for it gave, else the fixed message, else the rule itself.
+func (v validation) text(said string) string {
+	if said = cmp.Or(said, strings.TrimSpace(v.Message)); said != "" {
+		return said
 	}
-	if one.Message != "" {
-		return strings.TrimSpace(one.Message), nil
-	}
-	return fmt.Sprintf("failed expression: %v", strings.TrimSpace(one.Expression)), nil
+	return fmt.Sprintf("failed expression: %v", strings.TrimSpace(v.Expression))
 }
 
 func (v *validating) notes(ctx context.Context, values expression.Values) (notes []note, over error) {
