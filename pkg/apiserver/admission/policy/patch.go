@@ -182,11 +182,9 @@ func atomics(at fieldpath.Path, s *smdschema.Schema, t smdschema.TypeRef, v valu
 			out = append(out, at.String())
 		}
 		v.AsMap().Iterate(func(name string, member value.Value) bool {
-			of := a.Map.ElementType
-			if f, is := a.Map.FindField(name); is {
-				of = f.Type
+			if f, is := a.Map.FindField(name); is { // what is under a key of no field's may be replaced
+				out = append(out, atomics(append(at.Copy(), fieldpath.PathElement{FieldName: &name}), s, f.Type, member)...)
 			}
-			out = append(out, atomics(append(at.Copy(), fieldpath.PathElement{FieldName: &name}), s, of, member)...)
 			return true
 		})
 	case v.IsList() && a.List != nil:

@@ -5,8 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -88,5 +90,21 @@ func TestJSONPatchesStandOrFallAsAWhole(t *testing.T) {
 	}
 	if _, err = changed(t, "[JSONPatch{op: 'add', path: '/spec/noSuchField', value: 1}]", true); err == nil {
 		t.Error("a field that is not there is taken")
+	}
+}
+
+// What stands under a key that is no field's is no field of a kind: it may be whole.
+func TestPartsReplaceWhatStandsUnderKeys(t *testing.T) {
+	kind := certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest")
+	part := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"extra": map[string]any{"key": []any{"value"}}}}}
+	part.SetGroupVersionKind(kind)
+	o := &certificatesv1.CertificateSigningRequest{}
+	o.SetGroupVersionKind(kind)
+	out, err := merge(applyconfigurations.NewTypeConverter(scheme.Scheme), o, part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := unstructured.NestedStringSlice(out.(*unstructured.Unstructured).Object, "spec", "extra", "key"); err != nil || len(got) != 1 {
+		t.Errorf("merged: %v, %v", out, err)
 	}
 }
