@@ -214,6 +214,33 @@ func TestWebhooksDoNotBreakMetadata(t *testing.T) {
 	if got := at(refused, "message"); got != "the namespace of the provided object does not match the namespace sent on the request" {
 		t.Errorf("an object that a webhook moves: %s", got)
 	}
+	asked := h.asked("/a")
+	if got := at(asked[len(asked)-2], "request.object.metadata.resourceVersion"); got != "<nil>" {
+		t.Errorf("the version of a PUT that names none is told to webhooks: %s", got)
+	}
+	for _, c := range []struct {
+		method, op, message string
+		code                int
+	}{
+		{"PUT", `{"op":"replace","path":"/metadata/namespace","value":"kube-system"}`, "the namespace of the provided object does not match the namespace sent on the request", 400},
+		{"PUT", `{"op":"replace","path":"/metadata/name","value":"y"}`, `metadata.name: Invalid value: "y": field is immutable`, 422},
+		{"PUT", `{"op":"add","path":"/metadata/resourceVersion","value":"1"}`, "the object has been modified", 409},
+		{"PUT", `{"op":"replace","path":"/kind","value":"Secret"}`, "converting (v1.Secret) to (core.ConfigMap): unknown conversion", 500},
+		{"POST", `{"op":"add","path":"/metadata/resourceVersion","value":"1"}`, "resourceVersion should not be set on objects to be created", 500},
+		{"POST", `{"op":"replace","path":"/kind","value":"Nope"}`, `no kind "Nope" is registered for version "v1" in scheme "pkg/api/legacyscheme/scheme.go:30"`, 500},
+		{"POST", `{"op":"remove","path":"/apiVersion"}`, "Object 'apiVersion' is missing", 500},
+		{"POST", `{"op":"replace","path":"/metadata/name","value":"z"}`, "", 201},
+	} {
+		ops.Store("[" + c.op + "]")
+		path := configMapsPath
+		if c.method == "PUT" {
+			path += "/x"
+		}
+		code, out := admin.do(t, c.method, path, labelled("x", "broken", nil))
+		if code != c.code || !strings.Contains(at(out, "message"), c.message) && c.message != "" {
+			t.Errorf("%s where a webhook says %s: %d %s, want %d %s", c.method, c.op, code, at(out, "message"), c.code, c.message)
+		}
+	}
 }
 
 func TestValidatingWebhooksAreAskedAtOnce(t *testing.T) {

@@ -43,16 +43,6 @@ func (a *Attributes) In(kind schema.GroupVersionKind, obj runtime.Object) (runti
 	return obj, nil
 }
 
-// From takes an object that In gave back into the version of Object.
-func (a *Attributes) From(kind schema.GroupVersionKind, obj runtime.Object) (runtime.Object, error) {
-	for _, f := range a.Forms {
-		if f.Kind == kind && f.From != nil {
-			return f.From(obj)
-		}
-	}
-	return obj, nil
-}
-
 // KindOf gives the kind that the resource, or its subresource that is written, has in another version.
 func (a *Attributes) KindOf(f Form) schema.GroupVersionKind {
 	if f.Kind.Kind != a.Kind.Kind {

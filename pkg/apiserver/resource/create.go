@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,9 +36,6 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 	}
 	if obj, err = s.admit(ctx, w, w.attributes(admission.Create, obj, nil)); err != nil {
 		return nil, err
-	}
-	if ns := obj.GetNamespace(); !s.ClusterScoped && ns != "" && ns != w.Namespace {
-		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
 	generated := obj.GetName() == "" && obj.GetGenerateName() != ""
 	for try := 1; ; try++ {
@@ -82,7 +80,7 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 		}
 	}
 	a := w.attributes(admission.Create, obj, nil)
-	a.Name = obj.GetName()
+	a.Name = cmp.Or(a.Name, obj.GetName())
 	if err := w.Admission.Validate(ctx, a); err != nil {
 		return nil, err
 	}

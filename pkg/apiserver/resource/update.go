@@ -99,14 +99,15 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	if err != nil {
 		return nil, err
 	}
-	if err := s.precondition(obj, old, w); err != nil {
-		return nil, err
-	}
 	if s.Default != nil {
 		s.Default(obj)
 	}
 	obj, err = s.settle(ctx, w, part, obj, old)
 	if err != nil {
+		return nil, err
+	}
+	// Admission sees the version that the client named, and may name another.
+	if err := s.precondition(obj, old, w); err != nil {
 		return nil, err
 	}
 	undo, release := func() {}, func() {}
@@ -216,6 +217,15 @@ func (s *Store) admit(ctx context.Context, w *Write, a *admission.Attributes) (O
 		return nil, err
 	}
 	obj := a.Object.(Object)
+	switch ns := obj.GetNamespace(); {
+	case s.ClusterScoped && ns != "":
+		obj.SetNamespace("")
+	case s.ClusterScoped || ns == w.Namespace:
+	case ns == "":
+		obj.SetNamespace(w.Namespace)
+	default:
+		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
 	if s.Fit != nil && a.Passes != nil && a.Passes.Again { // of custom objects goes what their schema does not know
 		if _, err := s.Fit(obj, false); err != nil {
 			return nil, apierrors.NewInternalError(err)

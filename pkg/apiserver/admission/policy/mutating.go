@@ -292,6 +292,7 @@ func (p *pass) mutate(ctx context.Context, s step, m change, values expression.V
 	if err != nil {
 		return apierrors.NewInternalError(err)
 	}
+	before = admission.Kinded(before, s.target.Kind)
 	var after runtime.Object
 	if m.json {
 		after, err = jsonPatched(before, out)
@@ -301,7 +302,7 @@ func (p *pass) mutate(ctx context.Context, s step, m change, values expression.V
 	if err != nil {
 		return err
 	}
-	stored, err := p.a.From(s.target.Kind, after)
+	stored, err := p.a.From(after)
 	if err != nil {
 		return err
 	}

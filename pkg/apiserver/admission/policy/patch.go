@@ -19,12 +19,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apiserver/pkg/cel/mutation"
 	"k8s.io/apiserver/pkg/cel/mutation/dynamic"
-	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	smdschema "sigs.k8s.io/structured-merge-diff/v6/schema"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/objectpatch"
 )
 
@@ -45,19 +45,11 @@ func jsonPatched(o runtime.Object, out ref.Val) (runtime.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("JSON Patch: %w", err)
 	}
-	if _, custom := o.(*unstructured.Unstructured); custom {
-		u := &unstructured.Unstructured{}
-		if err := u.UnmarshalJSON(after); err != nil {
-			return nil, apierrors.NewInternalError(err)
-		}
-		return u, nil
-	}
-	typed := emptyLike(o)
-	strict, err := kjson.UnmarshalStrict(after, typed)
-	if err = errors.Join(append(strict, err)...); err != nil {
+	patched, err := admission.Patched(o, after, true)
+	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	return typed, nil
+	return patched, nil
 }
 
 func emptyLike(o runtime.Object) runtime.Object {

@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"reflect"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	reviewv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	kjson "sigs.k8s.io/json"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
@@ -121,15 +118,16 @@ func (d *Dispatcher) mutate(ctx context.Context, h *hook, a *admission.Attribute
 	if err != nil {
 		return false, apierrors.NewInternalError(err)
 	}
-	after, err := patched(raw(before, t).Object, patch)
+	before = admission.Kinded(before, t.Kind)
+	after, err := patched(before, patch)
 	if err != nil {
 		return false, apierrors.NewInternalError(err)
 	}
 	changed = !equality.Semantic.DeepEqual(before, after)
 	notes.patched(patch)
-	stored, err := a.From(t.Kind, after)
+	stored, err := a.From(after)
 	if err != nil {
-		return false, apierrors.NewInternalError(err)
+		return false, err
 	}
 	if a.Default != nil {
 		a.Default(stored)
@@ -148,15 +146,7 @@ func patched(o runtime.Object, patch jsonpatch.Patch) (runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, custom := o.(*unstructured.Unstructured); custom {
-		u := &unstructured.Unstructured{}
-		return u, u.UnmarshalJSON(after)
-	}
-	out := reflect.New(reflect.TypeOf(o).Elem()).Interface().(runtime.Object)
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(after, out); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return admission.Patched(o, after, false)
 }
 
 // annotator notes for the audit log what one webhook did.

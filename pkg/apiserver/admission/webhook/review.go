@@ -56,14 +56,7 @@ func describe(a *admission.Attributes, t admission.Target) (*reviewv1.AdmissionR
 
 // raw holds an object with its kind in it.
 func raw(o runtime.Object, t admission.Target) runtime.RawExtension {
-	if o == nil {
-		return runtime.RawExtension{}
-	}
-	if o.GetObjectKind().GroupVersionKind().Empty() {
-		o = o.DeepCopyObject()
-		o.GetObjectKind().SetGroupVersionKind(t.Kind)
-	}
-	return runtime.RawExtension{Object: o}
+	return runtime.RawExtension{Object: admission.Kinded(o, t.Kind)}
 }
 
 // verify reads an answer, in either version, and refuses one that breaks the rules of the newer.
