@@ -243,6 +243,26 @@ func TestWebhooksDoNotBreakMetadata(t *testing.T) {
 	}
 }
 
+// What webhooks make of a question is what is answered.
+func TestWebhooksChangeQuestions(t *testing.T) {
+	h := serveHooks(t, map[string]func(*http.Request, map[string]any) map[string]any{
+		"/a": func(*http.Request, map[string]any) map[string]any {
+			return patch(`[{"op":"replace","path":"/spec/nonResourceAttributes/path","value":"/b"}]`)
+		},
+	})
+	admin := start(t, t.TempDir()).as(adminToken)
+	admin.must(t, http.StatusCreated, "POST", mutatingPath, configuration("MutatingWebhookConfiguration", "m", h.hook("a", "", func(m map[string]any) {
+		m["objectSelector"] = map[string]any{}
+		m["rules"] = []any{map[string]any{"apiGroups": []any{"authorization.k8s.io"}, "apiVersions": []any{"v1"}, "operations": []any{"*"}, "resources": []any{"*"}}}
+	})))
+	review := map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+		"spec": map[string]any{"nonResourceAttributes": map[string]any{"path": "/a", "verb": "get"}}}
+	until(t, "the question that was made is answered", func() bool {
+		out := admin.must(t, http.StatusCreated, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+		return at(out, "spec.nonResourceAttributes.path") == "/b"
+	})
+}
+
 func TestValidatingWebhooksAreAskedAtOnce(t *testing.T) {
 	arrived := make(chan struct{}, 2)
 	both := func(r *http.Request, _ map[string]any) map[string]any {

@@ -241,7 +241,7 @@ func (s *Served) ask(r *http.Request, info *request.Info, chain admission.Chain,
 	if err := chain.Validate(ctx, a); err != nil {
 		return nil, err
 	}
-	answer, err := s.Answer(ctx, obj, opts)
+	answer, err := s.Answer(ctx, a.Object.(resource.Object), opts)
 	if err != nil {
 		return nil, err
 	}
