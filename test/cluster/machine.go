@@ -165,7 +165,7 @@ func cgroups() ([]string, error) {
 		if err != nil {
 			return nil // gone meanwhile
 		}
-		if d.IsDir() && !ofSystem(p) {
+		if d.IsDir() && ofCluster(p) {
 			out = append(out, p)
 		}
 		return nil
@@ -173,16 +173,10 @@ func cgroups() ([]string, error) {
 	return out, err
 }
 
-// ofSystem says which cgroups are of systemd's units that come and go for reasons of their own.
-func ofSystem(group string) bool {
-	for _, ours := range []string{"kube", "containerd", "sampan"} {
-		if strings.Contains(group, ours) {
-			return false
-		}
-	}
-	return slices.ContainsFunc(strings.Split(group, "/"), func(name string) bool {
-		return name == "system.slice" || name == "user.slice" || strings.HasSuffix(name, ".mount")
-	})
+// ofCluster says which cgroups a cluster could have made: pods', the runtime's and our own. Those of other programs come
+// and go for reasons of their own.
+func ofCluster(group string) bool {
+	return slices.ContainsFunc([]string{"kube", "k8s.io", "containerd", "sampan"}, func(ours string) bool { return strings.Contains(group, ours) })
 }
 
 func files() ([]string, error) {

@@ -20,12 +20,13 @@ func TestWhatIsLeftIsCounted(t *testing.T) {
 	}
 }
 
-func TestOnlySystemdsOwnGroupsAreLeftOut(t *testing.T) {
+func TestGroupsOfOtherProgramsAreLeftOut(t *testing.T) {
 	for group, want := range map[string]bool{
-		"/sys/fs/cgroup/system.slice/systemd-udevd.service": true, "/sys/fs/cgroup/dev-mqueue.mount": true,
-		"/sys/fs/cgroup/system.slice/kubelet.service": false, "/sys/fs/cgroup/kubepods.slice": false, "/sys/fs/cgroup/cpu/mine": false,
+		"/sys/fs/cgroup/system.slice/systemd-udevd.service": false, "/sys/fs/cgroup/dev-mqueue.mount": false, "/sys/fs/cgroup/memory/process_api/7": false,
+		"/sys/fs/cgroup/system.slice/kubelet.service": true, "/sys/fs/cgroup/kubepods.slice": true, "/sys/fs/cgroup/cpu/kubepods/besteffort": true,
+		"/sys/fs/cgroup/memory/sampan-node1": true, "/sys/fs/cgroup/system.slice/containerd.service": true, "/sys/fs/cgroup/pids/k8s.io/0a1b": true,
 	} {
-		if got := ofSystem(group); got != want {
+		if got := ofCluster(group); got != want {
 			t.Errorf("%s: %t, want %t", group, got, want)
 		}
 	}
