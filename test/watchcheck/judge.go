@@ -29,12 +29,14 @@ func (e Event) String() string { return e.Type + " " + e.State.String() }
 type Ending string
 
 // The endings. Ended is a stream's proper end, Broken one in the middle, Refused an answer that is no stream,
-// Expired the word that the client must begin anew, Left that the client had what it wanted.
+// Expired the word that the client must begin anew, Later that it must ask again because the server had no time,
+// Left that the client had what it wanted.
 const (
 	Ended   Ending = "ended"
 	Broken  Ending = "broken"
 	Refused Ending = "refused"
 	Expired Ending = "expired"
+	Later   Ending = "later"
 	Left    Ending = "left"
 )
 
@@ -88,7 +90,7 @@ func (h *History) Judge(s Selector, episodes []Episode) (wrong []string) {
 	for i, e := range episodes {
 		var found []string
 		switch {
-		case e.Ending == Refused:
+		case e.Ending == Refused || e.Ending == Later:
 		case e.List:
 			found = judgeList(all, &e)
 		case e.After > 0:
@@ -243,12 +245,22 @@ type Outage struct {
 	From, To time.Time
 }
 
+// mostPutOff is how long a client may be told, again and again, to ask later: a slow machine is no fault.
+const mostPutOff = 2 * time.Minute
+
 // JudgeEndings finds what ended without a word that the client understands: neither at its time, nor because its
-// server was stopped, nor with the advice to begin anew.
+// server was stopped, nor with the advice to begin anew, or to ask again, which must come to an end.
 func JudgeEndings(episodes []Episode, outages []Outage) (wrong []string) {
+	var putOff time.Time // since when
 	for i, e := range episodes {
+		if e.Ending != Later {
+			putOff = time.Time{}
+		} else if putOff.IsZero() {
+			putOff = e.Begun
+		}
 		excused := e.Ending == Expired || e.Ending == Left || e.List && e.Ending == Ended ||
-			e.Ending == Ended && e.Asked > 0 && e.Over.Sub(e.Begun) >= e.Asked
+			e.Ending == Ended && e.Asked > 0 && e.Over.Sub(e.Begun) >= e.Asked ||
+			e.Ending == Later && e.Over.Sub(putOff) <= mostPutOff
 		for _, o := range outages {
 			excused = excused || o.Server == e.Server && o.From.Before(e.Over) && e.Begun.Before(o.To)
 		}

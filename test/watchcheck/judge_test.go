@@ -233,11 +233,28 @@ func TestEndingsAreJudged(t *testing.T) {
 		{"a watch whose server went", Episode{Ending: Broken, Over: after(12)}, true},
 		{"a watch of the other server", Episode{Ending: Broken, Server: 1, Over: after(12)}, false},
 		{"a watch that was refused", Episode{Ending: Refused, Over: after(1)}, false},
+		{"a list for which a slow machine had no time", Episode{Server: 1, List: true, Ending: Later, Over: after(10)}, true},
+		{"a list for which there is never time", Episode{Server: 1, List: true, Ending: Later, Over: after(200)}, false},
 	} {
 		c.e.Begun = begun
 		if wrong := JudgeEndings([]Episode{c.e}, []Outage{{From: after(10), To: after(15)}}); len(wrong) == 0 != c.ok {
 			t.Errorf("%s: %v", c.name, wrong)
 		}
+	}
+}
+
+func TestWhoIsPutOffMustBeServedInTheEnd(t *testing.T) {
+	var put []Episode
+	for i := range 20 {
+		begun := time.Unix(int64(1000+10*i), 0)
+		put = append(put, Episode{List: true, Ending: Later, Begun: begun, Over: begun.Add(10 * time.Second)})
+	}
+	if wrong := JudgeEndings(put, nil); len(wrong) != 8 {
+		t.Errorf("of 20 lists that had no answer in 10s the %d after two minutes are wrong, not 8: %v", len(wrong), wrong)
+	}
+	put[10].Ending = Ended
+	if wrong := JudgeEndings(put, nil); len(wrong) > 0 {
+		t.Errorf("with an answer in between: %v", wrong)
 	}
 }
 

@@ -123,24 +123,17 @@ func compact(ctx context.Context, etcd *clientv3.Client, h *History) {
 // writers, were told with what etcd says.
 func TestWatchesEqualTheHistory(t *testing.T) {
 	// A few of the writes find their server away, so more are tried than the 200 a second that are to be acknowledged.
-	const writers, perSecond, rest = 40, 250, 1500 * time.Millisecond
-	url, etcd := startEtcd(t)
-	h := Follow(t.Context(), etcd)
-	f := startFleet(t, 2, url)
+	const writers, perSecond, rest = 40, 250, 250
+	etcd := startEtcd(t)
+	h := Follow(t.Context(), etcd.Client)
+	f := startFleet(t, 2, "--etcd-servers="+etcd.url)
 	f.furnish(t)
-	revision := func(ctx context.Context) (int64, error) {
-		r, err := etcd.Get(ctx, "x")
-		if err != nil {
-			return 0, err
-		}
-		return r.Header.Revision, nil
-	}
-	go compact(t.Context(), etcd, h)
+	go compact(t.Context(), etcd.Client, h)
 
 	watching, giveUp := context.WithCancel(t.Context())
 	defer giveUp()
-	all := watchers(50, f.urls, revision)
-	var watch, write sync.WaitGroup
+	all := watchers(50, f.urls, etcd.revision)
+	var watch sync.WaitGroup
 	for _, w := range all {
 		watch.Go(func() {
 			if err := w.Run(watching); err != nil {
@@ -148,52 +141,45 @@ func TestWatchesEqualTheHistory(t *testing.T) {
 			}
 		})
 	}
-	begun := time.Now()
-	writing, stop := context.WithCancel(t.Context())
-	ledger, turns := &Ledger{}, Turns(writing, perSecond)
-	for i := range writers {
-		write.Go(func() {
-			w := &Writer{Client: NewClient(f.urls, token, true, false), Ledger: ledger, Name: fmt.Sprintf("w%d", i), Random: rand.New(rand.NewPCG(uint64(i), 2))} //nolint:gosec // nothing is guessed here
-			w.Run(writing, turns)
-		})
-	}
+	l := f.startLoad(t, writers, perSecond)
+	var away []time.Duration
 	for i, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGKILL, syscall.SIGTERM} {
-		wait(t, rest)
-		f.restart(t, i%2, signal)
+		l.goOn(t, rest)
+		if was := f.restart(t, i%2, signal); signal == syscall.SIGKILL {
+			away = append(away, was)
+		}
 	}
-	wait(t, rest)
-	stop()
-	write.Wait()
-	took := time.Since(begun)
-	t.Logf("%d writes were acknowledged in %v: %.0f a second", ledger.Len(), took, float64(ledger.Len())/took.Seconds())
-	finish(t, f, ledger)
-	tooLate := time.AfterFunc(20*time.Second, giveUp)
+	readyInTime(t, away...)
+	l.goOn(t, rest)
+	l.end()
+	took := time.Since(l.begun)
+	t.Logf("%d writes were acknowledged in %v: %.0f a second", l.ledger.Len(), took, float64(l.ledger.Len())/took.Seconds())
+	finish(t, f, l.ledger)
+	tooLate := time.AfterFunc(2*time.Minute, giveUp)
 	watch.Wait()
 	tooLate.Stop()
-	t.Logf("all watchers had seen the last of them after %v", time.Since(begun))
-	judge(t, h, f, ledger, all, revision)
+	t.Logf("all watchers had seen the last of them after %v", time.Since(l.begun))
+	judgeLedger(t, h, l.ledger, etcd.Client)
+	judgeWatchers(t, h, f, l.ledger, all)
 }
 
-// wait lets the load run.
-func wait(t *testing.T, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-	}
-}
-
-func judge(t *testing.T, h *History, f *fleet, ledger *Ledger, all []*Watcher, revision func(context.Context) (int64, error)) {
+// judgeLedger compares what was acknowledged with all that has happened.
+func judgeLedger(t *testing.T, h *History, ledger *Ledger, etcd *clientv3.Client) {
 	t.Helper()
-	now, err := revision(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	now, err := etcd.Get(ctx, "x")
 	if err == nil {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		err = h.Wait(ctx, now)
+		err = h.Wait(ctx, now.Header.Revision)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	report(t, "the ledger", ledger.Judge(h))
+}
+
+func judgeWatchers(t *testing.T, h *History, f *fleet, ledger *Ledger, all []*Watcher) {
+	t.Helper()
 	events, endings := 0, map[Ending]int{}
 	for i, w := range all {
 		what := fmt.Sprintf("watcher %d (%s, %s, for %v)", i, w.Start, w.Format, w.Asked)

@@ -66,7 +66,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		if e.Ending == Left {
 			return nil
 		}
-		if e.Ending == Refused { // its server is away
+		if e.Ending == Refused || e.Ending == Later { // its server is away, or has no time
 			select {
 			case <-time.After(20 * time.Millisecond):
 			case <-ctx.Done():
@@ -78,10 +78,22 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 func (e *Episode) end(how Ending, why error) { e.Ending, e.Why = how, fmt.Sprint(why) }
 
+// refused is how an answer ends that is not the one asked for.
+func refused(code int) Ending {
+	if code == http.StatusTooManyRequests || code == http.StatusGatewayTimeout {
+		return Later
+	}
+	return Refused
+}
+
 func (w *Watcher) list(ctx context.Context, e *Episode) {
 	code, answer, err := w.Client.Do(ctx, e.Server, http.MethodGet, w.Selector.path()+"?"+w.Selector.query().Encode(), "", nil)
-	if err != nil || code != http.StatusOK {
-		e.end(Refused, fmt.Errorf("%d %s: %w", code, answer, err))
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // the client's patience, of which the server knows nothing
+		e.end(Later, err)
+		return
+	case err != nil || code != http.StatusOK:
+		e.end(refused(code), fmt.Errorf("%d %s: %w", code, answer, err))
 		return
 	}
 	var list struct {
@@ -146,7 +158,7 @@ func (w *Watcher) watch(ctx context.Context, e *Episode) {
 	defer func() { _ = r.Body.Close() }()
 	if r.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(r.Body) // as much as there is
-		e.end(Refused, fmt.Errorf("%d %s", r.StatusCode, text))
+		e.end(refused(r.StatusCode), fmt.Errorf("%d %s", r.StatusCode, text))
 		return
 	}
 	next := jsonFrames(r.Body)
