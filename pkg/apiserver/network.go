@@ -60,6 +60,9 @@ func (s *Server) bootNetwork(ctx context.Context) error {
 		// Endpoints may not name every address: a server advertised at loopback, as test environments do it,
 		// serves its clients, though no pod finds it through the Service.
 		s.log.Error(err, "The Service kubernetes will not lead to this server; --advertise-address names another address")
+	} else if errors.Is(err, advertise.ErrLease) {
+		// An etcd without space takes no lease, and is still read and emptied through this server.
+		s.log.Error(err, "The Service kubernetes may not lead to this server; will be tried again")
 	} else if err != nil {
 		return err
 	}

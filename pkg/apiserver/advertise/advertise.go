@@ -139,6 +139,9 @@ func hasReady(c *networkingv1.ServiceCIDR) bool {
 // ErrAddress is that the endpoints of the Service kubernetes may not name an address, as one of loopback.
 var ErrAddress = errors.New("the Service kubernetes cannot lead to the address of this server")
 
+// ErrLease is that the lease could not be written that tells other servers of this one.
+var ErrLease = errors.New("other servers are not told of this one")
+
 // Reconcile says that this server is alive, and makes all objects that lead to it say what is.
 func (a *Advertiser) Reconcile(ctx context.Context) error {
 	if err := a.EnsureNetwork(ctx); err != nil {
@@ -148,7 +151,7 @@ func (a *Advertiser) Reconcile(ctx context.Context) error {
 		return err
 	}
 	if err := a.renew(ctx); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrLease, err)
 	}
 	alive, err := a.alive(ctx)
 	if err != nil {
