@@ -86,7 +86,7 @@ func Embedded(ctx context.Context, dir, listenClient string, log logr.Logger) (*
 		}()
 		stop = func() { tools.Stop(); server.Stop() }
 	}
-	return newEtcd(newInProcess(server, stop), log), nil
+	return newEtcd(newInProcess(server, dir, stop), log), nil
 }
 
 // embeddedConfig is the configuration of a cluster of one, with etcd's own values where ours need no others.
@@ -117,18 +117,34 @@ type inProcess struct {
 	etcdserverpb.KVServer
 	etcdserverpb.LeaseServer
 	watches etcdserverpb.WatchClient
+	dir     string // of its data
 	ctx     context.Context
 	cancel  context.CancelFunc // ends the watches, which the server would not
 	stop    func()
 }
 
-func newInProcess(server *etcdserver.EtcdServer, stop func()) *inProcess {
+func newInProcess(server *etcdserver.EtcdServer, dir string, stop func()) *inProcess {
 	p := &inProcess{
+		dir:      dir,
 		KVServer: v3rpc.NewQuotaKVServer(server), LeaseServer: v3rpc.NewQuotaLeaseServer(server),
 		watches: adapter.WatchServerToWatchClient(v3rpc.NewWatchServer(server)), stop: stop,
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
+}
+
+func (p *inProcess) Txn(ctx context.Context, r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error) {
+	if err := room(p.dir); err != nil {
+		return nil, err
+	}
+	return p.KVServer.Txn(ctx, r)
+}
+
+func (p *inProcess) LeaseGrant(ctx context.Context, r *etcdserverpb.LeaseGrantRequest) (*etcdserverpb.LeaseGrantResponse, error) {
+	if err := room(p.dir); err != nil {
+		return nil, err
+	}
+	return p.LeaseServer.LeaseGrant(ctx, r)
 }
 
 func (p *inProcess) Watch(ctx context.Context) (watchStream, error) {
