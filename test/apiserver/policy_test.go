@@ -107,6 +107,39 @@ func TestParametersComeInTheVersionAskedFor(t *testing.T) {
 	}
 }
 
+// TestDeletionsOfACollectionAreJudgedOneByOne: admission sees each object, and as its name that of the request, which
+// has none.
+func TestDeletionsOfACollectionAreJudgedOneByOne(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	for _, name := range []string{"a", "b"} {
+		admin.must(t, http.StatusCreated, "POST", configMapsPath, labelled(name, "deletions", nil))
+	}
+	admin.enforce(t, "deletions", map[string]any{
+		"matchConstraints": map[string]any{"resourceRules": []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"DELETE"},
+			"resources": []any{"configmaps"}}}},
+		"validations": []any{map[string]any{"expression": "oldObject.metadata.name != 'b'",
+			"messageExpression": "request.namespace + '/' + (has(request.name) ? request.name : '') + ' of ' + oldObject.metadata.name"}},
+	}, map[string]any{})
+	until(t, "the policy is in force", func() bool {
+		code, _ := admin.do(t, "DELETE", configMapsPath+"/b?dryRun=All", nil)
+		return code != http.StatusOK
+	})
+	_, one := admin.do(t, "DELETE", configMapsPath+"/b", nil)
+	_, all := admin.do(t, "DELETE", configMapsPath+"?labelSelector=hook%3Ddeletions", nil)
+	for _, c := range []struct {
+		out        map[string]any
+		start, end string
+	}{
+		{one, `configmaps "b" is forbidden: `, "denied request: default/b of b"},
+		{all, `configmaps "Unknown" is forbidden: `, "denied request: default/ of b"},
+	} {
+		if got := at(c.out, "message"); !strings.HasPrefix(got, c.start) || !strings.HasSuffix(got, c.end) {
+			t.Errorf("refused so: %q, want %q ... %q", got, c.start, c.end)
+		}
+	}
+	admin.must(t, http.StatusNotFound, "GET", configMapsPath+"/a", nil)
+}
+
 func TestPoliciesAreBounded(t *testing.T) {
 	admin := start(t, t.TempDir()).as(adminToken)
 	const costly = "[0,1,2,3,4,5,6,7,8,9].all(a, [0,1,2,3,4,5,6,7,8,9].all(b, [0,1,2,3,4,5,6,7,8,9].all(c, [0,1,2,3,4,5,6,7,8,9].all(d, [0,1,2,3,4,5,6,7,8,9].all(e, [0,1,2,3,4,5,6,7,8,9].all(f, a+b+c+d+e+f >= 0))))))"

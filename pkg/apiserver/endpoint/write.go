@@ -372,7 +372,9 @@ func (s *Served) deleteCollection(w http.ResponseWriter, r *http.Request, info *
 	deleted := *info
 	for _, e := range p.entries {
 		deleted.Namespace, deleted.Name = e.Get("metadata.namespace"), e.Get("metadata.name")
-		_, _, err = s.Delete(r.Context(), s.writeOf(r, &deleted, chain, opts.DryRun, "", opts), opts)
+		one := s.writeOf(r, &deleted, chain, opts.DryRun, "", opts)
+		one.Unnamed = true
+		_, _, err = s.Delete(r.Context(), one, opts)
 		if err != nil && !apierrors.IsNotFound(err) {
 			fail(w, r, err)
 			return

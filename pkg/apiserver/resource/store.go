@@ -159,6 +159,7 @@ type Write struct {
 	Manager         string         // of fields; empty for none
 	Applied         bool           // field ownership was settled by server-side apply
 	UID             types.UID      // of the object that a PUT means; empty for any
+	Unnamed         bool           // the request is for a collection: admission sees the object without a name beside it
 	// Stored is what was written, for an answer that shares its bytes; nil where nothing was.
 	Stored *watchcache.Entry
 	// judged says that the object's spec was judged whole and found without fault: what it was found by holds for the
@@ -174,6 +175,9 @@ func (w *Write) attributes(op admission.Operation, obj, old runtime.Object) *adm
 	a := w.Attributes
 	a.Operation, a.Object, a.OldObject = op, obj, old
 	a.Namespace, a.Name, a.Subresource, a.DryRun, a.Options = w.Namespace, w.Name, w.Subresource, w.DryRun, w.Options
+	if w.Unnamed {
+		a.Name = ""
+	}
 	return &a
 }
 
