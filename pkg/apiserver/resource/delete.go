@@ -50,20 +50,20 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	if err := s.deletePreconditions(old, w.Name, options); err != nil {
 		return nil, false, err
 	}
-	a := w.attributes(admission.Delete, nil, old)
-	if err := w.Admission.Admit(ctx, a); err != nil {
-		return nil, false, err
-	}
-	if err := w.Admission.Validate(ctx, a); err != nil {
-		return nil, false, err
-	}
 	revision, err := strconv.ParseInt(old.GetResourceVersion(), 10, 64)
 	if err != nil {
 		return nil, false, apierrors.NewInternalError(fmt.Errorf("the version of %s: %w", key, err))
 	}
 	obj := s.copyToDelete(old)
-	now, err := s.beginDeletion(ctx, obj, options)
-	if err != nil {
+	now, pending, err := s.beginDeletion(ctx, obj, options)
+	if err != nil || pending {
+		return obj, false, err // what goes on was admitted when it began
+	}
+	a := w.attributes(admission.Delete, nil, old)
+	if err := w.Admission.Admit(ctx, a); err != nil {
+		return nil, false, err
+	}
+	if err := w.Admission.Validate(ctx, a); err != nil {
 		return nil, false, err
 	}
 	if w.DryRun {
@@ -149,17 +149,19 @@ func (s *Store) endsInSteps() bool {
 	return slices.ContainsFunc(s.Subresources, func(sub Subresource[Object]) bool { return sub.Update != nil && sub.Update.Deletes != nil })
 }
 
-// beginDeletion marks an object as on its way out; now says that nothing keeps it.
-func (s *Store) beginDeletion(ctx context.Context, obj Object, options *metav1.DeleteOptions) (now bool, err error) {
+// beginDeletion marks an object as on its way out; now says that nothing keeps it, pending that an earlier deletion
+// goes on as it is.
+func (s *Store) beginDeletion(ctx context.Context, obj Object, options *metav1.DeleteOptions) (now, pending bool, err error) {
 	if s.BeforeDelete != nil {
+		pending = obj.GetDeletionTimestamp() != nil
 		finish, err := s.BeforeDelete(ctx, obj)
 		if err != nil || !finish {
-			return false, err
+			return false, pending, err
 		}
 	}
 	graceful, pending := s.beginGrace(obj, options.GracePeriodSeconds)
 	if pending {
-		return false, nil
+		return false, true, nil
 	}
 	obj.SetFinalizers(s.propagationFinalizers(obj, options))
 	waits := len(obj.GetFinalizers()) > 0
@@ -167,9 +169,9 @@ func (s *Store) beginDeletion(ctx context.Context, obj Object, options *metav1.D
 		if waits && obj.GetDeletionTimestamp() == nil {
 			s.markDeleted(obj, 0)
 		}
-		return !waits, nil
+		return !waits, false, nil
 	}
-	return !waits && *obj.GetDeletionGracePeriodSeconds() == 0, nil
+	return !waits && *obj.GetDeletionGracePeriodSeconds() == 0, false, nil
 }
 
 // beginGrace settles how long an object of a kind that ends gracefully may take: graceful says that it is marked with
