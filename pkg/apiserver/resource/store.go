@@ -257,13 +257,7 @@ func (s *Store) present(ctx context.Context, key string, w *Write, live bool) (o
 	return o, false, err
 }
 
-// encoded gives the bytes to store, and leaves the object as it will be read.
-func (s *Store) encoded(o Object) ([]byte, error) {
-	value, err := s.codec.Encode(o)
-	s.defaultLate(o)
-	return value, err
-}
-
+// defaultLate leaves an object as it will be read.
 func (s *Store) defaultLate(o Object) {
 	if s.DefaultedLate {
 		s.Default(o)
@@ -289,22 +283,36 @@ func (s *Store) putting(key string, value []byte, o Object, w *Write) (done func
 // put encodes an object and has it written. Who owns the fields of one that is too large is forgotten, unless that is
 // what the write is about.
 func (s *Store) put(key string, o Object, w *Write, write func(value []byte) (revision int64, err error)) (Object, error) {
-	for {
-		value, err := s.encoded(o)
-		if err != nil {
-			return nil, fmt.Errorf("encoding %s: %w", key, err)
-		}
+	value, err := s.codec.Encode(o)
+	s.defaultLate(o)
+	for err == nil {
 		done, drop := s.putting(key, value, o, w)
-		revision, err := write(value)
-		if err == nil {
+		revision, refused := write(value)
+		if refused == nil {
 			return done(revision)
 		}
 		drop()
-		if !errors.Is(err, storage.ErrTooLarge) || w.Applied || len(o.GetManagedFields()) == 0 {
-			return nil, err
+		if !errors.Is(refused, storage.ErrTooLarge) || w.Applied || len(o.GetManagedFields()) == 0 {
+			return nil, refused
 		}
-		o.SetManagedFields(nil)
+		value, err = s.disown(o, value)
 	}
+	return nil, fmt.Errorf("encoding %s: %w", key, err)
+}
+
+// disown forgets who owns an object's fields, and gives what is stored of it then: what it was given after it was
+// encoded as value is not.
+func (s *Store) disown(o Object, value []byte) ([]byte, error) {
+	o.SetManagedFields(nil)
+	if !s.DefaultedLate {
+		return s.codec.Encode(o)
+	}
+	stored, err := s.codec.read(value)
+	if err != nil {
+		return nil, err
+	}
+	stored.SetManagedFields(nil)
+	return s.codec.Encode(stored)
 }
 
 // isStoredAlike says that two objects that mean the same are also written in the same words, as equal quantities need
