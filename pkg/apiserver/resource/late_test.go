@@ -34,9 +34,9 @@ func (s *small) Create(ctx context.Context, key string, value []byte, ttl time.D
 	return s.Memory.Create(ctx, key, value, ttl)
 }
 
-// TestLateDefaultsAreNeverStored, and always answered: not where an object is written again because it was too large,
+// TestLateDefaultsAreNotStoredWithANewObject, and always answered: not where an object is written again because it was too large,
 // nor where a name was made for it that is taken.
-func TestLateDefaultsAreNeverStored(t *testing.T) {
+func TestLateDefaultsAreNotStoredWithANewObject(t *testing.T) {
 	for _, c := range []struct {
 		name                    string
 		most, taken, wantOwners int
@@ -55,7 +55,11 @@ func TestLateDefaultsAreNeverStored(t *testing.T) {
 					m.Immutable = new(false)
 				}
 			},
-			Prepare: func(_ context.Context, m, _ *corev1.ConfigMap) { m.Immutable = nil },
+			Prepare: func(_ context.Context, m, old *corev1.ConfigMap) {
+				if old == nil {
+					m.Immutable = nil
+				}
+			},
 		}), applyconfigurations.NewTypeConverter(scheme.Scheme))
 		m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "n", GenerateName: "o-"}, Data: map[string]string{"k": strings.Repeat("x", 300)}}
 		for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
@@ -79,6 +83,19 @@ func TestLateDefaultsAreNeverStored(t *testing.T) {
 		}
 		if m := stored.(*corev1.ConfigMap); m.Immutable != nil || len(m.ManagedFields) != c.wantOwners {
 			t.Errorf("%s: stored with immutable %v and %d owners, want %d", c.name, m.Immutable, len(m.ManagedFields), c.wantOwners)
+		}
+		// A write that changes nothing stores them, as any object is that lacks what its readers see; the next finds nothing to do.
+		for _, written := range []bool{true, false} {
+			before := o.GetResourceVersion()
+			o, _, err = s.Update(t.Context(), &resource.Write{Namespace: "n", Name: o.GetName()}, nil, false, func(_ context.Context, old resource.Object) (resource.Object, error) {
+				return old.DeepCopyObject().(resource.Object), nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if after := o.GetResourceVersion(); (after != before) != written {
+				t.Errorf("%s: an update without a change goes from version %s to %s", c.name, before, after)
+			}
 		}
 	}
 }

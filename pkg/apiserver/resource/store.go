@@ -164,7 +164,9 @@ type Write struct {
 	Stored *watchcache.Entry
 	// judged says that the object's spec was judged whole and found without fault: what it was found by holds for the
 	// same spec later, since an update is judged as on create but for what the old spec has already.
-	judged    bool
+	judged bool
+	// before is what etcd holds of the object that the write changes.
+	before    []byte
 	Admission admission.Chain
 	// Attributes is the start of what admission sees: user and the kind as the client named it.
 	Attributes admission.Attributes
@@ -244,7 +246,7 @@ func (s *Store) present(ctx context.Context, key string, w *Write, live bool) (o
 				o, shared, err = e.Past()
 			}
 			if err == nil {
-				w.judged = e.Judged()
+				w.judged, w.before = e.Judged(), e.Value()
 				return o, shared, nil
 			}
 		}
@@ -253,6 +255,7 @@ func (s *Store) present(ctx context.Context, key string, w *Write, live bool) (o
 	if err != nil {
 		return nil, false, s.apiError(err, w.Name)
 	}
+	w.before = kv.Value
 	o, err = s.decode(kv)
 	return o, false, err
 }
@@ -315,15 +318,11 @@ func (s *Store) disown(o Object, value []byte) ([]byte, error) {
 	return s.codec.Encode(stored)
 }
 
-// isStoredAlike says that two objects that mean the same are also written in the same words, as equal quantities need
-// not be.
-func (s *Store) isStoredAlike(o, other Object) bool {
-	one, err := s.codec.Encode(shallow(o))
-	if err != nil {
-		return false
-	}
-	two, err := s.codec.Encode(shallow(other))
-	return err == nil && bytes.Equal(one, two)
+// isStored says that an object that means the same as the one before is stored already in these very words: equal
+// quantities need not be, nor what another version of a server has stored.
+func (s *Store) isStored(o Object, w *Write) bool {
+	value, err := s.codec.Encode(o)
+	return err == nil && bytes.Equal(value, w.before)
 }
 
 func (s *Store) ttl(o Object) time.Duration {

@@ -131,7 +131,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 		s.Complete(obj)
 	}
 	if sameButTimes(obj, old) {
-		if obj.SetManagedFields(old.GetManagedFields()); s.isStoredAlike(obj, old) {
+		if obj.SetManagedFields(old.GetManagedFields()); s.isStored(obj, w) {
 			stands = !w.DryRun
 			return old, nil // nothing would change: the version stays
 		}
