@@ -30,11 +30,16 @@ type verifier struct {
 
 	mu   sync.Mutex
 	by   *authorities
-	good map[[sha256.Size]byte]time.Time // until
+	good map[[sha256.Size]byte]span
 }
 
+// span is the time in which all certificates of a chain are valid, its ends included. A clock may be put back, too.
+type span struct{ from, until time.Time }
+
+func (s span) holds(now time.Time) bool { return !now.Before(s.from) && !now.After(s.until) }
+
 func newVerifier(b *bundle, now func() time.Time) *verifier {
-	return &verifier{bundle: b, now: now, good: map[[sha256.Size]byte]time.Time{}}
+	return &verifier{bundle: b, now: now, good: map[[sha256.Size]byte]span{}}
 }
 
 func (v *verifier) verify(chain []*x509.Certificate) error {
@@ -51,9 +56,9 @@ func (v *verifier) verify(chain []*x509.Certificate) error {
 		v.by = by
 		clear(v.good)
 	}
-	until, known := v.good[key]
+	valid, known := v.good[key]
 	v.mu.Unlock()
-	if known && now.Before(until) {
+	if known && valid.holds(now) {
 		return nil
 	}
 
@@ -68,10 +73,13 @@ func (v *verifier) verify(chain []*x509.Certificate) error {
 	if err != nil {
 		return fmt.Errorf("verifying certificate %s failed: %w", describe(chain[0]), err)
 	}
-	until = chain[0].NotAfter
+	valid = span{chain[0].NotBefore, chain[0].NotAfter}
 	for _, c := range found[0] {
-		if c.NotAfter.Before(until) {
-			until = c.NotAfter
+		if c.NotBefore.After(valid.from) {
+			valid.from = c.NotBefore
+		}
+		if c.NotAfter.Before(valid.until) {
+			valid.until = c.NotAfter
 		}
 	}
 	v.mu.Lock()
@@ -80,7 +88,7 @@ func (v *verifier) verify(chain []*x509.Certificate) error {
 		if len(v.good) >= maxVerified {
 			clear(v.good)
 		}
-		v.good[key] = until
+		v.good[key] = valid
 	}
 	return nil
 }
