@@ -63,11 +63,12 @@ type Config struct {
 type Advertiser struct {
 	Config
 	holder string // of the lease of this server's identity; another process is another
+	seen   map[string]sighting
 }
 
 // New makes an Advertiser.
 func New(c Config) *Advertiser {
-	return &Advertiser{c, identityOf(c.Host) + "_" + string(uuid.NewUUID())}
+	return &Advertiser{Config: c, holder: identityOf(c.Host) + "_" + string(uuid.NewUUID())}
 }
 
 // Leases declares the objects by which servers tell each other that they are alive. They are not served.

@@ -3,6 +3,7 @@ package advertise
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -221,6 +223,47 @@ func TestEachServerIsKnownByALeaseUntilItStaysAway(t *testing.T) {
 	}
 	if id := identityOf("kind-control-plane"); len(id) != len("apiserver-")+26 {
 		t.Errorf("the name of a lease is %s", id)
+	}
+}
+
+// TestAWrongClockTakesNoServersLease has two servers whose clocks differ by more than the leases last.
+func TestAWrongClockTakesNoServersLease(t *testing.T) {
+	access, ctx := resourcetest.New(), context.Background()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	clocks := []*clocktesting.FakeClock{clocktesting.NewFakeClock(at), clocktesting.NewFakeClock(at.Add(2 * time.Hour))}
+	servers := []*Advertiser{advertiser(access, "192.0.2.1"), advertiser(access, "192.0.2.2")}
+	made := map[string]types.UID{}
+	for turn := range 30 {
+		for i, a := range servers {
+			a.Host, a.Clock = fmt.Sprint("host", i), clocks[i]
+			if err := a.Identify(ctx); err != nil {
+				t.Fatal(err)
+			}
+			clocks[i].Step(every)
+		}
+		all, err := access.List(ctx, identities, metav1.NamespaceSystem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range all {
+			if turn == 0 {
+				made[o.GetName()] = o.GetUID()
+			} else if o.GetUID() != made[o.GetName()] {
+				t.Fatalf("turn %d: the lease %s is another", turn, o.GetName())
+			}
+		}
+		if len(all) != len(servers) || len(made) != len(servers) {
+			t.Fatalf("turn %d: there are %d leases", turn, len(all))
+		}
+	}
+	for range stillFor/every + 1 { // and now the other has gone
+		if err := servers[1].Identify(ctx); err != nil {
+			t.Fatal(err)
+		}
+		clocks[1].Step(every)
+	}
+	if all, err := access.List(ctx, identities, metav1.NamespaceSystem); err != nil || len(all) != 1 {
+		t.Errorf("a server that is gone has a lease: %d, %v", len(all), err)
 	}
 }
 

@@ -27,6 +27,16 @@ const (
 	identitySeconds = int32(3600)
 )
 
+// stillFor is how long, by this server's clock, nobody may have renewed a lease that is taken away, whatever it says of its
+// own time: one of the two clocks may be wrong.
+const stillFor = 6 * every
+
+// sighting is a state of another server's lease, and since when this one has seen it.
+type sighting struct {
+	version string
+	since   time.Time
+}
+
 // identityOf is the name by which the server of a host is known, that of kube-apiserver there: a hash of the host's name and
 // of what the server is.
 func identityOf(host string) string {
@@ -58,9 +68,19 @@ func (a *Advertiser) Identify(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listing the leases of API servers' identities: %w", err)
 	}
+	before := a.seen
+	a.seen = map[string]sighting{}
 	for _, o := range all {
 		l := o.(*coordinationv1.Lease)
-		if l.Labels[identityLabel] != identityValue || l.Name == id || !ended(l, now.Time) {
+		if l.Labels[identityLabel] != identityValue || l.Name == id {
+			continue
+		}
+		s := before[l.Name]
+		if s.version != l.ResourceVersion {
+			s = sighting{l.ResourceVersion, now.Time}
+		}
+		a.seen[l.Name] = s
+		if now.Sub(s.since) < stillFor || !ended(l, now.Time) {
 			continue
 		}
 		if err := a.Access.Delete(ctx, identities, l.Namespace, l.Name, metav1.NewPreconditionDeleteOptions(string(l.UID))); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
