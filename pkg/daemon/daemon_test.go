@@ -14,6 +14,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
@@ -176,4 +178,45 @@ func TestLeaderWorksAloneAndTheNextFollows(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestALeadersClockMayBeWrong has a leader whose lease says that it was renewed an hour ago, or will be in an hour: it is
+// deposed when it no longer renews it, and not before.
+func TestALeadersClockMayBeWrong(t *testing.T) {
+	for _, off := range []time.Duration{-time.Hour, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			client := fake.NewClientset()
+			leases := client.CoordinationV1().Leases("kube-system")
+			l := DefaultLeaderElection("test")
+			lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: coordinationv1.LeaseSpec{
+				HolderIdentity: new("other"), LeaseDurationSeconds: new(int32(l.LeaseDuration.Seconds()))}}
+			lease, err := leases.Create(t.Context(), lease, metav1.CreateOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			started, done := make(chan time.Time, 1), make(chan error, 1)
+			go func() {
+				done <- l.Run(ctx, client, func(ctx context.Context) error { started <- time.Now(); <-ctx.Done(); return nil })
+			}()
+			for range 30 { // of seconds of the test's own clock
+				lease.Spec.RenewTime = new(metav1.NewMicroTime(time.Now().Add(off)))
+				if lease, err = leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(l.RetryPeriod)
+			}
+			if len(started) != 0 {
+				t.Errorf("%v off: two work at once", off)
+			}
+			last := time.Now()
+			if after := (<-started).Sub(last); after > 2*l.LeaseDuration {
+				t.Errorf("%v off: a leader that is gone is followed after %v", off, after)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
