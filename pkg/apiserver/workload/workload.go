@@ -104,9 +104,26 @@ func Prepare[T interface {
 }, E, V any](template func(T) *corev1.PodTemplateSpec, status func(T) S) func(context.Context, T, T) {
 	keep := resource.KeepStatus(status)
 	return func(ctx context.Context, obj, old T) {
-		validation.DropSwitchedOff(&template(obj).Spec, nil)
+		var was *corev1.PodTemplateSpec
+		if old != nil {
+			was = template(old)
+		}
+		DropSwitchedOff(template(obj), was)
 		keep(ctx, obj, old)
 	}
+}
+
+// DropSwitchedOff removes from a template, if there is one, fields whose features are off, but those that the old one has
+// too; old is nil on create.
+func DropSwitchedOff(t, old *corev1.PodTemplateSpec) {
+	if t == nil {
+		return
+	}
+	var was *corev1.PodSpec
+	if old != nil {
+		was = &old.Spec
+	}
+	validation.DropSwitchedOff(&t.Spec, was)
 }
 
 // SelectedTemplate judges the selector and the template of a kind that keeps a number of equal pods; old is the template

@@ -83,10 +83,12 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 // prepareDaemonSet also counts the changes of the template in the annotation that stands for what was once
 // a field.
 func prepareDaemonSet(_ context.Context, d, old *appsv1.DaemonSet) {
-	validation.DropSwitchedOff(&d.Spec.Template.Spec, nil)
 	d.Status = appsv1.DaemonSetStatus{}
 	generation := templateGeneration(d)
-	if old != nil {
+	if old == nil {
+		workload.DropSwitchedOff(&d.Spec.Template, nil)
+	} else {
+		workload.DropSwitchedOff(&d.Spec.Template, &old.Spec.Template)
 		d.Status = *old.Status.DeepCopy()
 		generation = templateGeneration(old)
 		if !equality.Semantic.DeepEqual(d.Spec.Template, old.Spec.Template) {

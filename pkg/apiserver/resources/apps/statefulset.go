@@ -27,6 +27,8 @@ var podSpecDoc = corev1.PodSpec{}.SwaggerDoc()
 
 // StatefulSet declares stateful sets.
 func StatefulSet() *resource.Resource {
+	prepare := workload.Prepare(func(s *appsv1.StatefulSet) *corev1.PodTemplateSpec { return &s.Spec.Template },
+		func(s *appsv1.StatefulSet) *appsv1.StatefulSetStatus { return &s.Status })
 	return resource.Define(resource.Definition[*appsv1.StatefulSet]{
 		Kind:         appsv1.SchemeGroupVersion.WithKind("StatefulSet"),
 		Plural:       "statefulsets",
@@ -34,14 +36,10 @@ func StatefulSet() *resource.Resource {
 		Categories:   []string{"all"},
 		ValidateName: apivalidation.NameIsDNSLabel,
 		Default:      defaultStatefulSet,
-		Prepare: func(_ context.Context, s, old *appsv1.StatefulSet) {
-			validation.DropSwitchedOff(&s.Spec.Template.Spec, nil)
+		Prepare: func(ctx context.Context, s, old *appsv1.StatefulSet) {
+			prepare(ctx, s, old)
 			if r := s.Spec.UpdateStrategy.RollingUpdate; r != nil && !usesMaxUnavailable(old) {
 				r.MaxUnavailable = nil
-			}
-			s.Status = appsv1.StatefulSetStatus{}
-			if old != nil {
-				s.Status = *old.Status.DeepCopy()
 			}
 		},
 		Validate: validateStatefulSet,

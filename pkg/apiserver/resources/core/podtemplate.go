@@ -22,8 +22,12 @@ func PodTemplate() *resource.Resource {
 		Plural:        "podtemplates",
 		ReturnDeleted: true,
 		Default:       func(t *corev1.PodTemplate) { defaults.PodTemplate(&t.Template) },
-		Prepare: func(_ context.Context, t, _ *corev1.PodTemplate) {
-			validation.DropSwitchedOff(&t.Template.Spec, nil)
+		Prepare: func(_ context.Context, t, old *corev1.PodTemplate) {
+			if old == nil {
+				workload.DropSwitchedOff(&t.Template, nil)
+				return
+			}
+			workload.DropSwitchedOff(&t.Template, &old.Template)
 		},
 		Validate: func(_ context.Context, t, old *corev1.PodTemplate) field.ErrorList {
 			var options validation.PodOptions

@@ -19,6 +19,7 @@ import (
 // ReplicationController declares replication controllers, which replica sets have replaced.
 func ReplicationController() *resource.Resource {
 	doc, status := corev1.ReplicationControllerSpec{}.SwaggerDoc(), corev1.ReplicationControllerStatus{}.SwaggerDoc()
+	template := func(rc *corev1.ReplicationController) *corev1.PodTemplateSpec { return rc.Spec.Template }
 	return resource.Define(resource.Definition[*corev1.ReplicationController]{
 		Kind:        corev1.SchemeGroupVersion.WithKind("ReplicationController"),
 		Plural:      "replicationcontrollers",
@@ -27,17 +28,10 @@ func ReplicationController() *resource.Resource {
 		Prefix:      "controllers",
 		WholeUpdate: true,
 		Default:     defaultReplicationController,
-		Prepare: func(_ context.Context, rc, old *corev1.ReplicationController) {
-			if rc.Spec.Template != nil {
-				validation.DropSwitchedOff(&rc.Spec.Template.Spec, nil)
-			}
-			rc.Status = corev1.ReplicationControllerStatus{}
-			if old != nil {
-				rc.Status = *old.Status.DeepCopy()
-			}
-		},
+		Prepare: workload.Prepare(template,
+			func(rc *corev1.ReplicationController) *corev1.ReplicationControllerStatus { return &rc.Status }),
 		Validate:           validateReplicationController,
-		Warn:               workload.Warn(func(rc *corev1.ReplicationController) *corev1.PodTemplateSpec { return rc.Spec.Template }),
+		Warn:               workload.Warn(template),
 		Spec:               func(rc *corev1.ReplicationController) any { return &rc.Spec },
 		Reset:              []string{"status"},
 		DefaultPropagation: metav1.DeletePropagationOrphan,
