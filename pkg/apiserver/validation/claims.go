@@ -60,6 +60,20 @@ func ClaimSpec(path *field.Path, s *corev1.PersistentVolumeClaimSpec, options Cl
 	return faults
 }
 
+// ClaimWarnings warns of storage that ends within a byte.
+func ClaimWarnings(path *field.Path, s *corev1.PersistentVolumeClaimSpec) []string {
+	w := &warner{}
+	for _, part := range []struct {
+		name string
+		list corev1.ResourceList
+	}{{"requests", s.Resources.Requests}, {"limits", s.Resources.Limits}} {
+		if text := FractionalBytes(part.list[corev1.ResourceStorage]); text != "" {
+			w.say(path.Child("resources", part.name).Key(string(corev1.ResourceStorage)), "%s", text)
+		}
+	}
+	return w.said
+}
+
 // accessModes are those of claims and of volumes.
 func accessModes(path *field.Path, modes []corev1.PersistentVolumeAccessMode) field.ErrorList {
 	var faults field.ErrorList

@@ -14,15 +14,20 @@ import (
 
 // PodTemplate judges a template where it stands in a kind's spec.
 func PodTemplate(path *field.Path, t *corev1.PodTemplateSpec, options PodOptions) field.ErrorList {
-	faults := metav1validation.ValidateLabels(t.Labels, path.Child("labels"))
-	faults = append(faults, apivalidation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
-	faults = append(faults, podAnnotations(path.Child("annotations"), t.Annotations, &t.Spec, options)...)
+	faults := TemplateMetadata(path, t, options)
 	faults = append(faults, PodSpec(path.Child("spec"), &t.Spec, nil, options)...)
 	faults = append(faults, profilesMatch(path.Child("spec"), t.Annotations, &t.Spec)...)
 	if len(t.Spec.EphemeralContainers) > 0 {
 		faults = append(faults, field.Forbidden(path.Child("spec", "ephemeralContainers"), "ephemeral containers not allowed in pod template"))
 	}
 	return faults
+}
+
+// TemplateMetadata judges the labels and annotations of a template.
+func TemplateMetadata(path *field.Path, t *corev1.PodTemplateSpec, options PodOptions) field.ErrorList {
+	faults := metav1validation.ValidateLabels(t.Labels, path.Child("labels"))
+	faults = append(faults, apivalidation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
+	return append(faults, podAnnotations(path.Child("annotations"), t.Annotations, &t.Spec, options)...)
 }
 
 // PodSpec judges the spec of a pod or of a template; meta is the metadata of the pod, nil of a template.

@@ -103,31 +103,57 @@ func defaultStatefulSet(s *appsv1.StatefulSet) {
 }
 
 func validateStatefulSet(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
-	path, spec := field.NewPath("spec"), &s.Spec
-	options := validation.PodOptions{}
-	if old != nil {
-		options = workload.Options(&old.Spec.Template)
+	path := field.NewPath("spec")
+	if old == nil {
+		return statefulSetSpec(path, &s.Spec, validation.PodOptions{}, statefulSetRules{claims: true, pods: true})
 	}
+	options := workload.Options(&old.Spec.Template)
+	faults := statefulSetSpec(path, &s.Spec, options, statefulSetRules{pods: true})
+	if len(faults) > 0 && len(statefulSetSpec(path, &old.Spec, options, statefulSetRules{pods: true})) > 0 {
+		// Templates were once not judged, and one stored then must not keep the rest from being changed.
+		faults = statefulSetSpec(path, &s.Spec, options, statefulSetRules{})
+	}
+	if !equality.Semantic.DeepEqual(frozen(&s.Spec), frozen(&old.Spec)) {
+		faults = append(faults, field.Forbidden(path, statefulSetFrozen))
+	}
+	return faults
+}
+
+// statefulSetRules are those that not every write is judged by.
+type statefulSetRules struct {
+	claims bool // what may not change after: the claim templates and the name of the service
+	pods   bool // the template's spec
+}
+
+func statefulSetSpec(path *field.Path, spec *appsv1.StatefulSetSpec, options validation.PodOptions, rules statefulSetRules) field.ErrorList {
 	faults := statefulSetPolicies(path, spec)
 	faults = append(faults, validation.NotNegative(path.Child("replicas"), *spec.Replicas)...)
 	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), spec.MinReadySeconds)...)
 	if spec.Ordinals != nil {
 		faults = append(faults, validation.NotNegative(path.Child("ordinals", "start"), spec.Ordinals.Start)...)
 	}
-	faults = append(faults, claimTemplates(path.Child("volumeClaimTemplates"), spec, old)...)
-	if spec.ServiceName != "" && old == nil {
-		faults = append(faults, validation.DNSLabel(path.Child("serviceName"), spec.ServiceName)...)
+	if rules.claims {
+		for i := range spec.VolumeClaimTemplates {
+			at := path.Child("volumeClaimTemplates").Index(i).Child("spec")
+			faults = append(faults, validation.ClaimSpec(at, &spec.VolumeClaimTemplates[i].Spec, validation.ClaimOptions{})...)
+		}
+		if spec.ServiceName != "" {
+			faults = append(faults, validation.DNSLabel(path.Child("serviceName"), spec.ServiceName)...)
+		}
 	}
 	faults = append(faults, workload.Selector(path.Child("selector"), spec.Selector, "statefulset", false)...)
+	template := path.Child("template")
 	if selector, err := metav1.LabelSelectorAsSelector(spec.Selector); err != nil {
 		faults = append(faults, field.Invalid(path.Child("selector"), spec.Selector, ""))
 	} else {
-		faults = append(faults, workload.Template(path.Child("template"), withClaims(spec), selector, "StatefulSet", options)...)
+		faults = append(faults, workload.Matches(template, &spec.Template, selector)...)
+		t := withClaims(spec)
+		if rules.pods {
+			faults = append(faults, validation.PodTemplate(template, t, options)...)
+		}
+		faults = append(faults, validation.TemplateMetadata(template, t, options)...) // told twice, as clients know it
 	}
-	if old != nil && !equality.Semantic.DeepEqual(frozen(spec), frozen(&old.Spec)) {
-		faults = append(faults, field.Forbidden(path, statefulSetFrozen))
-	}
-	return faults
+	return append(faults, workload.RunsForEver(template, &spec.Template, "StatefulSet")...)
 }
 
 func statefulSetPolicies(path *field.Path, spec *appsv1.StatefulSetSpec) field.ErrorList {
@@ -144,8 +170,8 @@ func statefulSetPolicies(path *field.Path, spec *appsv1.StatefulSetSpec) field.E
 				fmt.Sprintf("only allowed for updateStrategy '%s'", appsv1.RollingUpdateStatefulSetStrategyType)))
 		}
 	case appsv1.RollingUpdateStatefulSetStrategyType:
-		if r := strategy.RollingUpdate; r != nil && r.Partition != nil {
-			faults = append(faults, validation.NotNegative(at.Child("rollingUpdate", "partition"), *r.Partition)...)
+		if strategy.RollingUpdate != nil {
+			faults = append(faults, statefulSetRolling(at.Child("rollingUpdate"), strategy.RollingUpdate)...)
 		}
 	default:
 		faults = append(faults, field.Invalid(at, validation.GoNames(*strategy),
@@ -162,18 +188,21 @@ func statefulSetPolicies(path *field.Path, spec *appsv1.StatefulSetSpec) field.E
 	return faults
 }
 
-func claimTemplates(path *field.Path, spec *appsv1.StatefulSetSpec, old *appsv1.StatefulSet) field.ErrorList {
-	if old != nil { // they may not change, which is told of the whole
-		return nil
+// statefulSetRolling judges also what a set may only have kept: how many of its pods may be missing at once.
+func statefulSetRolling(path *field.Path, r *appsv1.RollingUpdateStatefulSetStrategy) field.ErrorList {
+	faults := validation.WhereSet(path.Child("partition"), r.Partition, validation.NotNegative)
+	if r.MaxUnavailable == nil {
+		return faults
 	}
-	var faults field.ErrorList
-	for i := range spec.VolumeClaimTemplates {
-		faults = append(faults, validation.ClaimSpec(path.Index(i).Child("spec"), &spec.VolumeClaimTemplates[i].Spec, validation.ClaimOptions{})...)
+	at := path.Child("maxUnavailable")
+	faults = append(faults, validation.IntOrPercent(at, *r.MaxUnavailable)...)
+	if amount(*r.MaxUnavailable) == 0 {
+		faults = append(faults, field.Invalid(at, *r.MaxUnavailable, "cannot be 0"))
 	}
-	return faults
+	return append(faults, validation.AtMostHundredPercent(at, *r.MaxUnavailable)...)
 }
 
-// withClaims is the template as its pods will be: each claim template stands as a volume, in the place of
+// withClaims is the template as its pods will be: each claim template stands as a volume, once, in the place of
 // one of the same name.
 func withClaims(spec *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
 	t := spec.Template.DeepCopy()
@@ -181,17 +210,20 @@ func withClaims(spec *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
 	if len(spec.VolumeClaimTemplates) == 0 {
 		return t
 	}
-	claims := make([]corev1.Volume, 0, len(spec.VolumeClaimTemplates)+len(t.Spec.Volumes))
+	volumes, named := make([]corev1.Volume, 0, len(spec.VolumeClaimTemplates)+len(t.Spec.Volumes)), map[string]bool{}
 	for _, claim := range spec.VolumeClaimTemplates {
-		claims = append(claims, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name}}})
+		if !named[claim.Name] {
+			volumes = append(volumes, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name}}})
+		}
+		named[claim.Name] = true
 	}
 	for _, v := range t.Spec.Volumes {
-		if !slices.ContainsFunc(claims, func(c corev1.Volume) bool { return c.Name == v.Name }) {
-			claims = append(claims, v)
+		if !named[v.Name] {
+			volumes = append(volumes, v)
 		}
 	}
-	t.Spec.Volumes = claims
+	t.Spec.Volumes = volumes
 	return t
 }
 
@@ -226,16 +258,12 @@ func validateStatefulSetStatus(_ context.Context, s, old *appsv1.StatefulSet) fi
 
 func warnStatefulSet(_ context.Context, s, old *appsv1.StatefulSet) []string {
 	warnings := workload.TemplateWarnings(&s.Spec.Template, s, old)
-	if old != nil && old.Generation == s.Generation {
-		return warnings
-	}
-	for i, claim := range s.Spec.VolumeClaimTemplates {
-		if size, set := claim.Spec.Resources.Requests[corev1.ResourceStorage]; set {
-			if text := validation.FractionalBytes(size); text != "" {
-				at := field.NewPath("spec", "volumeClaimTemplates").Index(i).Child("resources", "requests").Key("storage")
-				warnings = append(warnings, at.String()+": "+text)
-			}
+	for i := range s.Spec.VolumeClaimTemplates {
+		at := field.NewPath("spec", "volumeClaimTemplates").Index(i)
+		if old != nil {
+			at = at.Child("Spec") // so updates spell it
 		}
+		warnings = append(warnings, validation.ClaimWarnings(at, &s.Spec.VolumeClaimTemplates[i].Spec)...)
 	}
 	if r := s.Spec.RevisionHistoryLimit; r != nil && *r < 0 {
 		warnings = append(warnings, "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")

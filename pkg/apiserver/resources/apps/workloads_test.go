@@ -2,11 +2,13 @@ package apps
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -118,15 +120,78 @@ func TestDaemonSetsAreJudgedAndCountTheirTemplates(t *testing.T) {
 	}
 }
 
-func TestStatefulSetsChangeOnlyWhatMayChange(t *testing.T) {
-	set := func(f func(*appsv1.StatefulSetSpec)) *appsv1.StatefulSet {
-		s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Selector: selector(), Template: template(), ServiceName: "s"}}
-		if f != nil {
-			f(&s.Spec)
-		}
-		defaultStatefulSet(s)
-		return s
+func statefulSet(f func(*appsv1.StatefulSetSpec)) *appsv1.StatefulSet {
+	s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Selector: selector(), Template: template(), ServiceName: "s"}}
+	if f != nil {
+		f(&s.Spec)
 	}
+	defaultStatefulSet(s)
+	return s
+}
+
+func TestStatefulSetsAreJudged(t *testing.T) {
+	missing := func(n string) func(*appsv1.StatefulSetSpec) {
+		return func(s *appsv1.StatefulSetSpec) {
+			s.UpdateStrategy.Type = appsv1.RollingUpdateStatefulSetStrategyType
+			s.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{MaxUnavailable: new(intstr.Parse(n))}
+		}
+	}
+	claims := func(names ...string) func(*appsv1.StatefulSetSpec) {
+		return func(s *appsv1.StatefulSetSpec) {
+			for _, name := range names {
+				s.VolumeClaimTemplates = append(s.VolumeClaimTemplates, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name},
+					Spec: corev1.PersistentVolumeClaimSpec{AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+						Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{"storage": resource.MustParse("1")}}}})
+			}
+		}
+	}
+	nameless := func(s *appsv1.StatefulSetSpec) { s.Template.Spec.Containers[0].Name = "" }
+	for name, c := range map[string]struct {
+		change func(*appsv1.StatefulSetSpec)
+		old    *appsv1.StatefulSet
+		want   string
+	}{
+		"smallest":            {nil, nil, ""},
+		"one missing":         {missing("1"), statefulSet(missing("2")), ""},
+		"none missing":        {missing("0%"), statefulSet(missing("1")), "updateStrategy.rollingUpdate.maxUnavailable"},
+		"more than all":       {missing("101%"), statefulSet(missing("1")), "updateStrategy.rollingUpdate.maxUnavailable"},
+		"a claim twice":       {claims("a", "a"), nil, ""},
+		"a name that is none": {nameless, statefulSet(nil), "template.spec.containers[0].name"},
+		"as it was":           {nameless, statefulSet(nameless), ""},
+		"worse than it was": {func(s *appsv1.StatefulSetSpec) { nameless(s); s.MinReadySeconds = -1 },
+			statefulSet(nameless), "minReadySeconds"},
+		"a label that is none": {func(s *appsv1.StatefulSetSpec) { s.Template.Labels["b"] = "-" }, nil, "template.labels template.labels"},
+	} {
+		if got := paths(validateStatefulSet(context.Background(), statefulSet(c.change), c.old)); got != c.want {
+			t.Errorf("%s: faults at %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestStatefulSetsWarn(t *testing.T) {
+	s := statefulSet(func(s *appsv1.StatefulSetSpec) {
+		s.RevisionHistoryLimit = ptr.To[int32](-1)
+		half := corev1.ResourceList{"storage": resource.MustParse("1500m")}
+		s.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{Spec: corev1.PersistentVolumeClaimSpec{
+			Resources: corev1.VolumeResourceRequirements{Requests: half, Limits: half}}}}
+		s.Template.Spec.TerminationGracePeriodSeconds = new(int64(-1))
+	})
+	const part, history = `storage]: fractional byte value "1500m" is invalid, must be an integer`, "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+	grace := "spec.template.spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
+	claim := "spec.volumeClaimTemplates[0]"
+	want := []string{grace, claim + ".resources.requests[" + part, claim + ".resources.limits[" + part, history}
+	if got := warnStatefulSet(context.Background(), s, nil); !slices.Equal(got, want) {
+		t.Errorf("a new one: %q, want %q", got, want)
+	}
+	// Of the template only where the generation has moved, of the rest always.
+	want = []string{claim + ".Spec.resources.requests[" + part, claim + ".Spec.resources.limits[" + part, history}
+	if got := warnStatefulSet(context.Background(), s, s.DeepCopy()); !slices.Equal(got, want) {
+		t.Errorf("an old one: %q, want %q", got, want)
+	}
+}
+
+func TestStatefulSetsChangeOnlyWhatMayChange(t *testing.T) {
+	set := statefulSet
 	for name, c := range map[string]struct {
 		change  func(*appsv1.StatefulSetSpec)
 		allowed bool

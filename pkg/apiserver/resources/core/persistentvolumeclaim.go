@@ -100,9 +100,7 @@ func warnClaim(_ context.Context, c, _ *corev1.PersistentVolumeClaim) []string {
 	if _, old := c.Annotations[corev1.BetaStorageClassAnnotation]; old {
 		warnings = append(warnings, oldClassAnnotation)
 	}
-	at := field.NewPath("spec", "resources")
-	warnings = append(warnings, fractionOf(at.Child("requests"), c.Spec.Resources.Requests)...)
-	return append(warnings, fractionOf(at.Child("limits"), c.Spec.Resources.Limits)...)
+	return append(warnings, validation.ClaimWarnings(field.NewPath("spec"), &c.Spec)...)
 }
 
 // validateClaimStatus judges what a driver reports of a claim's volume and of its growth.
