@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -32,6 +33,9 @@ func DaemonSet() *resource.Resource {
 		Prepare:    prepareDaemonSet,
 		Validate:   validateDaemonSet,
 		Warn: func(_ context.Context, d, old *appsv1.DaemonSet) []string {
+			if old != nil && templateGeneration(old) == templateGeneration(d) {
+				return nil // by the template alone, not by all that raises the generation
+			}
 			return workload.TemplateWarnings(&d.Spec.Template, d, old)
 		},
 		Spec:              func(d *appsv1.DaemonSet) any { return &d.Spec },
@@ -122,9 +126,10 @@ func validateDaemonSet(_ context.Context, d, old *appsv1.DaemonSet) field.ErrorL
 	var faults field.ErrorList
 	if old != nil {
 		options = workload.Options(&old.Spec.Template)
+		options.SelectorValues = options.SelectorValues || metav1validation.LabelSelectorHasInvalidLabelValue(old.Spec.Selector)
 		faults = validation.Unchanged(path.Child("selector"), s.Selector, old.Spec.Selector)
 	}
-	faults = append(faults, validation.LabelSelector(path.Child("selector"), s.Selector, old != nil)...)
+	faults = append(faults, validation.LabelSelector(path.Child("selector"), s.Selector, options.SelectorValues)...)
 	if selector, err := metav1.LabelSelectorAsSelector(s.Selector); err == nil {
 		faults = append(faults, workload.Matches(template, &s.Template, selector)...)
 	}

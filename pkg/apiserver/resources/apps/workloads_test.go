@@ -118,6 +118,36 @@ func TestDaemonSetsAreJudgedAndCountTheirTemplates(t *testing.T) {
 			t.Errorf("template %s, want %s", got, want)
 		}
 	}
+	for _, d := range []*appsv1.DaemonSet{same, changed} {
+		d.Spec.Template.Spec.TerminationGracePeriodSeconds = new(int64(-1))
+		d.Generation = 2
+	}
+	warn := func(d *appsv1.DaemonSet) int { return len(DaemonSet().Warn(context.Background(), d, old)) }
+	if warn(same) != 0 || warn(changed) != 1 {
+		t.Errorf("%d and %d warnings, want one of the template that changed", warn(same), warn(changed))
+	}
+}
+
+func TestDaemonSetsSelectByValuesThatCanBe(t *testing.T) {
+	set := func(value string) *appsv1.DaemonSet {
+		d := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: template(), Selector: &metav1.LabelSelector{
+			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "b", Operator: metav1.LabelSelectorOpNotIn, Values: []string{value}}}}}}
+		defaultDaemonSet(d)
+		return d
+	}
+	const value = "selector.matchExpressions[0].values[0]"
+	for name, c := range map[string]struct {
+		obj, old *appsv1.DaemonSet
+		want     string
+	}{
+		"new":       {set("-"), nil, value},
+		"no longer": {set("-"), set("x"), "selector " + value},
+		"as it was": {set("-"), set("-"), ""},
+	} {
+		if got := paths(validateDaemonSet(context.Background(), c.obj, c.old)); got != c.want {
+			t.Errorf("%s: faults at %q, want %q", name, got, c.want)
+		}
+	}
 }
 
 func statefulSet(f func(*appsv1.StatefulSetSpec)) *appsv1.StatefulSet {
