@@ -4,8 +4,8 @@
 package validation
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -153,10 +153,7 @@ func Percent(value intstr.IntOrString) (int, bool) {
 	if value.Type != intstr.String || len(utilvalidation.IsValidPercent(value.StrVal)) != 0 {
 		return 0, false
 	}
-	var percent int
-	if _, err := fmt.Sscanf(strings.TrimSuffix(value.StrVal, "%"), "%d", &percent); err != nil {
-		return 0, false
-	}
+	percent, _ := strconv.Atoi(strings.TrimSuffix(value.StrVal, "%")) // only digits: too many are the largest number
 	return percent, true
 }
 

@@ -22,9 +22,10 @@ import (
 func ControllerRevision() *resource.Resource {
 	doc := appsv1.ControllerRevision{}.SwaggerDoc()
 	return resource.Define(resource.Definition[*appsv1.ControllerRevision]{
-		Kind:     appsv1.SchemeGroupVersion.WithKind("ControllerRevision"),
-		Plural:   "controllerrevisions",
-		Validate: validateRevision,
+		Kind:        appsv1.SchemeGroupVersion.WithKind("ControllerRevision"),
+		Plural:      "controllerrevisions",
+		WholeUpdate: true,
+		Validate:    validateRevision,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Controller", "Controller of the object"),
@@ -52,21 +53,37 @@ func controllerOf(obj metav1.Object) string {
 }
 
 func validateRevision(_ context.Context, r, old *appsv1.ControllerRevision) field.ErrorList {
+	faults := validation.NotNegative(field.NewPath("revision"), r.Revision)
 	path := field.NewPath("data")
-	var faults field.ErrorList
-	missing := r.Data.Raw == nil && r.Data.Object == nil
-	if missing {
-		faults = append(faults, field.Required(path, "data is mandatory"))
-	}
-	faults = append(faults, validation.NotNegative(field.NewPath("revision"), r.Revision)...)
-	var object map[string]any
-	if !missing && r.Data.Object == nil && (json.Unmarshal(r.Data.Raw, &object) != nil || object == nil) {
-		faults = append(faults, field.Required(path, "data must be a valid JSON object"))
-	}
-	if old != nil && !sameData(r.Data, old.Data) {
+	switch {
+	case old == nil:
+		faults = append(faults, validateRevisionData(path, r.Data)...)
+	case !sameData(r.Data, old.Data):
 		faults = append(faults, field.Invalid(path, r.Data, validation.Immutable))
 	}
 	return faults
+}
+
+// validateRevisionData refuses what is no JSON object.
+func validateRevisionData(path *field.Path, data runtime.RawExtension) field.ErrorList {
+	if data.Raw == nil && data.Object != nil {
+		return nil
+	}
+	const mandatory = "data is mandatory"
+	if data.Raw == nil {
+		return field.ErrorList{field.Required(path, mandatory)}
+	}
+	var value any
+	if err := json.Unmarshal(data.Raw, &value); err != nil {
+		return field.ErrorList{field.Invalid(path, "<value omitted>", fmt.Sprintf("error parsing data: %v", err))}
+	}
+	switch value.(type) {
+	case map[string]any:
+		return nil
+	case nil:
+		return field.ErrorList{field.Required(path, mandatory)}
+	}
+	return field.ErrorList{field.Required(path, "data must be a valid JSON object")}
 }
 
 func sameData(a, b runtime.RawExtension) bool {

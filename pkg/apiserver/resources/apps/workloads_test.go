@@ -67,6 +67,7 @@ func TestDeploymentsAreJudged(t *testing.T) {
 		"no way on":     {rolling("0", "0%"), nil, "strategy.rollingUpdate.maxUnavailable"},
 		"all at once":   {rolling("100%", "0"), nil, ""},
 		"more than all": {rolling("101%", "0"), nil, "strategy.rollingUpdate.maxUnavailable"},
+		"beyond number": {rolling("99999999999999999999%", "0"), nil, "strategy.rollingUpdate.maxUnavailable"},
 		"twice as many": {rolling("0", "200%"), nil, ""},
 		"rolled and recreated": {func(s *appsv1.DeploymentSpec) {
 			rolling("1", "1")(s)
@@ -252,15 +253,21 @@ func TestARevisionsDataIsAnObjectAndStays(t *testing.T) {
 		want     string
 	}{
 		"good":         {revision(`{"a":1}`, 0), nil, ""},
-		"below none":   {revision(`{"a":1}`, -1), nil, "revision"},
-		"no data":      {&appsv1.ControllerRevision{}, nil, "data"},
-		"a list":       {revision(`[]`, 0), nil, "data"},
-		"nothing":      {revision(`null`, 0), nil, "data"},
-		"changed":      {revision(`{"a":2}`, 0), revision(`{"a":1}`, 0), "data"},
+		"below none":   {revision(`{"a":1}`, -1), nil, "revision: must be greater than or equal to 0"},
+		"no data":      {&appsv1.ControllerRevision{}, nil, "data: data is mandatory"},
+		"nothing":      {revision(`null`, 0), nil, "data: data is mandatory"},
+		"a list":       {revision(`[]`, 0), nil, "data: data must be a valid JSON object"},
+		"no JSON":      {revision(`{`, -1), nil, "revision: must be greater than or equal to 0; data: error parsing data: unexpected end of JSON input"},
+		"changed":      {revision(`{"a":2}`, 0), revision(`{"a":1}`, 0), "data: field is immutable"},
+		"to a list":    {revision(`[]`, -1), revision(`{"a":1}`, 0), "revision: must be greater than or equal to 0; data: field is immutable"},
 		"with a space": {revision(`{ "a": 1 }`, 1), revision(`{"a":1}`, 0), ""},
 	} {
-		if got := paths(validateRevision(context.Background(), c.obj, c.old)); got != c.want {
-			t.Errorf("%s: faults at %q, want %q", name, got, c.want)
+		var said []string
+		for _, f := range validateRevision(context.Background(), c.obj, c.old) {
+			said = append(said, f.Field+": "+f.Detail)
+		}
+		if got := strings.Join(said, "; "); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }
