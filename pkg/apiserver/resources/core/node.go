@@ -25,6 +25,7 @@ func Node(streams ...resource.Subresource[*corev1.Node]) *resource.Resource {
 		Plural:        "nodes",
 		ShortNames:    []string{"no"},
 		ClusterScoped: true,
+		WholeUpdate:   true,
 		Prefix:        "minions",
 		Default:       defaultNode,
 		Prepare: func(_ context.Context, n, old *corev1.Node) {
@@ -85,18 +86,16 @@ func dropNodeConfig(n, old *corev1.Node) {
 	}
 }
 
-func warnNode(_ context.Context, n, old *corev1.Node) []string {
+func warnNode(_ context.Context, n, _ *corev1.Node) []string {
 	var warnings []string
 	if n.Spec.ConfigSource != nil {
-		warnings = append(warnings, "spec.configSource: the feature is no longer available")
+		warnings = append(warnings, "spec.configSource: the feature is removed")
 	}
-	if n.Spec.DoNotUseExternalID != "" && (old == nil || old.Spec.DoNotUseExternalID != n.Spec.DoNotUseExternalID) {
+	if n.Spec.DoNotUseExternalID != "" {
 		warnings = append(warnings, "spec.externalID: this field is deprecated, and is unused by Kubernetes")
 	}
-	if len(n.Spec.PodCIDRs) > 0 && (old == nil || !slices.Equal(old.Spec.PodCIDRs, n.Spec.PodCIDRs)) {
-		for i, value := range n.Spec.PodCIDRs {
-			warnings = append(warnings, utilvalidation.GetWarningsForCIDR(field.NewPath("spec", "podCIDRs").Index(i), value)...)
-		}
+	for i, value := range n.Spec.PodCIDRs {
+		warnings = append(warnings, utilvalidation.GetWarningsForCIDR(field.NewPath("spec", "podCIDRs").Index(i), value)...)
 	}
 	return warnings
 }
@@ -125,10 +124,11 @@ func validateChangedNode(n, old *corev1.Node) field.ErrorList {
 	if old.Spec.ProviderID != "" && n.Spec.ProviderID != old.Spec.ProviderID {
 		faults = append(faults, field.Forbidden(spec.Child("providerID"), `node updates may not change providerID except from "" to valid`))
 	}
+	faults = append(faults, validateTaints(meta.Child("taints"), n.Spec.Taints)...)
 	if n.Spec.DoNotUseExternalID != old.Spec.DoNotUseExternalID {
 		faults = append(faults, field.Forbidden(spec.Child("externalID"), "may not be updated"))
 	}
-	return append(faults, validateTaints(meta.Child("taints"), n.Spec.Taints)...)
+	return faults
 }
 
 func validateTaints(path *field.Path, taints []corev1.Taint) field.ErrorList {
@@ -200,6 +200,11 @@ func validatePodNetworks(path *field.Path, list []string) field.ErrorList {
 	}
 	if !dual || len(list) > 2 {
 		faults = append(faults, field.Invalid(path, list, "may specify no more than one CIDR for each IP family"))
+	}
+	for i, value := range list {
+		if slices.Contains(list[:i], value) {
+			faults = append(faults, field.Duplicate(path.Index(i), value))
+		}
 	}
 	return faults
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -40,6 +41,8 @@ func TestNodesAreJudged(t *testing.T) {
 		{"taints that were annotations", corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{"scheduler.alpha.kubernetes.io/taints": `[{"key":"a"}]`}}},
 			[]string{"metadata.annotations.scheduler.alpha.kubernetes.io/taints[0].effect: FieldValueRequired"}},
 		{"two networks of one family", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24", "10.0.1.0/24"}}}, []string{"spec.podCIDRs: FieldValueInvalid"}},
+		{"one network twice", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24", "10.0.0.0/24"}}},
+			[]string{"spec.podCIDRs: FieldValueInvalid", "spec.podCIDRs[1]: FieldValueDuplicate"}},
 		{"three networks", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.0/24", "fd00::/64", "fd01::/64"}}}, []string{"spec.podCIDRs: FieldValueInvalid"}},
 		{"an address for a network", corev1.Node{Spec: corev1.NodeSpec{PodCIDRs: []string{"10.0.0.1/24"}}}, []string{"spec.podCIDRs[0]: FieldValueInvalid"}},
 		{"taints of one key", corev1.Node{Spec: corev1.NodeSpec{Taints: []corev1.Taint{taint("a", "", "NoSchedule"), taint("a", "", "NoExecute")}}}, nil},
@@ -72,6 +75,8 @@ func TestWhatNodesMayChange(t *testing.T) {
 		{"to have a provider", spec(""), spec("cloud://a"), nil},
 		{"its provider", spec("cloud://a"), spec("cloud://b"), []string{"spec.providerID: FieldValueForbidden"}},
 		{"its former id", spec(""), corev1.Node{Spec: corev1.NodeSpec{DoNotUseExternalID: "x"}}, []string{"spec.externalID: FieldValueForbidden"}},
+		{"its taints and its former id", spec(""), corev1.Node{Spec: corev1.NodeSpec{DoNotUseExternalID: "x", Taints: []corev1.Taint{{Key: "k"}}}},
+			[]string{"metadata.taints[0].effect: FieldValueRequired", "spec.externalID: FieldValueForbidden"}},
 		{"to repeat an address", spec(""), corev1.Node{Status: corev1.NodeStatus{Addresses: []corev1.NodeAddress{{Type: "Hostname", Address: "a"}, {Type: "Hostname", Address: "a"}}}},
 			[]string{"status.addresses[1]: FieldValueDuplicate"}},
 	} {
@@ -80,6 +85,17 @@ func TestWhatNodesMayChange(t *testing.T) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+func TestNodesWarnWithEveryWrite(t *testing.T) {
+	n := &corev1.Node{Spec: corev1.NodeSpec{DoNotUseExternalID: "x", PodCIDRs: []string{"FD00::/64"}, ConfigSource: &corev1.NodeConfigSource{}}}
+	want := []string{"spec.configSource: the feature is removed", "spec.externalID: this field is deprecated, and is unused by Kubernetes",
+		`spec.podCIDRs[0]: IPv6 CIDR value "FD00::/64" should be in RFC 5952 canonical format ("fd00::/64")`}
+	for _, old := range []*corev1.Node{nil, n} {
+		if got := warnNode(context.Background(), n, old); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
