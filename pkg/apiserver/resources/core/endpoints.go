@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
@@ -38,7 +39,9 @@ func Endpoints() *resource.Resource {
 			}
 		},
 		CreateOnUpdate: true,
+		WholeUpdate:    true,
 		Validate:       validateEndpoints,
+		Warn:           warnEndpoints,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Endpoints", corev1.Endpoints{}.SwaggerDoc()["subsets"]),
@@ -72,6 +75,26 @@ func validateEndpoints(_ context.Context, e, old *corev1.Endpoints) field.ErrorL
 		}
 	}
 	return faults
+}
+
+// warnEndpoints tells of addresses that are not spelled as they should be. The controller spells them well.
+func warnEndpoints(_ context.Context, e, _ *corev1.Endpoints) []string {
+	if e.Labels["endpoints.kubernetes.io/managed-by"] == "endpoint-controller" {
+		return nil
+	}
+	var warnings []string
+	for i := range e.Subsets {
+		for _, part := range []struct {
+			name string
+			list []corev1.EndpointAddress
+		}{{"addresses", e.Subsets[i].Addresses}, {"notReadyAddresses", e.Subsets[i].NotReadyAddresses}} {
+			at := field.NewPath("subsets").Index(i).Child(part.name)
+			for j, a := range part.list {
+				warnings = append(warnings, utilvalidation.GetWarningsForIP(at.Index(j).Child("ip"), a.IP)...)
+			}
+		}
+	}
+	return warnings
 }
 
 func validateEndpointAddress(path *field.Path, a *corev1.EndpointAddress) field.ErrorList {

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"context"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,5 +36,23 @@ func TestEndpointsShowTheFirstAddressesThatAreReady(t *testing.T) {
 		if got := endpointsCell(c.subsets); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+func TestEndpointsWarnOfSloppyAddresses(t *testing.T) {
+	e := &corev1.Endpoints{Subsets: []corev1.EndpointSubset{{
+		Addresses:         []corev1.EndpointAddress{{IP: "10.0.0.1"}, {IP: "2001:DB8::1"}},
+		NotReadyAddresses: []corev1.EndpointAddress{{IP: "010.0.0.1"}},
+	}}}
+	want := []string{`subsets[0].addresses[1].ip: IPv6 address "2001:DB8::1" should be in RFC 5952 canonical format ("2001:db8::1")`,
+		`subsets[0].notReadyAddresses[0].ip: non-standard IP address "010.0.0.1" is invalid: use "10.0.0.1"`}
+	for _, old := range []*corev1.Endpoints{nil, e} {
+		if got := warnEndpoints(context.Background(), e, old); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	e.Labels = map[string]string{"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
+	if got := warnEndpoints(context.Background(), e, nil); got != nil {
+		t.Errorf("of the controller's: %q", got)
 	}
 }

@@ -96,11 +96,26 @@ func prepareEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) 
 	}
 }
 
+// warnEndpointSlice tells of addresses that stand from when they were taken in any form. The controllers spell them well.
 func warnEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) []string {
-	if s.AddressType == discoveryv1.AddressTypeFQDN && (old == nil || old.AddressType != s.AddressType) {
-		return []string{"spec.addressType: FQDN endpoints are deprecated"}
+	if s.AddressType == discoveryv1.AddressTypeFQDN {
+		if old == nil {
+			return []string{"spec.addressType: FQDN endpoints are deprecated"}
+		}
+		return nil
 	}
-	return nil
+	switch s.Labels[discoveryv1.LabelManagedBy] {
+	case "endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io":
+		return nil
+	}
+	var warnings []string
+	for i, e := range s.Endpoints {
+		for j, a := range e.Addresses {
+			at := field.NewPath("endpoints").Index(i).Child("addresses").Index(j)
+			warnings = append(warnings, utilvalidation.GetWarningsForIP(at, a)...)
+		}
+	}
+	return warnings
 }
 
 func validateEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) field.ErrorList {

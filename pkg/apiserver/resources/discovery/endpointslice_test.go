@@ -77,6 +77,25 @@ func TestSloppyAddressesStayAsTheyStand(t *testing.T) {
 	}
 }
 
+func TestSlicesWarnOfSloppyAddresses(t *testing.T) {
+	s := &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1", "010.0.0.1"}}}}
+	want := []string{`endpoints[0].addresses[1]: non-standard IP address "010.0.0.1" is invalid: use "10.0.0.1"`}
+	if got := warnEndpointSlice(context.Background(), s, s); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s.Labels = map[string]string{discoveryv1.LabelManagedBy: "endpointslice-controller.k8s.io"}
+	if got := warnEndpointSlice(context.Background(), s, s); got != nil {
+		t.Errorf("of the controller's: %q", got)
+	}
+	s = &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeFQDN, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"a.example"}}}}
+	if got := warnEndpointSlice(context.Background(), s, nil); !slices.Equal(got, []string{"spec.addressType: FQDN endpoints are deprecated"}) {
+		t.Errorf("of names: %q", got)
+	}
+	if got := warnEndpointSlice(context.Background(), s, s); got != nil {
+		t.Errorf("of names that stood: %q", got)
+	}
+}
+
 func TestCells(t *testing.T) {
 	for n, want := range map[int]string{0: "<unset>", 3: "10.0.0.1,10.0.0.2,10.0.0.3", 5: "10.0.0.1,10.0.0.2,10.0.0.3 + 2 more..."} {
 		if got := endpointsCell([]discoveryv1.Endpoint{{Addresses: addresses(n)}}); got != want {
