@@ -29,6 +29,10 @@ func ConfigMap() *resource.Resource {
 			}
 			return validateConfigMapUpdate(obj, old)
 		},
+		Complete: func(obj *corev1.ConfigMap) {
+			dropEmpty(&obj.Data)
+			dropEmpty(&obj.BinaryData)
+		},
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Data", corev1.ConfigMap{}.SwaggerDoc()["data"]),
@@ -74,14 +78,27 @@ func validateConfigMapUpdate(obj, old *corev1.ConfigMap) field.ErrorList {
 		if !isTrue(obj.Immutable) {
 			faults = append(faults, field.Forbidden(field.NewPath("immutable"), immutableWhenSet))
 		}
-		if !equality.Semantic.DeepEqual(obj.Data, old.Data) {
+		if !sameAsStored(obj.Data, old.Data) {
 			faults = append(faults, field.Forbidden(field.NewPath("data"), immutableWhenSet))
 		}
-		if !equality.Semantic.DeepEqual(obj.BinaryData, old.BinaryData) {
+		if !sameAsStored(obj.BinaryData, old.BinaryData) {
 			faults = append(faults, field.Forbidden(field.NewPath("binaryData"), immutableWhenSet))
 		}
 	}
 	return append(faults, validateConfigMap(obj)...)
+}
+
+// sameAsStored says whether a client leaves the data as it is. A map without anything in it is stored as none, and is
+// another than none.
+func sameAsStored[T any](now, stored map[string]T) bool {
+	return (now == nil) == (len(stored) == 0) && equality.Semantic.DeepEqual(now, stored)
+}
+
+// dropEmpty makes of an empty map none, as it comes back from etcd.
+func dropEmpty[T any](data *map[string]T) {
+	if len(*data) == 0 {
+		*data = nil
+	}
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }

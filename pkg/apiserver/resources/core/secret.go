@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -38,7 +37,8 @@ func Secret() *resource.Resource {
 			}
 			return validateSecretUpdate(obj, old)
 		},
-		Warn: func(_ context.Context, obj, old *corev1.Secret) []string { return warnSecret(obj, old) },
+		Warn:     func(_ context.Context, obj, _ *corev1.Secret) []string { return warnSecret(obj) },
+		Complete: func(obj *corev1.Secret) { dropEmpty(&obj.Data) },
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Type", corev1.Secret{}.SwaggerDoc()["type"]),
@@ -133,18 +133,15 @@ func validateSecretUpdate(obj, old *corev1.Secret) field.ErrorList {
 		if !isTrue(obj.Immutable) {
 			faults = append(faults, field.Forbidden(field.NewPath("immutable"), immutableWhenSet))
 		}
-		if !equality.Semantic.DeepEqual(obj.Data, old.Data) {
+		if !sameAsStored(obj.Data, old.Data) {
 			faults = append(faults, field.Forbidden(field.NewPath("data"), immutableWhenSet))
 		}
 	}
 	return append(faults, validateSecret(obj)...)
 }
 
-func warnSecret(obj, old *corev1.Secret) []string {
+func warnSecret(obj *corev1.Secret) []string {
 	if obj.Type != corev1.SecretTypeTLS {
-		return nil
-	}
-	if old != nil && equality.Semantic.DeepEqual(obj.Data, old.Data) {
 		return nil
 	}
 	if _, err := tls.X509KeyPair(obj.Data[corev1.TLSCertKey], obj.Data[corev1.TLSPrivateKeyKey]); err != nil {
