@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -30,6 +32,9 @@ func LimitRange() *resource.Resource {
 			for i := range obj.Spec.Limits {
 				defaultLimits(&obj.Spec.Limits[i])
 			}
+		},
+		Prepare: func(_ context.Context, obj, _ *corev1.LimitRange) {
+			obj.Name = cmp.Or(obj.Name, string(uuid.NewUUID())) // the one kind that needs no name
 		},
 		Validate: func(_ context.Context, obj, _ *corev1.LimitRange) field.ErrorList { return validateLimitRange(obj) },
 	})
