@@ -163,6 +163,9 @@ func TestServicesWarn(t *testing.T) {
 		{"complete", nil, nil},
 		{"addresses from outside", func(s *corev1.ServiceSpec) { s.ExternalIPs = []string{"1.2.3.4"} },
 			[]string{"spec.externalIPs is deprecated and may no longer be implemented in some clusters"}},
+		{"networks", func(s *corev1.ServiceSpec) {
+			s.Type, s.LoadBalancerSourceRanges = corev1.ServiceTypeLoadBalancer, []string{"FD00::/64", " FD00::/64"}
+		}, []string{`spec.loadBalancerSourceRanges[0]: IPv6 CIDR value "FD00::/64" should be in RFC 5952 canonical format ("fd00::/64")`}},
 		{"headless", func(s *corev1.ServiceSpec) {
 			s.ClusterIP, s.ClusterIPs, s.SessionAffinity = "None", []string{"None"}, corev1.ServiceAffinityClientIP
 			s.ExternalIPs, s.LoadBalancerIP = []string{"1.2.3.4"}, "1.2.3.4"

@@ -103,7 +103,9 @@ func warnService(_ context.Context, s, _ *corev1.Service) []string {
 		warnings = append(warnings, utilvalidation.GetWarningsForIP(spec.Child("loadBalancerIP"), s.Spec.LoadBalancerIP)...)
 	}
 	for i, network := range s.Spec.LoadBalancerSourceRanges {
-		warnings = append(warnings, utilvalidation.GetWarningsForCIDR(spec.Child("loadBalancerSourceRanges").Index(i), strings.TrimSpace(network))...)
+		if strings.TrimSpace(network) == network { // spaces around are borne, and nothing is said of what they surround
+			warnings = append(warnings, utilvalidation.GetWarningsForCIDR(spec.Child("loadBalancerSourceRanges").Index(i), network)...)
+		}
 	}
 	if s.Spec.Type == corev1.ServiceTypeExternalName && len(s.Spec.ExternalIPs) > 0 {
 		warnings = append(warnings, fmt.Sprintf("spec.externalIPs is ignored when spec.type is %q", corev1.ServiceTypeExternalName))
