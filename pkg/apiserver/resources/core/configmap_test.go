@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
 func TestImmutableDataStays(t *testing.T) {
@@ -58,7 +56,7 @@ func TestImmutableDataStays(t *testing.T) {
 
 func TestSecretsOfBadCertificatesWarnWithEveryWrite(t *testing.T) {
 	s := &corev1.Secret{Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": nil, "tls.key": nil}}
-	for _, old := range []resource.Object{nil, s} {
+	for _, old := range []*corev1.Secret{nil, s} {
 		if got := Secret().Warn(t.Context(), s, old); !slices.Equal(got, []string{"tls: failed to find any PEM data in certificate input"}) {
 			t.Errorf("%q", got)
 		}

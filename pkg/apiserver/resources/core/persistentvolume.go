@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -40,11 +41,12 @@ func PersistentVolume(c clock.PassiveClock) *resource.Resource {
 		Validate: func(_ context.Context, v, old *corev1.PersistentVolume) field.ErrorList {
 			faults := validation.PersistentVolumeSpec(field.NewPath("spec"), &v.Spec, v.Name,
 				old != nil && old.Spec.NodeAffinity != nil && validation.NodesHaveBadValues(old.Spec.NodeAffinity.Required))
-			if old != nil { // what is wrong by itself is told twice, as by every kind whose update judges the whole object
-				faults = append(faults, faults...)
-				faults = append(faults, volumeStays(v, old)...)
+			options := mayHaveMountOptions(v)
+			if old == nil {
+				return append(faults, options...)
 			}
-			return faults
+			// What is wrong by itself is told twice, as by every kind whose update judges the whole object.
+			return slices.Concat(faults, options, faults, volumeStays(v, old))
 		},
 		Warn:    warnVolume,
 		Reset:   []string{"status"},
@@ -57,6 +59,19 @@ func PersistentVolume(c clock.PassiveClock) *resource.Resource {
 			},
 		})},
 	})
+}
+
+// mayHaveMountOptions refuses the annotation that once held options where the type of volume is not mounted with any.
+func mayHaveMountOptions(v *corev1.PersistentVolume) field.ErrorList {
+	s := &v.Spec
+	mounted := s.GCEPersistentDisk != nil || s.AWSElasticBlockStore != nil || s.Glusterfs != nil || s.NFS != nil || s.RBD != nil ||
+		s.Quobyte != nil || s.ISCSI != nil || s.Cinder != nil || s.CephFS != nil || s.AzureFile != nil || s.VsphereVolume != nil ||
+		s.AzureDisk != nil || s.PhotonPersistentDisk != nil
+	if _, has := v.Annotations[corev1.MountOptionAnnotation]; !has || mounted {
+		return nil
+	}
+	at := field.NewPath("metadata", "annotations", corev1.MountOptionAnnotation)
+	return field.ErrorList{field.Forbidden(at, "may not specify mount options for this volume type")}
 }
 
 func rightNow(c clock.PassiveClock) *metav1.Time {

@@ -54,6 +54,31 @@ func TestVolumesKeepTheirSource(t *testing.T) {
 	}
 }
 
+func TestMountOptionsStandWhereVolumesAreMountedWithSome(t *testing.T) {
+	annotated := metav1.ObjectMeta{Annotations: map[string]string{corev1.MountOptionAnnotation: "ro"}}
+	for _, test := range []struct {
+		name   string
+		source corev1.PersistentVolumeSource
+		want   []string
+	}{
+		{"nfs", corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{}}, nil},
+		{"a path", corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{}},
+			[]string{"metadata.annotations.volume.beta.kubernetes.io/mount-options: FieldValueForbidden"}},
+	} {
+		v := &corev1.PersistentVolume{ObjectMeta: annotated, Spec: corev1.PersistentVolumeSpec{PersistentVolumeSource: test.source}}
+		if got := fieldsOf(mayHaveMountOptions(v)); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+	v := &corev1.PersistentVolume{ObjectMeta: annotated}
+	const own = "metadata.annotations.volume.beta.kubernetes.io/mount-options: FieldValueForbidden"
+	for _, old := range []*corev1.PersistentVolume{nil, v} {
+		if got := fieldsOf(PersistentVolume(clocktesting.NewFakePassiveClock(time.Now())).Validate(t.Context(), v, old)); !slices.Contains(got, own) {
+			t.Errorf("not judged: %v", got)
+		}
+	}
+}
+
 func TestPhasesAreTimed(t *testing.T) {
 	then, later := metav1.Unix(1000, 0), metav1.Unix(2000, 0)
 	own := metav1.Unix(1500, 0)
@@ -133,6 +158,14 @@ func TestClaimsKeepWhatTheyAskFor(t *testing.T) {
 		{"other attributes before it is bound", pending(attributed(new("a"))), pending(attributed(new("b"))), []string{spec}},
 		{"no attributes", attributed(new("a")), attributed(nil), []string{spec, attributes}},
 		{"attributes of no name", attributed(new("a")), attributed(new("")), []string{attributes}},
+		{"the source in both fields",
+			func(c *corev1.PersistentVolumeClaim) {
+				c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "n"}
+			},
+			func(c *corev1.PersistentVolumeClaim) {
+				c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "n"}
+				c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "n"}
+			}, nil},
 		{"another mode", nothing, func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeMode = new(corev1.PersistentVolumeBlock) }, []string{spec, "volumeMode: FieldValueInvalid"}},
 	} {
 		if got := fieldsOf(claimStays(aClaim(test.now), aClaim(test.was))); !slices.Equal(got, test.want) {

@@ -16,7 +16,8 @@ import (
 func claimStays(c, old *corev1.PersistentVolumeClaim) field.ErrorList {
 	var faults field.ErrorList
 	now, was := c.Spec.DeepCopy(), old.Spec.DeepCopy()
-	if was.VolumeName == "" { // a claim is bound once
+	settleSources(was, &old.Spec) // one may stand from when there was only the one field
+	if was.VolumeName == "" {     // a claim is bound once
 		was.VolumeName = now.VolumeName
 	}
 	switch {
