@@ -281,21 +281,24 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, doc *document, 
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
 	}
-	head := w.Header()
+	head, tag := w.Header(), `"`+doc.hash+`"`
 	head.Set("Vary", "Accept")
-	head.Set("Etag", `"`+doc.hash+`"`)
+	head.Set("Etag", tag)
 	head.Set("Last-Modified", h.since.UTC().Format(http.TimeFormat))
 	head.Set("Content-Type", media)
 	body := doc.packed
-	if media == "application/json" && endpoint.TakesGzip(r) {
+	switch {
+	case media == "application/json" && endpoint.TakesGzip(r):
 		head.Add("Vary", "Accept-Encoding")
 		head.Set("Content-Encoding", "gzip")
-	} else if plain, err := inForm(doc, media, toProtobuf); err == nil {
-		body = plain
-	} else {
-		head.Del("Etag")
-		endpoint.Fail(w, r, err)
-		return
+	case r.Header.Get("If-None-Match") == tag: // of the body nothing is sent
+	default:
+		var err error
+		if body, err = inForm(doc, media, toProtobuf); err != nil {
+			head.Del("Etag")
+			endpoint.Fail(w, r, err)
+			return
+		}
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body)) // documents are told apart by their tags alone
 }

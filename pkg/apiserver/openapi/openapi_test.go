@@ -128,6 +128,26 @@ func TestDocumentsComeAsProtobufToo(t *testing.T) {
 	}
 }
 
+// TestADocumentThatTheClientHasIsNotConverted asks for one by its tag.
+func TestADocumentThatTheClientHasIsNotConverted(t *testing.T) {
+	doc, err := pack(map[string]any{"a": "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tag, want := range map[string]int{`"` + doc.hash + `"`: 0, `"other"`: 1} {
+		converted := 0
+		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+		r.Header = http.Header{"Accept": {protobufV3}, "If-None-Match": {tag}}
+		(&Handler{}).answer(w, r, doc, protobufV3, func([]byte) ([]byte, error) {
+			converted++
+			return []byte("protobuf"), nil
+		})
+		if sent := w.Body.Len() > 0; converted != want || sent != (want == 1) || sent == (w.Code == http.StatusNotModified) {
+			t.Errorf("If-None-Match: %s: converted %d times, want %d: %d %s", tag, converted, want, w.Code, w.Body)
+		}
+	}
+}
+
 func TestVersion2HasNoDefaultsAndNoWrappedReferences(t *testing.T) {
 	w := get(t, described(t), "/openapi/v2", http.Header{})
 	if s := w.Body.String(); strings.Contains(s, `"allOf":[`) || strings.Contains(s, `"oneOf":[`) || strings.Contains(s, reference) {
