@@ -22,7 +22,7 @@ func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) bool {
 		if err != nil || g == nil {
 			return false
 		}
-		reading(func(w http.ResponseWriter, r *http.Request) { endpoint.Write(w, r, http.StatusOK, g) })(w, r)
+		endpoint.Write(w, r, http.StatusOK, g)
 		return true
 	}
 	version, _, _ := strings.Cut(rest, "/")

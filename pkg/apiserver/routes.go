@@ -26,7 +26,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			return
 		}
 		path := r.URL.Path
-		if h, ok := paths[strings.TrimSuffix(path, "/")]; ok {
+		if h, ok := paths[path]; ok {
 			h.ServeHTTP(w, r)
 			return
 		}
@@ -37,11 +37,11 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			}
 		}
 		if (strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/apis/")) && s.discovery.Has(path) {
-			reading(func(w http.ResponseWriter, r *http.Request) { s.discovery.Serve(w, r) })(w, r)
+			s.discovery.Serve(w, r)
 			return
 		}
-		if strings.HasPrefix(path, "/openapi/v3/") || strings.HasPrefix(path, "/openapi/") && s.openapi.Has(strings.TrimSuffix(path, "/")) {
-			reading(s.openapi.ServeHTTP)(w, r)
+		if s.openapi.Has(path) {
+			s.openapi.ServeHTTP(w, r)
 			return
 		}
 		if s.cfg.Profiling && (path == profilingPath || strings.HasPrefix(path, profilingPath+"/")) {
@@ -57,10 +57,19 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 
 func (s *Server) guarded(next http.Handler) http.Handler { return s.guard.Filter(next, endpoint.Fail) }
 
-// paths are those that are no resources.
+// paths are those that are no resources. As upstream, some take GET alone, and a slash behind them; the others are
+// answered whatever the method is.
 func (s *Server) paths() map[string]http.Handler {
-	paths := map[string]http.Handler{}
-	s.discovery.Install(func(path string, f http.HandlerFunc) { paths[path] = reading(f) })
+	paths := map[string]http.Handler{
+		"/api": reading(http.HandlerFunc(s.discovery.ServeCore)), "/apis": http.HandlerFunc(s.discovery.ServeGroups),
+		"/version": reading(http.HandlerFunc(serveVersion)),
+	}
+	for p, h := range s.guard.Documents {
+		paths[p] = reading(h)
+	}
+	for p, h := range maps.Clone(paths) {
+		paths[p+"/"] = h
+	}
 	health := http.NewServeMux()
 	s.health.Install(health)
 	for _, p := range []string{"/healthz", "/livez", "/readyz"} {
@@ -68,8 +77,6 @@ func (s *Server) paths() map[string]http.Handler {
 	}
 	paths["/metrics"] = promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
 	paths["/metrics/slis"] = s.health.SLIs()
-	paths["/version"] = reading(serveVersion)
-	maps.Copy(paths, s.guard.Documents)
 	all := make([]string, 0, len(paths))
 	for p := range paths {
 		if !strings.HasSuffix(p, "/") {
@@ -80,21 +87,22 @@ func (s *Server) paths() map[string]http.Handler {
 		paths["/"+page.name()] = page
 		all = append(all, "/"+page.name())
 	}
-	paths[""] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	paths["/"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		list := slices.Concat(all, s.discovery.Paths(), s.openapi.Paths())
 		slices.Sort(list)
 		endpoint.WriteJSON(w, http.StatusOK, metav1.RootPaths{Paths: list})
 	})
+	paths["/index.html"] = paths["/"]
 	return paths
 }
 
-// reading lets only reads through.
-func reading(f http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
+// reading lets only GET through.
+func reading(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			endpoint.NotAllowed(w, r)
 			return
 		}
-		f(w, r)
-	}
+		h.ServeHTTP(w, r)
+	})
 }

@@ -388,3 +388,30 @@ func TestDryRunLeavesNoTrace(t *testing.T) {
 	got := admin.send(t, "POST", services, mediaJSON, []byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"real"},"spec":{"type":"NodePort","clusterIP":"10.96.9.9","ports":[{"port":80,"nodePort":31999}]}}`))
 	got.want(t, "the address and port of a dry run", http.StatusCreated, "")
 }
+
+// TestPathsThatAreNoResourcesAndTheirMethods: upstream looks at the method where it describes the path; the others it
+// answers as it answers GET. A slash behind a path is taken where it describes the path.
+func TestPathsThatAreNoResourcesAndTheirMethods(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "methods.example.com"
+	admin.define(t, definition(group, nil, version("v1", true)))
+	const all, slash, none = http.StatusOK, http.StatusOK, http.StatusNotFound
+	const only = http.StatusMethodNotAllowed
+	for path, want := range map[string][2]int{ // of another method, and of the path with a slash
+		"/api": {only, slash}, "/api/v1": {only, slash}, "/apis": {all, slash}, "/apis/apps": {all, slash}, "/apis/apps/v1": {only, slash},
+		"/apis/apiregistration.k8s.io": {only, slash}, "/apis/" + group: {all, slash}, "/apis/" + group + "/v1": {all, slash},
+		"/version": {only, slash}, "/.well-known/openid-configuration": {only, slash}, "/openid/v1/jwks": {only, slash},
+		"/openapi/v2": {all, none}, "/openapi/v3": {all, none}, "/openapi/v3/api/v1": {all, none}, "/healthz": {all, none}, "/readyz/ping": {all, none},
+		"/metrics": {all, none}, "/index.html": {all, none}, "/flagz": {all, none},
+	} {
+		for method, code := range map[string]int{"HEAD": want[0], "POST": want[0], "PUT": want[0], "GET": http.StatusOK} {
+			a := admin.ask(t, method, path, "")
+			if empty := a.text == ""; a.code != code || empty != (method == "HEAD") || code == only && method != "HEAD" && at(a.body, "reason") != "MethodNotAllowed" {
+				t.Errorf("%s %s: %d, want %d: %.100s", method, path, a.code, code, a.text)
+			}
+		}
+		if a := admin.ask(t, "GET", path+"/", ""); a.code != want[1] {
+			t.Errorf("GET %s/: %d, want %d", path, a.code, want[1])
+		}
+	}
+}

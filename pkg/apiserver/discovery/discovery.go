@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 
+	apiregistrationv1 "github.com/sampan-project/sampan/api/apiregistration/v1"
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -52,6 +53,7 @@ type documents struct {
 	list         metav1.APIGroupList
 	byGroup      map[string]metav1.APIGroup
 	byVersion    map[schema.GroupVersion]metav1.APIResourceList
+	custom       map[schema.GroupVersion]bool // has custom resources
 }
 
 func (h *Handler) documents() *documents {
@@ -79,7 +81,7 @@ func build(served []*endpoint.Served, rank func(string) int) *documents {
 		a, b := rank(names[i]), rank(names[j])
 		return a > b || a == b && names[i] < names[j]
 	})
-	d := &documents{byGroup: map[string]metav1.APIGroup{}, byVersion: map[schema.GroupVersion]metav1.APIResourceList{}}
+	d := &documents{byGroup: map[string]metav1.APIGroup{}, byVersion: map[schema.GroupVersion]metav1.APIResourceList{}, custom: map[schema.GroupVersion]bool{}}
 	d.list = metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{}}
 	for _, g := range names {
 		d.group(g, byGroup[g])
@@ -114,7 +116,7 @@ func (d *documents) group(name string, versions map[string][]*endpoint.Served) {
 			resources.APIResources = append(resources.APIResources, oldResource(s)...)
 			newer.Resources = append(newer.Resources, newResource(s))
 		}
-		d.byVersion[gv] = resources
+		d.byVersion[gv], d.custom[gv] = resources, list[0].Described != nil
 		aggregated.Versions = append(aggregated.Versions, newer)
 		old.Versions = append(old.Versions, metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: v})
 	}
@@ -210,21 +212,24 @@ func sortedSubresources(s *endpoint.Served) []resource.Subresource[resource.Obje
 	return subs
 }
 
-// Install registers the paths.
-func (h *Handler) Install(handle func(path string, f http.HandlerFunc)) {
-	handle("/api", func(w http.ResponseWriter, r *http.Request) {
-		h.answer(w, r, func(d *documents) runtime.Object { return &d.core }, func(*documents) runtime.Object {
-			return &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
-				ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: h.addr}}}
-		})
-	})
-	handle("/apis", func(w http.ResponseWriter, r *http.Request) {
-		h.answer(w, r, func(d *documents) runtime.Object { return &d.groups }, func(d *documents) runtime.Object { return &d.list })
+// ServeCore answers /api.
+func (h *Handler) ServeCore(w http.ResponseWriter, r *http.Request) {
+	h.answer(w, r, func(d *documents) runtime.Object { return &d.core }, func(*documents) runtime.Object {
+		return &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
+			ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: h.addr}}}
 	})
 }
 
+// ServeGroups answers /apis.
+func (h *Handler) ServeGroups(w http.ResponseWriter, r *http.Request) {
+	h.answer(w, r, func(d *documents) runtime.Object { return &d.groups }, func(d *documents) runtime.Object { return &d.list })
+}
+
 // Has says whether a path is one of those that Serve answers.
-func (h *Handler) Has(path string) bool { return h.documents().find(path) != nil }
+func (h *Handler) Has(path string) bool {
+	o, _ := h.documents().find(path)
+	return o != nil
+}
 
 // Paths gives every path that is answered here.
 func (h *Handler) Paths() []string {
@@ -243,22 +248,27 @@ func (h *Handler) Paths() []string {
 	return out
 }
 
-// Serve answers /api/v1, /apis/GROUP and /apis/GROUP/VERSION; false where the path is none of them.
-func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) bool {
-	o := h.documents().find(r.URL.Path)
-	if o == nil {
-		return false
+// Serve answers /api/v1, /apis/GROUP and /apis/GROUP/VERSION.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request) {
+	o, anyMethod := h.documents().find(r.URL.Path)
+	switch {
+	case o == nil:
+		endpoint.NotFound(w, r)
+	case !anyMethod && r.Method != http.MethodGet:
+		endpoint.NotAllowed(w, r)
+	default:
+		writeOld(w, r, o)
 	}
-	writeOld(w, r, o)
-	return true
 }
 
-func (d *documents) find(path string) runtime.Object {
+// find gives the document of a path, nil where there is none. Upstream answers some whatever the method: those of groups,
+// but for the one that its aggregator is in itself, and those of the versions of custom resources.
+func (d *documents) find(path string) (o runtime.Object, anyMethod bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
 	case len(parts) == 2 && parts[0] == "apis":
 		if g, ok := d.byGroup[parts[1]]; ok {
-			return &g
+			return &g, g.Name != apiregistrationv1.GroupName
 		}
 	case len(parts) == 2 && parts[0] == "api", len(parts) == 3 && parts[0] == "apis":
 		gv := schema.GroupVersion{Version: parts[len(parts)-1]}
@@ -266,10 +276,10 @@ func (d *documents) find(path string) runtime.Object {
 			gv.Group = parts[1]
 		}
 		if l, ok := d.byVersion[gv]; ok {
-			return &l
+			return &l, d.custom[gv]
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // aggregatedParams are those of a media type that names the aggregated form.

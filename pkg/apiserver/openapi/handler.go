@@ -189,11 +189,7 @@ func pathOf(gv schema.GroupVersion) string {
 
 // Has says whether a path is one of those that ServeHTTP answers.
 func (h *Handler) Has(path string) bool {
-	if path == "/openapi/v2" || path == "/openapi/v3" {
-		return true
-	}
-	_, ok := h.current().find(path)
-	return ok
+	return path == "/openapi/v2" || path == "/openapi/v3" || strings.HasPrefix(path, "/openapi/v3/")
 }
 
 // Paths gives every path that is answered here.
@@ -217,8 +213,7 @@ func (d *documents) find(path string) (*part, bool) {
 // ServeHTTP answers /openapi/v2, /openapi/v3 and what stands under the latter.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d := h.current()
-	path := strings.TrimSuffix(r.URL.Path, "/")
-	switch path {
+	switch r.URL.Path {
 	case "/openapi/v3":
 		h.index(w, r, d)
 		return
@@ -231,7 +226,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.answer(w, r, doc, protobufV2, handler.ToProtoBinary)
 		return
 	}
-	p, ok := d.find(path)
+	p, ok := d.find(r.URL.Path)
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)
 		return
