@@ -44,7 +44,7 @@ var order = []entry{
 	{"DenyServiceExternalIPs", false, denyServiceExternalIPs},
 	{"PodTopologyLabels", true, podTopologyLabels},
 	{"PodGroupWorkloadExists", true, nil},
-	{"NodeDeclaredFeatureValidator", true, nil},
+	{"NodeDeclaredFeatureValidator", true, nodeFeatures},
 	{"JobValidation", true, nil},
 	{"PodResizeValidator", true, podResize},
 	{"MutatingAdmissionPolicy", true, mutatingPolicies},

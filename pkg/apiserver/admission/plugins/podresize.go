@@ -29,12 +29,9 @@ func podResize(cfg *Config) admission.Plugin {
 		if !is || !was || !a.Is("", "pods", "resize") || a.Operation != admission.Update || pod.Spec.NodeName == "" || equality.Semantic.DeepEqual(old.Spec, pod.Spec) {
 			return nil
 		}
-		node, err := find[*corev1.Node](ctx, cfg.Access, nodes, "", pod.Spec.NodeName)
-		switch {
-		case apierrors.IsNotFound(err):
-			return admission.Forbidden(a, fmt.Errorf("node %q not found", pod.Spec.NodeName))
-		case err != nil:
-			return admission.Forbidden(a, fmt.Errorf("failed to get node %q: %w", pod.Spec.NodeName, err))
+		node, err := nodeOf(ctx, cfg, a, pod)
+		if err != nil {
+			return err
 		}
 		if lacks := beyond(pod, node); len(lacks) > 0 {
 			return because(a, causeCapacity, fmt.Errorf("Node didn't have enough allocatable resources: %s", strings.Join(lacks, "; "))) //nolint:staticcheck // upstream's words
