@@ -183,8 +183,16 @@ func validateRatio(at *field.Path, item *corev1.LimitRangeItem, name corev1.Reso
 	if ratio.Cmp(*apiresource.NewQuantity(1, apiresource.DecimalSI)) < 0 {
 		faults = append(faults, field.Invalid(path, ratio.String(), fmt.Sprintf("ratio %s is less than 1", ratio.String())))
 	}
-	if most := high.q.AsApproximateFloat64() / low.q.AsApproximateFloat64(); low.set && high.set && ratio.AsApproximateFloat64() > most {
-		faults = append(faults, field.Invalid(path, ratio.String(), fmt.Sprintf("ratio %s is greater than max/min = %f", ratio.String(), most)))
+	if !low.set || !high.set {
+		return faults
+	}
+	// Whole thousandths divide exactly where fractions would not; what is too large for them is taken whole.
+	wanted, least, most := float64(ratio.Value()), low.q.Value(), high.q.Value()
+	if max(ratio.Value(), least, most) < apiresource.MaxMilliValue {
+		wanted, least, most = float64(ratio.MilliValue())/1000, low.q.MilliValue(), high.q.MilliValue()
+	}
+	if limit := float64(most) / float64(least); wanted > limit {
+		faults = append(faults, field.Invalid(path, ratio.String(), fmt.Sprintf("ratio %s is greater than max/min = %f", ratio.String(), limit)))
 	}
 	return faults
 }
