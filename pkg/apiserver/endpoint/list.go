@@ -62,6 +62,7 @@ func (s *Served) selection(opts *internalversion.ListOptions, info *request.Info
 	if w.Fields == nil || w.Fields.Empty() {
 		return w, nil
 	}
+	w.Fields = s.named(w.Fields)
 	if err := s.checkFields(w.Fields); err != nil {
 		return w, err
 	}
@@ -88,13 +89,31 @@ func (s *Served) selection(opts *internalversion.ListOptions, info *request.Info
 	return w, nil
 }
 
+// named calls fields of a selector by the names that the kind has for them.
+func (s *Served) named(sel fields.Selector) fields.Selector {
+	if len(s.FieldAliases) == 0 {
+		return sel
+	}
+	out, err := sel.Transform(func(name, value string) (string, string, error) {
+		if now, is := s.FieldAliases[name]; is {
+			name = now
+		}
+		return name, value, nil
+	})
+	if err != nil { // which the function never gives
+		return sel
+	}
+	return out
+}
+
 // checkFields refuses selectors by fields that the kind does not select by.
 func (s *Served) checkFields(sel fields.Selector) error {
-	known := map[string]bool{"metadata.name": true, "metadata.namespace": !s.custom() || !s.ClusterScoped}
 	names := s.FieldNames
 	if s.View != nil && s.View.FieldNames != nil {
 		names = s.View.FieldNames
 	}
+	// Built-in kinds without fields of their own share one rule, which asks nobody whether they are in namespaces.
+	known := map[string]bool{"metadata.name": true, "metadata.namespace": !s.ClusterScoped || !s.custom() && len(names) == 0}
 	for _, n := range names {
 		known[n] = true
 	}

@@ -166,6 +166,8 @@ type Definition[T Object] struct {
 	Fields     func(obj T) map[string]string
 	FieldNames []string
 	Indexed    []string
+	// FieldAliases are further names of fields, each with the one that stands among FieldNames.
+	FieldAliases map[string]string
 	// UnknownField words the refusal of a selector by another field, where the kind has words of its own.
 	UnknownField func(label string) string
 

@@ -57,7 +57,8 @@ func Pod(d PodDeps) *resource.Resource {
 		Fields:        podFields,
 		FieldNames: []string{"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
 			"status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName"},
-		Indexed: []string{"spec.nodeName"},
+		FieldAliases: map[string]string{"spec.host": "spec.nodeName"}, // clients of long ago
+		Indexed:      []string{"spec.nodeName"},
 		Subresources: append([]resource.Subresource[*corev1.Pod]{
 			podStatus(),
 			podBinding(d),
