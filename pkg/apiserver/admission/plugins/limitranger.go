@@ -219,8 +219,13 @@ func (u usage) ratio(name corev1.ResourceName, bound quantity.Quantity) error {
 	if !limited || limit.IsZero() {
 		return fmt.Errorf("%s max limit to request ratio per %s is %s, but no limit is specified or limit is 0", name, u.kind, bound.String())
 	}
-	got := limit.AsApproximateFloat64() / request.AsApproximateFloat64()
-	if got > bound.AsApproximateFloat64() {
+	// Whole thousandths divide exactly where fractions would not; what is too large for them is taken whole.
+	least, most := request.Value(), limit.Value()
+	if max(least, most, bound.Value()) <= quantity.MaxMilliValue {
+		least, most = request.MilliValue(), limit.MilliValue()
+	}
+	got := float64(most) / float64(least)
+	if got*1000 > float64(bound.MilliValue()) {
 		return fmt.Errorf("%s max limit to request ratio per %s is %s, but provided ratio is %f", name, u.kind, bound.String(), got)
 	}
 	return nil
