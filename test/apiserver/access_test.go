@@ -37,6 +37,8 @@ func TestUsersMayWhatTheirRolesAllow(t *testing.T) {
 	answer := admin.must(t, http.StatusCreated, "POST", "/api/v1/namespaces/default/serviceaccounts/reader/token",
 		map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"})
 	reader := s.as(at(answer, "status.token"))
+	admin.must(t, http.StatusUnprocessableEntity, "POST", "/api/v1/namespaces/default/serviceaccounts/reader/token",
+		object("authentication.k8s.io/v1", "TokenRequest", "another"))
 	jane := s.as("", certificate(t, ca, "jane", "team"))
 
 	for name, c := range map[string]*client{"a service account": reader, "a client certificate": jane, "anonymous": s.as("")} {

@@ -411,10 +411,6 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 		return
 	}
 	if m, ok := body.(metav1.Object); ok {
-		if n := m.GetName(); n != "" && n != info.Name {
-			fail(w, r, apierrors.NewBadRequest("name in URL does not match name in "+sub.Kind.Kind+" object"))
-			return
-		}
 		if n := m.GetNamespace(); n != "" && n != info.Namespace {
 			fail(w, r, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request"))
 			return

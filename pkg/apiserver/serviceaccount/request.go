@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
@@ -38,6 +37,8 @@ const (
 	maxSeconds     = 1 << 32
 )
 
+var requestKind = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind()
+
 // Default fills in the life of a token.
 func Default(body runtime.Object) {
 	r := body.(*authenticationv1.TokenRequest)
@@ -50,6 +51,9 @@ func Default(body runtime.Object) {
 // Do issues a token for the service account, or says what is wrong with the request.
 func (q *Requests) Do(ctx context.Context, namespace, name string, body runtime.Object, opts *metav1.CreateOptions) (runtime.Object, error) {
 	req := body.(*authenticationv1.TokenRequest).DeepCopy()
+	if err := matches(req, namespace, name); err != nil {
+		return nil, err
+	}
 	obj, err := q.Access.GetLive(ctx, schema.GroupResource{Resource: "serviceaccounts"}, namespace, name)
 	if err != nil {
 		return nil, err
@@ -58,7 +62,7 @@ func (q *Requests) Do(ctx context.Context, namespace, name string, body runtime.
 	if !ok {
 		return nil, apierrors.NewInternalError(fmt.Errorf("a service account is stored as %T", obj))
 	}
-	if err := q.prepare(req, namespace, name); err != nil {
+	if err := q.prepare(req, sa); err != nil {
 		return nil, err
 	}
 	binding, err := q.bind(ctx, sa, req.Spec.BoundObjectRef)
@@ -98,29 +102,38 @@ func (q *Requests) forUs(audiences []string) bool {
 	return true
 }
 
-func (q *Requests) prepare(req *authenticationv1.TokenRequest, namespace, name string) error {
-	var errs field.ErrorList
+// matches refuses a request that names another service account than the path does.
+func matches(req *authenticationv1.TokenRequest, namespace, name string) error {
 	meta := field.NewPath("metadata")
-	if req.Name != "" && req.Name != name {
-		errs = append(errs, field.Invalid(meta.Child("name"), req.Name, "must match the service account name if specified"))
+	var fault *field.Error
+	switch {
+	case req.Name != "" && req.Name != name:
+		fault = field.Invalid(meta.Child("name"), req.Name, "must match the service account name if specified")
+	case req.Namespace != "" && req.Namespace != namespace:
+		fault = field.Invalid(meta.Child("namespace"), req.Namespace, "must match the service account namespace if specified")
+	default:
+		return nil
 	}
-	if req.Namespace != "" && req.Namespace != namespace {
-		errs = append(errs, field.Invalid(meta.Child("namespace"), req.Namespace, "must match the service account namespace if specified"))
+	return apierrors.NewInvalid(requestKind, name, field.ErrorList{fault})
+}
+
+// prepare fills in what the request leaves out, and judges it. A uid asks for the token of that service
+// account alone, and of none that was later created under its name.
+func (q *Requests) prepare(req *authenticationv1.TokenRequest, sa *corev1.ServiceAccount) error {
+	if req.UID != "" && req.UID != sa.UID {
+		return apierrors.NewConflict(schema.GroupResource{Group: requestKind.Group, Resource: requestKind.Kind}, sa.Name,
+			fmt.Errorf("the UID in the token request (%s) does not match the UID of the service account (%s)", req.UID, sa.UID))
 	}
-	if len(errs) == 0 {
-		req.Name, req.Namespace = name, namespace
-		req.UID = uuid.NewUUID()
-		req.CreationTimestamp = metav1.NewTime(q.Now().Truncate(time.Second))
-		if len(req.Spec.Audiences) == 0 {
-			req.Spec.Audiences = slices.Clone(q.Audiences)
-		}
-		if req.Spec.ExpirationSeconds == nil {
-			Default(req)
-		}
-		errs = validate(req)
+	req.Name, req.Namespace, req.UID = sa.Name, sa.Namespace, sa.UID
+	req.CreationTimestamp = metav1.NewTime(q.Now().Truncate(time.Second))
+	if len(req.Spec.Audiences) == 0 {
+		req.Spec.Audiences = slices.Clone(q.Audiences)
 	}
-	if len(errs) > 0 {
-		return apierrors.NewInvalid(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind(), "", errs)
+	if req.Spec.ExpirationSeconds == nil {
+		Default(req)
+	}
+	if errs := validate(req); len(errs) > 0 {
+		return apierrors.NewInvalid(requestKind, "", errs)
 	}
 	return nil
 }
