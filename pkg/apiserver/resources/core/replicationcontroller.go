@@ -2,7 +2,10 @@ package core
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -107,5 +110,28 @@ func validateReplicationController(_ context.Context, rc, old *corev1.Replicatio
 		options = workload.Options(old.Spec.Template)
 	}
 	selector := labels.Set(s.Selector).AsSelectorPreValidated()
-	return append(faults, workload.Template(path.Child("template"), s.Template, selector, "ReplicationController", options)...)
+	faults = append(faults, workload.Template(path.Child("template"), s.Template, selector, "ReplicationController", options)...)
+	if old != nil {
+		faults = append(faults, keptUnconverted(rc, old)...)
+	}
+	return faults
+}
+
+// keptUnconverted judges the annotations non-convertible.kubernetes.io/FIELD, with which a replica set that
+// was written as a replication controller says what the latter cannot express: a selector of sets.
+func keptUnconverted(rc, old *corev1.ReplicationController) field.ErrorList {
+	var faults field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(old.Annotations)) {
+		parts := strings.Split(key, "/")
+		switch {
+		case !strings.HasPrefix(key, "non-convertible.kubernetes.io") || len(parts) != 2:
+		case !strings.Contains(parts[1], "selector"):
+			faults = append(faults, &field.Error{Type: field.ErrorTypeNotFound, Field: parts[1],
+				BadValue: old.Annotations[key], Detail: "unknown non-convertible field"})
+		case !maps.Equal(rc.Spec.Selector, old.Spec.Selector):
+			selector := field.NewPath("spec", "selector")
+			faults = append(faults, field.Invalid(selector, rc.Spec.Selector, "cannot update non-convertible selector"))
+		}
+	}
+	return faults
 }
