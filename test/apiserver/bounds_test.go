@@ -292,6 +292,40 @@ func TestSmallRequestsDoNotBecomeLarge(t *testing.T) {
 	})
 }
 
+// TestPatchesOfLongListsAreBounded: those who apply patches move, or compare, all items of a list for each that is named.
+func TestPatchesOfLongListsAreBounded(t *testing.T) {
+	admin := start(t, memory(t)).as(adminToken)
+	const revisions, templates = "/apis/apps/v1/namespaces/default/controllerrevisions", "/api/v1/namespaces/default/podtemplates"
+	many := func(n int, item string) string { return strings.TrimSuffix(strings.Repeat(item+",", n), ",") }
+	env := func(item string) string {
+		items := make([]string, 8000)
+		for i := range items {
+			items[i] = fmt.Sprintf(item, i)
+		}
+		return "[" + strings.Join(items, ",") + "]"
+	}
+	admin.send(t, "POST", revisions, mediaJSON, []byte(`{"apiVersion":"apps/v1","kind":"ControllerRevision","metadata":{"name":"long"},"revision":1,"data":{"x":[`+many(300000, "1")+`]}}`)).
+		want(t, "create", http.StatusCreated, "")
+	admin.send(t, "POST", templates, mediaJSON, []byte(`{"apiVersion":"v1","kind":"PodTemplate","metadata":{"name":"long"},"template":{"spec":{"containers":[{"name":"c","image":"i","env":`+
+		env(`{"name":"e%d"}`)+`}]}}}`)).want(t, "create", http.StatusCreated, "")
+	for operation, text := range map[string]string{
+		"add": `{"op":"add","path":"/data/x/0","value":1}`, "remove": `{"op":"remove","path":"/data/x/0"}`, "move": `{"op":"move","from":"/data/x/0","path":"/data/x/-"}`,
+	} {
+		cheaply(t, operation, func() {
+			admin.send(t, "PATCH", revisions+"/long", "application/json-patch+json", []byte("["+many(mostOperations, text)+"]")).
+				want(t, operation, http.StatusRequestEntityTooLarge, "too many items of lists")
+		})
+	}
+	for what, members := range map[string]string{
+		"merge": `"env":` + env(`{"name":"f%d"}`), "delete": `"env":` + env(`{"$patch":"delete","name":"f%d"}`), "order": `"env":[],"$setElementOrder/env":` + env(`{"name":"e%d"}`),
+	} {
+		cheaply(t, what, func() {
+			admin.send(t, "PATCH", templates+"/long", "application/strategic-merge-patch+json", []byte(`{"template":{"spec":{"containers":[{"name":"c",`+members+`}]}}}`)).
+				want(t, what, http.StatusRequestEntityTooLarge, "too many items of lists")
+		})
+	}
+}
+
 // keys are so many members of a YAML map.
 func keys(n int) string {
 	var b strings.Builder

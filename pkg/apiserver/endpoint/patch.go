@@ -269,7 +269,11 @@ func (p *patcher) jsonPatch(before []byte) (after []byte, faults []string, err e
 	if len(patch) > maxOperations {
 		return nil, nil, apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("The allowed maximum operations in a JSON patch is %d, got %d", maxOperations, len(patch)))
 	}
-	if after, err = objectpatch.Operations(before, patch); err != nil {
+	after, err = objectpatch.Operations(before, patch)
+	if errors.Is(err, objectpatch.ErrTooMuch) {
+		return nil, nil, apierrors.NewRequestEntityTooLargeError(err.Error())
+	}
+	if err != nil {
 		return nil, nil, unprocessable(err)
 	}
 	return after, faults, nil
@@ -304,6 +308,9 @@ func (p *patcher) strategic(before []byte, of, into runtime.Object) error {
 	faults, err := p.strictly(&patch)
 	if err != nil {
 		return apierrors.NewBadRequest(err.Error())
+	}
+	if err := objectpatch.Bounded(original, patch, meta); err != nil {
+		return apierrors.NewRequestEntityTooLargeError(err.Error())
 	}
 	after, err := objectpatch.Survive(mergepatch.ErrBadJSONDoc, func() (strategicpatch.JSONMap, error) {
 		return strategicpatch.StrategicMergeMapPatchUsingLookupPatchMeta(original, patch, meta)

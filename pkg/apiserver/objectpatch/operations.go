@@ -18,6 +18,9 @@ var errNull = fmt.Errorf("testing a value that is or holds null: %w", jsonpatch.
 // Operations applies a JSON patch (RFC 6902) to an object's JSON, whoever it comes from: a client, a webhook or a policy.
 func Operations(before []byte, patch jsonpatch.Patch) ([]byte, error) {
 	limitCopies()
+	if moves(before, patch) {
+		return nil, ErrTooMuch
+	}
 	return Survive(errNull, func() ([]byte, error) { return patch.Apply(before) })
 }
 

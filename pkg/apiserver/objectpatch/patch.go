@@ -205,7 +205,7 @@ func (p patcher) list(v reflect.Value, key string, items []any) error {
 		return ErrNotOrdinary
 	}
 	f, ok := fieldsOf(v.Type().Elem())[key]
-	if !ok {
+	if !ok || len(items)*(v.Len()+len(items)) > mostCompared {
 		return ErrNotOrdinary
 	}
 	named := make([]item, 0, len(items))
