@@ -129,7 +129,18 @@ type fleet struct {
 	outages []Outage
 }
 
+// startFleet runs n servers with the same flags.
 func startFleet(t *testing.T, n int, flags ...string) *fleet {
+	t.Helper()
+	f := newFleet(t, n, flags...)
+	for i := range n {
+		f.start(t, i)
+	}
+	return f
+}
+
+// newFleet is n servers that are yet to be started.
+func newFleet(t *testing.T, n int, flags ...string) *fleet {
 	t.Helper()
 	f := &fleet{servers: make([]*exec.Cmd, n)}
 	dir := t.TempDir()
@@ -147,9 +158,6 @@ func startFleet(t *testing.T, n int, flags ...string) *fleet {
 		}, flags...))
 	}
 	f.admin = NewClient(f.urls, token, true, false)
-	for i := range n {
-		f.start(t, i)
-	}
 	return f
 }
 

@@ -39,7 +39,7 @@ func (s *Store) Delete(ctx context.Context, w *Write, options *metav1.DeleteOpti
 			return out, gone, nil
 		case errors.As(err, &conflict) && ctx.Err() == nil:
 			continue
-		case !live && !s.isCurrent(ctx, key, old):
+		case !live && !w.unknown && !s.isCurrent(ctx, key, old):
 			continue
 		}
 		return nil, false, err
@@ -74,7 +74,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 			return obj, false, nil // on its way already
 		}
 		if _, err := s.writeDeleted(ctx, key, revision, obj, w); err != nil {
-			return nil, false, s.writeError(err, w.Name)
+			return nil, false, s.writeError(err, w)
 		}
 		return obj, false, nil
 	}
@@ -83,7 +83,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	if announced {
 		// Who watches a kind that ends gracefully sees that it is deleted before it is gone.
 		if revision, err = s.writeDeleted(ctx, key, revision, obj, w); err != nil {
-			return nil, false, s.writeError(err, w.Name)
+			return nil, false, s.writeError(err, w)
 		}
 		obj, last, w.Stored = shallow(obj), w.Stored, nil // the cache keeps what was announced; its version is all that changes now
 		// Should another write come between, it is still this object that goes, in whatever version.
@@ -92,7 +92,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	}
 	deleted, err := s.etcd.Delete(ctx, key, revision)
 	if err != nil {
-		err = s.writeError(err, w.Name)
+		err = s.writeError(err, w)
 		if announced && apierrors.IsNotFound(err) {
 			return obj, true, nil // whom it was announced to was quicker
 		}

@@ -162,6 +162,8 @@ type Write struct {
 	Unnamed         bool           // the request is for a collection: admission sees the object without a name beside it
 	// Stored is what was written, for an answer that shares its bytes; nil where nothing was.
 	Stored *watchcache.Entry
+	// unknown says that etcd was asked to write, and what came of that is not known: the write is not to be tried again.
+	unknown bool
 	// judged says that the object's spec was judged whole and found without fault: what it was found by holds for the
 	// same spec later, since an update is judged as on create but for what the old spec has already.
 	judged bool

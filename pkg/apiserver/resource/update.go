@@ -54,7 +54,7 @@ func (s *Store) Update(ctx context.Context, w *Write, part *UpdatePart[Object], 
 			return out, false, nil
 		case errors.As(err, &conflict) && ctx.Err() == nil:
 			continue
-		case !live && !s.isCurrent(ctx, key, old):
+		case !live && !w.unknown && !s.isCurrent(ctx, key, old):
 			continue // what was refused was judged by an old state
 		}
 		return nil, false, err
@@ -142,7 +142,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	}
 	if s.finished(obj) && (part == nil || part.Deletes == nil || part.Deletes(obj)) {
 		if _, err := s.etcd.Delete(ctx, key, revision); err != nil {
-			return nil, s.writeError(err, w.Name)
+			return nil, s.writeError(err, w)
 		}
 		stands = true
 		s.gone(ctx, obj)
@@ -150,7 +150,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	}
 	out, err := s.put(key, obj, w, func(value []byte) (int64, error) { return s.etcd.Update(ctx, key, value, revision, s.ttl(obj)) })
 	if err != nil {
-		return nil, s.writeError(err, w.Name)
+		return nil, s.writeError(err, w)
 	}
 	stands = true
 	release()
@@ -158,12 +158,15 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 }
 
 // writeError lets conflicts through for another attempt.
-func (s *Store) writeError(err error, name string) error {
+func (s *Store) writeError(err error, w *Write) error {
 	var conflict *storage.ConflictError
-	if errors.As(err, &conflict) && conflict.Current != nil {
+	switch refused := errors.As(err, &conflict); {
+	case refused && conflict.Current != nil:
 		return err
+	case !refused && !errors.Is(err, storage.ErrTooLarge):
+		w.unknown = true
 	}
-	return s.apiError(err, name)
+	return s.apiError(err, w.Name)
 }
 
 // precondition refuses a change that was made from another version than is stored.
