@@ -63,7 +63,7 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	}
 	stands := false
 	defer func() {
-		if !stands {
+		if !stands && !w.unknown { // what was taken for an object that may be there is not given to others
 			undo()
 		}
 	}()
@@ -110,6 +110,7 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 	case errors.Is(err, storage.ErrExists):
 		return nil, s.exists(ctx, key, obj)
 	case err != nil:
+		w.unknown = !errors.Is(err, storage.ErrTooLarge)
 		return nil, s.apiError(err, obj.GetName())
 	}
 	stands = true

@@ -120,7 +120,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	}
 	stands := false
 	defer func() {
-		if !stands {
+		if !stands && !w.unknown {
 			undo()
 		}
 	}()
