@@ -63,10 +63,10 @@ func settleFamilies(s, old *corev1.Service, cluster []corev1.IPFamily) field.Err
 	return faults
 }
 
-// keepsPreference: a service that prefers two families and changes none of this keeps what it has, even
-// where the cluster has changed meanwhile.
+// keepsPreference: a service that prefers two families and changes neither this nor its type keeps what it has,
+// even where the cluster has changed meanwhile.
 func keepsPreference(s, old *corev1.Service) bool {
-	return old != nil && old.Spec.Type != corev1.ServiceTypeExternalName &&
+	return old != nil && old.Spec.Type == s.Spec.Type &&
 		policyIs(s, corev1.IPFamilyPolicyPreferDualStack) && policyIs(old, corev1.IPFamilyPolicyPreferDualStack) &&
 		slices.Equal(s.Spec.ClusterIPs, old.Spec.ClusterIPs) && slices.Equal(s.Spec.IPFamilies, old.Spec.IPFamilies)
 }

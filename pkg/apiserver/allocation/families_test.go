@@ -26,6 +26,10 @@ func TestFamiliesAreSettled(t *testing.T) {
 		s.Spec.Selector = nil
 		return s
 	}
+	onNodes := func(s *corev1.Service) *corev1.Service {
+		s.Spec.Type = corev1.ServiceTypeNodePort
+		return s
+	}
 	for _, test := range []struct {
 		name     string
 		now, was *corev1.Service
@@ -53,6 +57,7 @@ func TestFamiliesAreSettled(t *testing.T) {
 		{name: "narrowed without saying so", now: spec(require, two, "10.0.0.1"), was: spec(require, two, "10.0.0.1", "fd00::1"), cluster: two, fault: "must be 'SingleStack' to release the secondary cluster IP"},
 		{name: "a preference outlives the second family", now: spec(prefer, two, "10.0.0.1", "fd00::1"), was: spec(prefer, two, "10.0.0.1", "fd00::1"), cluster: one, policy: prefer, families: two},
 		{name: "a preference does not grow", now: spec(prefer, one, "10.0.0.1"), was: spec(prefer, one, "10.0.0.1"), cluster: two, policy: prefer, families: one},
+		{name: "a preference grows with another type", now: onNodes(spec(prefer, one, "10.0.0.1")), was: spec(prefer, one, "10.0.0.1"), cluster: two, policy: prefer, families: two},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			faults := settleFamilies(test.now, test.was, test.cluster)
