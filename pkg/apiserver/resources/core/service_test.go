@@ -106,6 +106,7 @@ func TestWhatServicesMayChange(t *testing.T) {
 		{"the class", balanced("x.io/a"), balanced("x.io/b"), []string{"spec.loadBalancerClass: FieldValueInvalid"}},
 		{"the class, later", balanced(""), balanced("x.io/b"), []string{"spec.loadBalancerClass: FieldValueInvalid"}},
 		{"the class with the type", nil, balanced("x.io/b"), nil},
+		{"a class that is none", nil, balanced("b b"), []string{"spec.loadBalancerClass: FieldValueInvalid", "spec.loadBalancerClass: FieldValueInvalid"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := faultsOf(aService(test.now), aService(test.was)); !slices.Equal(got, test.want) {

@@ -25,9 +25,7 @@ func validateService(_ context.Context, s, old *corev1.Service) field.ErrorList 
 	if old != nil {
 		faults = append(faults, clusterIPsStay(s, old)...)
 		faults = append(faults, familiesStay(s, old)...)
-		if s.Spec.Type == corev1.ServiceTypeLoadBalancer && old.Spec.Type == s.Spec.Type && !equal(s.Spec.LoadBalancerClass, old.Spec.LoadBalancerClass) {
-			faults = append(faults, field.Invalid(field.NewPath("spec", "loadBalancerClass"), s.Spec.LoadBalancerClass, changesOnce))
-		}
+		faults = append(faults, validateBalancerClass(s, old)...)
 		if NeedsHealthCheck(s) && NeedsHealthCheck(old) && s.Spec.HealthCheckNodePort != old.Spec.HealthCheckNodePort {
 			faults = append(faults, field.Forbidden(field.NewPath("spec", "healthCheckNodePort"), validation.Immutable))
 		}
@@ -229,13 +227,7 @@ func validateTraffic(path *field.Path, s *corev1.Service) field.ErrorList {
 	case spec.AllocateLoadBalancerNodePorts == nil && balanced:
 		faults = append(faults, field.Required(at, ""))
 	}
-	if class := spec.LoadBalancerClass; class != nil {
-		if balanced {
-			faults = append(faults, validation.QualifiedName(path.Child("loadBalancerClass"), *class)...)
-		} else {
-			faults = append(faults, field.Forbidden(path.Child("loadBalancerClass"), onlyLoadBalancer))
-		}
-	}
+	faults = append(faults, validateBalancerClass(s, nil)...)
 	at := path.Child("externalTrafficPolicy")
 	if ReachableFromOutside(s) {
 		faults = append(faults, validation.OneOf(at, spec.ExternalTrafficPolicy, corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal)...)
@@ -254,6 +246,24 @@ func validateTraffic(path *field.Path, s *corev1.Service) field.ErrorList {
 			corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode)...)
 	}
 	return faults
+}
+
+// validateBalancerClass judges the class of load balancers. On update its form is judged twice: with the change,
+// where old is given, and with the whole.
+func validateBalancerClass(s, old *corev1.Service) field.ErrorList {
+	path, class := field.NewPath("spec", "loadBalancerClass"), s.Spec.LoadBalancerClass
+	balanced := s.Spec.Type == corev1.ServiceTypeLoadBalancer
+	var faults field.ErrorList
+	if old != nil && balanced && old.Spec.Type == s.Spec.Type && !equal(class, old.Spec.LoadBalancerClass) {
+		faults = append(faults, field.Invalid(path, class, changesOnce))
+	}
+	switch {
+	case class == nil:
+		return faults
+	case !balanced:
+		return append(faults, field.Forbidden(path, onlyLoadBalancer))
+	}
+	return append(faults, validation.QualifiedName(path, *class)...)
 }
 
 func validateHealthPort(path *field.Path, s *corev1.Service) field.ErrorList {
