@@ -42,7 +42,7 @@ func TestWhoAsksForProgressWaitsNoLongerThanItWants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &slowEtcd{goOn: make(chan struct{})}
 		e := newEtcd(slow, logr.Discard())
-		e.watches.open[slow] = struct{}{}
+		e.watches.add(slow)
 		for _, which := range []string{"who asks", "who waits for its turn"} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			begun := time.Now()
@@ -55,6 +55,37 @@ func TestWhoAsksForProgressWaitsNoLongerThanItWants(t *testing.T) {
 		if err := e.RequestProgress(t.Context()); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// quickStream takes every question at once.
+type quickStream struct {
+	watchStream
+	asked atomic.Int64
+}
+
+func (s *quickStream) Send(*etcdserverpb.WatchRequest) error { s.asked.Add(1); return nil }
+
+// TestAStreamThatIsNotReadHoldsUpNoOther asks all for their progress while the peer of one does not read: the others are
+// asked each time, and end at once.
+func TestAStreamThatIsNotReadHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow, quick := &slowEtcd{goOn: make(chan struct{})}, &quickStream{}
+		e := newEtcd(slow, logr.Discard())
+		e.watches.add(slow)
+		e.watches.add(quick)
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := e.RequestProgress(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("who asks the slow one too: %v", err)
+			}
+			cancel()
+		}
+		if n := quick.asked.Load(); n != 2 {
+			t.Errorf("the other was asked %d times, want 2", n)
+		}
+		e.watches.remove(quick) // else the bubble says that all wait for each other
+		close(slow.goOn)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -15,24 +16,14 @@ import (
 
 // watches are the streams that are open, each with one watch.
 type watches struct {
-	turn chan struct{} // is full while someone sends on one of them, which a peer that reads slowly may hold up
-	open map[watchStream]struct{}
+	mu   sync.Mutex // held by nobody who sends
+	open map[watchStream]sending
 }
 
-func newWatches() watches {
-	return watches{turn: make(chan struct{}, 1), open: map[watchStream]struct{}{}}
-}
+// sending is full while someone sends on a stream, which a peer that reads slowly may hold up.
+type sending chan struct{}
 
-func (w *watches) lock(ctx context.Context) error {
-	select {
-	case w.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (w *watches) unlock() { <-w.turn }
+func newWatches() watches { return watches{open: map[watchStream]sending{}} }
 
 // A watch that was interrupted begins again after a pause.
 const resumeAfter = 50 * time.Millisecond
@@ -88,11 +79,11 @@ func (e *Etcd) watch(ctx context.Context, prefix string, after int64, deliver fu
 	if err != nil {
 		return err
 	}
-	if err := e.watches.add(ctx, stream, &etcdserverpb.WatchCreateRequest{
-		Key: []byte(prefix), RangeEnd: afterPrefix(prefix), StartRevision: after + 1, ProgressNotify: true,
-	}); err != nil {
+	create := &etcdserverpb.WatchCreateRequest{Key: []byte(prefix), RangeEnd: afterPrefix(prefix), StartRevision: after + 1, ProgressNotify: true}
+	if err := stream.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
 		return err
 	}
+	e.watches.add(stream)
 	defer e.watches.remove(stream)
 	for {
 		r, err := stream.Recv()
@@ -129,46 +120,48 @@ func batchOf(r *etcdserverpb.WatchResponse) Batch {
 	return b
 }
 
-func (w *watches) add(ctx context.Context, s watchStream, create *etcdserverpb.WatchCreateRequest) error {
-	if err := w.lock(ctx); err != nil {
-		return err
-	}
-	defer w.unlock()
-	if err := s.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
-		return err
-	}
-	w.open[s] = struct{}{}
-	return nil
+func (w *watches) add(s watchStream) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open[s] = make(sending, 1)
 }
 
 func (w *watches) remove(s watchStream) {
-	_ = w.lock(context.Background()) // who sends on an ended stream learns that
-	defer w.unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	delete(w.open, s)
 }
 
-// RequestProgress returns when the question is on its way. A stream that does not take it holds up who asks for as long
-// as ctx lets it.
+// RequestProgress returns when the question is on its way to all. A stream that does not take it holds up who asks for
+// as long as ctx lets it.
 func (e *Etcd) RequestProgress(ctx context.Context) error {
 	w := &e.watches
-	if err := w.lock(ctx); err != nil {
-		return err
+	w.mu.Lock()
+	n := len(w.open)
+	asked := make(chan struct{}, n)
+	for s, busy := range w.open {
+		go func() { w.askProgress(ctx, s, busy); asked <- struct{}{} }()
 	}
-	asked := make(chan struct{})
-	go func() {
-		defer close(asked)
-		defer w.unlock()
-		for s := range w.open {
-			// One that cannot send has ended, which its watch learns, and is not asked for more.
-			if err := s.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_ProgressRequest{ProgressRequest: &etcdserverpb.WatchProgressRequest{}}}); err != nil {
-				delete(w.open, s)
-			}
+	w.mu.Unlock()
+	for range n {
+		select {
+		case <-asked:
+		case <-ctx.Done():
 		}
-	}()
+	}
+	return ctx.Err()
+}
+
+// askProgress asks on one stream, when nobody else does. One that cannot send has ended, which its watch learns, and is
+// not asked for more.
+func (w *watches) askProgress(ctx context.Context, s watchStream, busy sending) {
 	select {
-	case <-asked:
-		return nil
+	case busy <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return
+	}
+	defer func() { <-busy }()
+	if err := s.Send(&etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_ProgressRequest{ProgressRequest: &etcdserverpb.WatchProgressRequest{}}}); err != nil {
+		w.remove(s)
 	}
 }
