@@ -49,11 +49,17 @@ func (h *Handler) Changed() {
 }
 
 type documents struct {
-	core, groups apidiscoveryv2.APIGroupDiscoveryList
+	core, groups aggregate
 	list         metav1.APIGroupList
 	byGroup      map[string]metav1.APIGroup
 	byVersion    map[schema.GroupVersion]metav1.APIResourceList
 	custom       map[schema.GroupVersion]bool // has custom resources
+}
+
+// aggregate is all that stands under /api or /apis.
+type aggregate struct {
+	list apidiscoveryv2.APIGroupDiscoveryList
+	tag  string // of the list as an entity of HTTP: a hash of its JSON, whatever it is sent in
 }
 
 func (h *Handler) documents() *documents {
@@ -86,11 +92,13 @@ func build(served []*endpoint.Served, rank func(string) int) *documents {
 	for _, g := range names {
 		d.group(g, byGroup[g])
 	}
-	for _, l := range []*apidiscoveryv2.APIGroupDiscoveryList{&d.core, &d.groups} {
-		l.TypeMeta = metav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"}
-		if l.Items == nil {
-			l.Items = []apidiscoveryv2.APIGroupDiscovery{}
+	for _, a := range []*aggregate{&d.core, &d.groups} {
+		a.list.TypeMeta = metav1.TypeMeta{Kind: "APIGroupDiscoveryList", APIVersion: "apidiscovery.k8s.io/v2"}
+		if a.list.Items == nil {
+			a.list.Items = []apidiscoveryv2.APIGroupDiscovery{}
 		}
+		plain, _ := json.Marshal(&a.list) // plain fields
+		a.tag = fmt.Sprintf(`"%X"`, sha512.Sum512(plain))
 	}
 	return d
 }
@@ -121,7 +129,7 @@ func (d *documents) group(name string, versions map[string][]*endpoint.Served) {
 		old.Versions = append(old.Versions, metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: v})
 	}
 	if name == "" {
-		d.core.Items = append(d.core.Items, aggregated)
+		d.core.list.Items = append(d.core.list.Items, aggregated)
 		return
 	}
 	old.PreferredVersion = old.Versions[0]
@@ -129,7 +137,7 @@ func (d *documents) group(name string, versions map[string][]*endpoint.Served) {
 	inList := old
 	inList.TypeMeta = metav1.TypeMeta{}
 	d.list.Groups = append(d.list.Groups, inList)
-	d.groups.Items = append(d.groups.Items, aggregated)
+	d.groups.list.Items = append(d.groups.list.Items, aggregated)
 }
 
 // storageHash tells clients that cache by it when a resource's storage changes; kube-apiserver's formula.
@@ -214,7 +222,7 @@ func sortedSubresources(s *endpoint.Served) []resource.Subresource[resource.Obje
 
 // ServeCore answers /api.
 func (h *Handler) ServeCore(w http.ResponseWriter, r *http.Request) {
-	h.answer(w, r, func(d *documents) runtime.Object { return &d.core }, func(*documents) runtime.Object {
+	h.answer(w, r, func(d *documents) *aggregate { return &d.core }, func(*documents) runtime.Object {
 		return &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
 			ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: h.addr}}}
 	})
@@ -222,7 +230,7 @@ func (h *Handler) ServeCore(w http.ResponseWriter, r *http.Request) {
 
 // ServeGroups answers /apis.
 func (h *Handler) ServeGroups(w http.ResponseWriter, r *http.Request) {
-	h.answer(w, r, func(d *documents) runtime.Object { return &d.groups }, func(d *documents) runtime.Object { return &d.list })
+	h.answer(w, r, func(d *documents) *aggregate { return &d.groups }, func(d *documents) runtime.Object { return &d.list })
 }
 
 // Has says whether a path is one of those that Serve answers.
@@ -287,7 +295,7 @@ const aggregatedParams = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 // answer gives the aggregated document to those who ask for it among whatever else, with an ETag, and the old one to
 // others.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, aggregated, old func(*documents) runtime.Object) {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, newer func(*documents) *aggregate, old func(*documents) runtime.Object) {
 	w.Header().Set("Vary", "Accept")
 	media, _, ok := endpoint.Accepted(r.Header.Get("Accept"), func(_ string, params map[string]string) bool {
 		return params["as"] == "APIGroupDiscoveryList" && params["g"] == "apidiscovery.k8s.io" && params["v"] == "v2"
@@ -297,20 +305,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, aggregated, old
 		writeOld(w, r, old(d))
 		return
 	}
-	o := aggregated(d)
-	plain, err := json.Marshal(o)
-	if err != nil {
-		endpoint.Fail(w, r, err)
-		return
-	}
-	tag := fmt.Sprintf(`"%X"`, sha512.Sum512(plain))
-	w.Header().Set("ETag", tag)
+	a := newer(d)
+	w.Header().Set("ETag", a.tag)
 	w.Header().Set("Cache-Control", "public")
-	if r.Header.Get("If-None-Match") == tag {
+	if r.Header.Get("If-None-Match") == a.tag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	endpoint.WriteTyped(w, r, media, aggregatedParams, o)
+	endpoint.WriteTyped(w, r, media, aggregatedParams, &a.list)
 }
 
 func writeOld(w http.ResponseWriter, r *http.Request, o runtime.Object) {
