@@ -66,7 +66,7 @@ func appArmorAnnotations(path *field.Path, annotations map[string]string, s *cor
 			continue
 		}
 		found := false
-		eachContainer(field.NewPath(""), s, func(_ *field.Path, c *corev1.Container) { found = found || c.Name == name })
+		eachContainer(nil, s, func(_ containerAt, c *corev1.Container) { found = found || c.Name == name })
 		if !found {
 			faults = append(faults, field.Invalid(path.Key(key), name, "container not found"))
 		}

@@ -140,17 +140,20 @@ func fileSelector(path *field.Path, ref *corev1.FileKeySelector) field.ErrorList
 // only an emptyDir will do.
 func fileVolumes(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	var faults field.ErrorList
-	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
+	eachContainer(path, s, func(at containerAt, c *corev1.Container) {
 		for i, v := range c.Env {
 			if v.ValueFrom == nil || v.ValueFrom.FileKeyRef == nil {
 				continue
 			}
-			volume, name := at.Child("env").Index(i).Child("valueFrom", "fileKeyRef", "volumeName"), v.ValueFrom.FileKeyRef.VolumeName
-			// Of two volumes with one name the last counts.
-			switch source := lastVolume(s.Volumes, name); {
-			case source == nil:
+			name := v.ValueFrom.FileKeyRef.VolumeName
+			source := lastVolume(s.Volumes, name) // of two volumes with one name the last counts
+			if source != nil && source.EmptyDir != nil {
+				continue
+			}
+			volume := at.path().Child("env").Index(i).Child("valueFrom", "fileKeyRef", "volumeName")
+			if source == nil {
 				faults = append(faults, field.NotFound(volume, name))
-			case source.EmptyDir == nil:
+			} else {
 				faults = append(faults, field.Invalid(volume, name, "referenced volume must be of type emptyDir"))
 			}
 		}

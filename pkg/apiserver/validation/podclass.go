@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // QOS is the class that the kubelet evicts and protects by: Guaranteed where every container is given as
@@ -67,7 +66,7 @@ func DropSwitchedOff(spec, old *corev1.PodSpec) {
 func dropStopSignals(spec, old *corev1.PodSpec) {
 	has := false
 	if old != nil {
-		eachContainer(nil, old, func(_ *field.Path, c *corev1.Container) {
+		eachContainer(nil, old, func(_ containerAt, c *corev1.Container) {
 			has = has || c.Lifecycle != nil && c.Lifecycle.StopSignal != nil
 		})
 	}

@@ -66,7 +66,7 @@ func (o *PodOptions) bearUsers(old *corev1.PodSpec) {
 	o.SELinuxPolicy = old.SecurityContext != nil && old.SecurityContext.SELinuxChangePolicy != nil
 	if old.HostUsers != nil && !*old.HostUsers {
 		o.OwnUsersOnHostNetwork = old.HostNetwork
-		eachContainer(nil, old, func(_ *field.Path, c *corev1.Container) {
+		eachContainer(nil, old, func(_ containerAt, c *corev1.Container) {
 			o.OwnUsersWithDevices = o.OwnUsersWithDevices || len(c.VolumeDevices) > 0
 		})
 	}
@@ -126,10 +126,10 @@ func NodesHaveBadValues(s *corev1.NodeSelector) bool {
 
 func hasIndivisiblePages(s *corev1.PodSpec) bool {
 	found := false
-	eachContainer(field.NewPath(""), s, func(at *field.Path, c *corev1.Container) {
+	eachContainer(nil, s, func(_ containerAt, c *corev1.Container) {
 		for _, list := range []corev1.ResourceList{c.Resources.Limits, c.Resources.Requests} {
 			for name, q := range list {
-				found = found || len(hugePages(at, name, q, false)) > 0
+				found = found || len(hugePages(nil, name, q, false)) > 0
 			}
 		}
 	})

@@ -11,8 +11,12 @@ import (
 )
 
 // claimStatuses judges which objects are reported to stand for the claims that a pod names.
-func claimStatuses(path *field.Path, pod *corev1.Pod) field.ErrorList {
+func claimStatuses(status *field.Path, pod *corev1.Pod) field.ErrorList {
+	if len(pod.Status.ResourceClaimStatuses) == 0 {
+		return nil
+	}
 	var faults field.ErrorList
+	path := status.Child("resourceClaimStatuses")
 	known, seen := claimNames(pod.Spec.ResourceClaims), sets.New[string]()
 	for i, s := range pod.Status.ResourceClaimStatuses {
 		at := path.Index(i)
@@ -29,11 +33,12 @@ func claimStatuses(path *field.Path, pod *corev1.Pod) field.ErrorList {
 }
 
 // extendedClaim judges the claim that was made for what containers ask for by the names of extended resources.
-func extendedClaim(path *field.Path, pod *corev1.Pod) field.ErrorList {
+func extendedClaim(status *field.Path, pod *corev1.Pod) field.ErrorList {
 	s := pod.Status.ExtendedResourceClaimStatus
 	if s == nil {
 		return nil
 	}
+	path := status.Child("extendedResourceClaimStatus")
 	asked := map[string]corev1.ResourceList{}
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range list {
@@ -76,13 +81,19 @@ func reportedContainers(path *field.Path, pod *corev1.Pod) field.ErrorList {
 	}
 	for _, part := range parts {
 		for i := range part.list {
-			faults = append(faults, reportedUser(path.Child(part.name).Index(i).Child("user", "linux"), part.list[i].User, pod.Spec.OS)...)
+			if user := part.list[i].User; user != nil && user.Linux != nil {
+				faults = append(faults, reportedUser(path.Child(part.name).Index(i).Child("user", "linux"), user.Linux, pod.Spec.OS)...)
+			}
 		}
 	}
 	for n, part := range parts {
 		for i := range part.list {
-			at, s := path.Child(part.name).Index(i).Child("allocatedResourcesStatus"), &part.list[i]
-			if n == 2 && len(s.AllocatedResourcesStatus) > 0 {
+			s := &part.list[i]
+			if len(s.AllocatedResourcesStatus) == 0 {
+				continue
+			}
+			at := path.Child(part.name).Index(i).Child("allocatedResourcesStatus")
+			if n == 2 {
 				faults = append(faults, field.Forbidden(at, "must not be specified in container status"))
 			} else {
 				faults = append(faults, reportedResources(at, s, part.containers)...)
@@ -92,10 +103,7 @@ func reportedContainers(path *field.Path, pod *corev1.Pod) field.ErrorList {
 	return faults
 }
 
-func reportedUser(path *field.Path, user *corev1.ContainerUser, os *corev1.PodOS) field.ErrorList {
-	if user == nil || user.Linux == nil {
-		return nil
-	}
+func reportedUser(path *field.Path, user *corev1.LinuxContainerUser, os *corev1.PodOS) field.ErrorList {
 	switch {
 	case os == nil || os.Name == corev1.Linux:
 	case os.Name == corev1.Windows:
@@ -103,8 +111,8 @@ func reportedUser(path *field.Path, user *corev1.ContainerUser, os *corev1.PodOS
 	default:
 		return nil
 	}
-	faults := append(userID(path.Child("uid"), &user.Linux.UID), groupID(path.Child("gid"), &user.Linux.GID)...)
-	for i, id := range user.Linux.SupplementalGroups {
+	faults := append(userID(path.Child("uid"), &user.UID), groupID(path.Child("gid"), &user.GID)...)
+	for i, id := range user.SupplementalGroups {
 		faults = append(faults, groupID(path.Child("supplementalGroups").Index(i), &id)...)
 	}
 	return faults

@@ -8,6 +8,8 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/names"
 )
 
 var systemConditions = []corev1.PodConditionType{corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized}
@@ -24,12 +26,11 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	status := field.NewPath("status")
 	faults := annotationUpdates(field.NewPath("metadata", "annotations"), pod, old, PodOptions{DeletionCost: deletionCost(old.Annotations) != nil})
 	for i, c := range pod.Status.Conditions {
-		at := status.Child("conditions").Index(i)
 		if c.ObservedGeneration < 0 {
-			faults = append(faults, field.Invalid(at.Child("observedGeneration"), c.ObservedGeneration, notNegative))
+			faults = append(faults, field.Invalid(status.Child("conditions").Index(i).Child("observedGeneration"), c.ObservedGeneration, notNegative))
 		}
-		if !slices.Contains(systemConditions, c.Type) {
-			faults = append(faults, qualified(at.Child("Type"), string(c.Type))...)
+		if !slices.Contains(systemConditions, c.Type) && !names.IsKey(string(c.Type)) {
+			faults = append(faults, qualified(status.Child("conditions").Index(i).Child("Type"), string(c.Type))...)
 		}
 	}
 	if name := pod.Status.NominatedNodeName; name != "" && name != old.Status.NominatedNodeName {
@@ -41,17 +42,19 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	if pod.Status.ObservedGeneration < 0 {
 		faults = append(faults, field.Invalid(status.Child("observedGeneration"), pod.Status.ObservedGeneration, notNegative))
 	}
-	faults = append(faults, Unchanged(status.Child("qosClass"), pod.Status.QOSClass, old.Status.QOSClass)...)
-	faults = append(faults, restarts(status.Child("containerStatuses"), pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, old.Spec.Containers)...)
-	faults = append(faults, restarts(status.Child("initContainerStatuses"), pod.Status.InitContainerStatuses, old.Status.InitContainerStatuses, &old.Spec, old.Spec.InitContainers)...)
-	faults = append(faults, neverAgain(status.Child("ephemeralContainerStatuses"), pod.Status.EphemeralContainerStatuses, old.Status.EphemeralContainerStatuses)...)
-	faults = append(faults, claimStatuses(status.Child("resourceClaimStatuses"), pod)...)
-	faults = append(faults, extendedClaim(status.Child("extendedResourceClaimStatus"), pod)...)
-	faults = append(faults, addresses(status.Child("podIPs"), podIPs(pod), podIPs(old), pod.Status.PodIPs)...)
+	if pod.Status.QOSClass != old.Status.QOSClass {
+		faults = append(faults, Unchanged(status.Child("qosClass"), pod.Status.QOSClass, old.Status.QOSClass)...)
+	}
+	faults = append(faults, restarts(status, "containerStatuses", pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, old.Spec.Containers)...)
+	faults = append(faults, restarts(status, "initContainerStatuses", pod.Status.InitContainerStatuses, old.Status.InitContainerStatuses, &old.Spec, old.Spec.InitContainers)...)
+	faults = append(faults, neverAgain(status, "ephemeralContainerStatuses", pod.Status.EphemeralContainerStatuses, old.Status.EphemeralContainerStatuses)...)
+	faults = append(faults, claimStatuses(status, pod)...)
+	faults = append(faults, extendedClaim(status, pod)...)
+	faults = append(faults, addresses(status, "podIPs", podIPs(pod), podIPs(old), pod.Status.PodIPs)...)
 	if all := pod.Status.HostIPs; len(all) > 0 && all[0].IP != pod.Status.HostIP {
 		faults = append(faults, field.Invalid(status.Child("hostIPs").Index(0).Child("ip"), all[0].IP, "must be equal to `hostIP`"))
 	}
-	faults = append(faults, addresses(status.Child("hostIPs"), hostIPs(pod), hostIPs(old), pod.Status.HostIPs)...)
+	faults = append(faults, addresses(status, "hostIPs", hostIPs(pod), hostIPs(old), pod.Status.HostIPs)...)
 	return append(faults, reportedContainers(status, pod)...)
 }
 
@@ -72,29 +75,29 @@ func hostIPs(pod *corev1.Pod) []string {
 }
 
 // restarts refuses that a container which its policy forbids to restart is reported to run again.
-func restarts(path *field.Path, now, was []corev1.ContainerStatus, spec *corev1.PodSpec, containers []corev1.Container) field.ErrorList {
+func restarts(status *field.Path, list string, now, was []corev1.ContainerStatus, spec *corev1.PodSpec, containers []corev1.Container) field.ErrorList {
 	if restartsAll(spec.InitContainers) || restartsAll(spec.Containers) {
 		return nil
 	}
-	return backFromTheDead(path, now, was, func(s *corev1.ContainerStatus) bool {
+	return backFromTheDead(status, list, now, was, func(s *corev1.ContainerStatus) bool {
 		i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == s.Name })
 		return i >= 0 && mayRestart(&containers[i], spec.RestartPolicy, s.State.Terminated.ExitCode)
 	})
 }
 
 // neverAgain is restarts for containers that only look into a pod.
-func neverAgain(path *field.Path, now, was []corev1.ContainerStatus) field.ErrorList {
-	return backFromTheDead(path, now, was, func(*corev1.ContainerStatus) bool { return false })
+func neverAgain(status *field.Path, list string, now, was []corev1.ContainerStatus) field.ErrorList {
+	return backFromTheDead(status, list, now, was, func(*corev1.ContainerStatus) bool { return false })
 }
 
-func backFromTheDead(path *field.Path, now, was []corev1.ContainerStatus, may func(*corev1.ContainerStatus) bool) field.ErrorList {
+func backFromTheDead(status *field.Path, list string, now, was []corev1.ContainerStatus, may func(*corev1.ContainerStatus) bool) field.ErrorList {
 	var faults field.ErrorList
 	for i := range was {
 		if was[i].State.Terminated == nil || may(&was[i]) {
 			continue
 		}
 		if slices.ContainsFunc(now, func(s corev1.ContainerStatus) bool { return s.Name == was[i].Name && s.State.Terminated == nil }) {
-			faults = append(faults, field.Forbidden(path.Index(i).Child("state"), "may not be transitioned to non-terminated state"))
+			faults = append(faults, field.Forbidden(status.Child(list).Index(i).Child("state"), "may not be transitioned to non-terminated state"))
 		}
 	}
 	return faults
@@ -122,21 +125,24 @@ func mayRestart(c *corev1.Container, policy corev1.RestartPolicy, exitCode int32
 	return policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && exitCode != 0
 }
 
-// addresses judges the addresses of a pod or its host: at most one of each family. shown is the list that clients know.
-func addresses(path *field.Path, now, was []string, shown any) field.ErrorList {
+// addresses judges a list of the addresses of a pod or its host: at most one of each family. shown is the list that
+// clients know.
+func addresses(status *field.Path, list string, now, was []string, shown any) field.ErrorList {
 	var faults field.ErrorList
 	for i, ip := range now {
-		faults = append(faults, utilvalidation.IsValidIPForLegacyField(path.Index(i), ip, true, was)...)
+		if !slices.Contains(was, ip) {
+			faults = append(faults, utilvalidation.IsValidIPForLegacyField(status.Child(list).Index(i), ip, true, nil)...)
+		}
 	}
 	if len(now) < 2 {
 		return faults
 	}
 	dual, err := netutils.IsDualStackIPStrings(now)
 	if err != nil {
-		faults = append(faults, field.InternalError(path, fmt.Errorf("failed to check for dual stack with error:%w", err)))
+		faults = append(faults, field.InternalError(status.Child(list), fmt.Errorf("failed to check for dual stack with error:%w", err)))
 	}
 	if !dual || len(now) > 2 {
-		faults = append(faults, field.Invalid(path, GoNames(shown), "may specify no more than one IP for each IP family"))
+		faults = append(faults, field.Invalid(status.Child(list), GoNames(shown), "may specify no more than one IP for each IP family"))
 	}
 	return faults
 }

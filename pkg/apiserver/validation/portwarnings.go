@@ -19,9 +19,9 @@ const mostPortPairs = 10_000
 // services find ports by their names.
 func (w *warner) ports(path *field.Path, s *corev1.PodSpec) {
 	var all []placedPort
-	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
+	eachContainer(path, s, func(at containerAt, c *corev1.Container) {
 		for i, p := range c.Ports {
-			all = append(all, placedPort{p, at.Child("ports").Index(i)})
+			all = append(all, placedPort{p, at.path().Child("ports").Index(i)})
 		}
 	})
 	type socket struct {

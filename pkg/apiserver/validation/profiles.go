@@ -18,21 +18,21 @@ func profilesMatch(path *field.Path, annotations map[string]string, s *corev1.Po
 	if value, named := annotations[corev1.SeccompPodAnnotationKey]; named {
 		faults = append(faults, seccompMatches(path.Child("securityContext", "seccompProfile"), value, own.SeccompProfile)...)
 	}
-	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
+	eachContainer(path, s, func(at containerAt, c *corev1.Container) {
 		if value, named := annotations[corev1.SeccompContainerAnnotationKeyPrefix+c.Name]; named && c.SecurityContext != nil {
-			faults = append(faults, seccompMatches(at.Child("securityContext", "seccompProfile"), value, c.SecurityContext.SeccompProfile)...)
+			faults = append(faults, seccompMatches(at.path().Child("securityContext", "seccompProfile"), value, c.SecurityContext.SeccompProfile)...)
 		}
 	})
 	if s.OS != nil && s.OS.Name == corev1.Windows {
 		return faults
 	}
-	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
+	eachContainer(path, s, func(at containerAt, c *corev1.Container) {
 		profile := own.AppArmorProfile
 		if c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
 			profile = c.SecurityContext.AppArmorProfile
 		}
 		if value, named := annotations[corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix+c.Name]; named {
-			faults = append(faults, appArmorMatches(at.Child("securityContext", "appArmorProfile"), value, profile)...)
+			faults = append(faults, appArmorMatches(at.path().Child("securityContext", "appArmorProfile"), value, profile)...)
 		}
 	})
 	return faults

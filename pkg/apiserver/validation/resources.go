@@ -143,7 +143,7 @@ func Requirements(path *field.Path, r *corev1.ResourceRequirements) field.ErrorL
 // it uses once.
 func resourceClaims(path *field.Path, claims []corev1.ResourceClaim, known sets.Set[string]) field.ErrorList {
 	var faults field.ErrorList
-	wholly, partly, parts := sets.New[string](), sets.New[string](), map[string]int{}
+	wholly, partly, parts, missing := sets.New[string](), sets.New[string](), map[string]int{}, ""
 	for i, claim := range claims {
 		at := path.Index(i)
 		if claim.Name == "" {
@@ -169,21 +169,24 @@ func resourceClaims(path *field.Path, claims []corev1.ResourceClaim, known sets.
 			partly.Insert(part)
 		}
 		if !known.Has(claim.Name) {
-			faults = append(faults, unknownClaim(at, claim.Name, known))
+			if missing == "" {
+				missing = claimsToName(known) // once: there may be as many of both as a request can hold
+			}
+			fault := field.NotFound(at, claim.Name)
+			fault.Detail = missing
+			faults = append(faults, fault)
 		}
 	}
 	return faults
 }
 
-func unknownClaim(path *field.Path, name string, known sets.Set[string]) *field.Error {
-	missing := field.NotFound(path, name)
-	missing.Detail = "must be one of the names in pod.spec.resourceClaims"
+// claimsToName says of which names one must be that a container uses.
+func claimsToName(known sets.Set[string]) string {
+	const text = "must be one of the names in pod.spec.resourceClaims"
 	if len(known) == 0 {
-		missing.Detail += " which is empty"
-	} else {
-		missing.Detail += ": " + strings.Join(sets.List(known), ", ")
+		return text + " which is empty"
 	}
-	return missing
+	return text + ": " + strings.Join(sets.List(known), ", ")
 }
 
 // podResources judges what a pod asks for as a whole.

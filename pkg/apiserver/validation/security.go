@@ -47,9 +47,9 @@ func securityContext(path *field.Path, sc *corev1.SecurityContext, hostUsers *bo
 
 // Unprivileged refuses privileged containers, where the cluster allows none.
 func Unprivileged(spec *field.Path, s *corev1.PodSpec) (faults field.ErrorList) {
-	eachContainer(spec, s, func(at *field.Path, c *corev1.Container) {
+	eachContainer(spec, s, func(at containerAt, c *corev1.Container) {
 		if c.SecurityContext != nil && isTrue(c.SecurityContext.Privileged) {
-			faults = append(faults, field.Forbidden(at.Child("securityContext", "privileged"), "disallowed by cluster policy"))
+			faults = append(faults, field.Forbidden(at.path().Child("securityContext", "privileged"), "disallowed by cluster policy"))
 		}
 	})
 	return faults
@@ -249,8 +249,10 @@ func hostUsers(path *field.Path, s *corev1.PodSpec, options PodOptions) field.Er
 	forbid(path, "hostNetwork", s.HostNetwork && !options.OwnUsersOnHostNetwork)
 	forbid(path, "HostPID", s.HostPID)
 	forbid(path, "HostIPC", s.HostIPC)
-	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
-		forbid(at, "volumeDevices", len(c.VolumeDevices) > 0 && !options.OwnUsersWithDevices)
+	eachContainer(path, s, func(at containerAt, c *corev1.Container) {
+		if len(c.VolumeDevices) > 0 {
+			forbid(at.path(), "volumeDevices", !options.OwnUsersWithDevices)
+		}
 	})
 	return faults
 }

@@ -41,13 +41,13 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 	w.fractionsOf(at.Child("overhead"), spec.Overhead)
 	w.seccompAnnotation(metadata.Child("annotations"), meta.Annotations, corev1.SeccompPodAnnotationKey,
 		spec.SecurityContext != nil && spec.SecurityContext.SeccompProfile != nil)
-	eachContainer(at, spec, func(at *field.Path, c *corev1.Container) {
+	eachContainer(at, spec, func(at containerAt, c *corev1.Container) {
 		w.seccompAnnotation(metadata.Child("annotations"), meta.Annotations, corev1.SeccompContainerAnnotationKeyPrefix+c.Name,
 			c.SecurityContext != nil && c.SecurityContext.SeccompProfile != nil)
 		if path != nil { // a pod's are spoken of where its fields are filled from them
 			w.appArmorAnnotation(metadata.Child("annotations"), meta.Annotations, spec, c)
 		}
-		w.container(at, c)
+		w.container(at.path(), c)
 	})
 	if spec.Resources != nil {
 		w.fractions(at.Child("resources"), spec.Resources)

@@ -91,14 +91,14 @@ func hostProcess(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 		pod = s.SecurityContext.WindowsOptions.HostProcess
 	}
 	all, some := 0, 0
-	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
+	eachContainer(path, s, func(at containerAt, c *corev1.Container) {
 		all++
 		var own *bool
 		if c.SecurityContext != nil && c.SecurityContext.WindowsOptions != nil {
 			own = c.SecurityContext.WindowsOptions.HostProcess
 		}
 		if pod != nil && own != nil && *pod != *own {
-			faults = append(faults, field.Invalid(at.Child("securityContext", "windowsOptions", "hostProcess"), *own,
+			faults = append(faults, field.Invalid(at.path().Child("securityContext", "windowsOptions", "hostProcess"), *own,
 				fmt.Sprintf("pod hostProcess value must be identical if both are specified, was %v", *pod)))
 		}
 		if isTrue(own) || own == nil && isTrue(pod) {
@@ -117,17 +117,26 @@ func hostProcess(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	return faults
 }
 
-// eachContainer visits init, regular and ephemeral containers with their paths.
-func eachContainer(path *field.Path, s *corev1.PodSpec, visit func(at *field.Path, c *corev1.Container)) {
+// containerAt is where a container stands in a pod's spec. Its path is made where there is something to say of it.
+type containerAt struct {
+	spec *field.Path
+	list string
+	i    int
+}
+
+func (c containerAt) path() *field.Path { return c.spec.Child(c.list).Index(c.i) }
+
+// eachContainer visits init, regular and ephemeral containers.
+func eachContainer(path *field.Path, s *corev1.PodSpec, visit func(at containerAt, c *corev1.Container)) {
 	for i := range s.InitContainers {
-		visit(path.Child("initContainers").Index(i), &s.InitContainers[i])
+		visit(containerAt{path, "initContainers", i}, &s.InitContainers[i])
 	}
 	for i := range s.Containers {
-		visit(path.Child("containers").Index(i), &s.Containers[i])
+		visit(containerAt{path, "containers", i}, &s.Containers[i])
 	}
 	for i := range s.EphemeralContainers {
 		c := corev1.Container(s.EphemeralContainers[i].EphemeralContainerCommon)
-		visit(path.Child("ephemeralContainers").Index(i), &c)
+		visit(containerAt{path, "ephemeralContainers", i}, &c)
 	}
 }
 
@@ -153,9 +162,9 @@ func linux(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	if s.SecurityContext != nil && s.SecurityContext.WindowsOptions != nil {
 		faults = append(faults, field.Forbidden(path.Child("securityContext", "windowsOptions"), notOnLinux))
 	}
-	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
+	eachContainer(path, s, func(at containerAt, c *corev1.Container) {
 		if c.SecurityContext != nil && c.SecurityContext.WindowsOptions != nil {
-			faults = append(faults, field.Forbidden(at.Child("securityContext", "windowsOptions"), notOnLinux))
+			faults = append(faults, field.Forbidden(at.path().Child("securityContext", "windowsOptions"), notOnLinux))
 		}
 	})
 	return faults
@@ -188,11 +197,12 @@ func windows(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	forbid(at.Child("supplementalGroups"), sc.SupplementalGroups != nil)
 	forbid(at.Child("supplementalGroupsPolicy"), sc.SupplementalGroupsPolicy != nil)
 	forbid(at.Child("seLinuxChangePolicy"), sc.SELinuxChangePolicy != nil)
-	eachContainer(path, s, func(at *field.Path, c *corev1.Container) {
-		if c.SecurityContext == nil {
+	eachContainer(path, s, func(c containerAt, container *corev1.Container) {
+		own := container.SecurityContext
+		if own == nil {
 			return
 		}
-		own, at := c.SecurityContext, at.Child("securityContext")
+		at := c.path().Child("securityContext")
 		forbid(at.Child("appArmorProfile"), own.AppArmorProfile != nil)
 		forbid(at.Child("seLinuxOptions"), own.SELinuxOptions != nil)
 		forbid(at.Child("seccompProfile"), own.SeccompProfile != nil)

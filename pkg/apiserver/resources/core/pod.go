@@ -105,12 +105,16 @@ func warnPod(_ context.Context, pod, old *corev1.Pod) []string {
 // warnPodStatus tells of addresses that are not spelled as they should be.
 func warnPodStatus(_ context.Context, pod, _ *corev1.Pod) []string {
 	var warnings []string
-	at := field.NewPath("status")
+	warn := func(list string, i int, ip string) {
+		if len(validation.GetWarningsForIP(nil, ip)) > 0 { // seldom: the path is made then
+			warnings = append(warnings, validation.GetWarningsForIP(field.NewPath("status", list).Index(i).Child("ip"), ip)...)
+		}
+	}
 	for i, ip := range pod.Status.PodIPs {
-		warnings = append(warnings, validation.GetWarningsForIP(at.Child("podIPs").Index(i).Child("ip"), ip.IP)...)
+		warn("podIPs", i, ip.IP)
 	}
 	for i, ip := range pod.Status.HostIPs {
-		warnings = append(warnings, validation.GetWarningsForIP(at.Child("hostIPs").Index(i).Child("ip"), ip.IP)...)
+		warn("hostIPs", i, ip.IP)
 	}
 	return warnings
 }
