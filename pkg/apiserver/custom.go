@@ -33,7 +33,7 @@ func (s *Server) customResources(ctx context.Context) error {
 		},
 		Withdraw: func(r *resource.Resource) {
 			if !s.builtIn(r) {
-				s.endpoint.Replace(groupResource(r))
+				s.served.forget(groupResource(r), s.endpoint.Replace(groupResource(r)))
 				s.registry.Remove(groupResource(r))
 				changed()
 			}
@@ -63,5 +63,5 @@ func (s *Server) serveCustom(r *resource.Resource) {
 	for _, v := range r.Versions {
 		served = append(served, endpoint.NewServed(store.Version(v, types), nil, s.clock))
 	}
-	s.endpoint.Replace(store.GroupResource(), served...)
+	s.served.forget(store.GroupResource(), s.endpoint.Replace(store.GroupResource(), served...))
 }

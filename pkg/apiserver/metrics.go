@@ -3,6 +3,7 @@ package apiserver
 import (
 	"bufio"
 	"cmp"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -30,15 +31,19 @@ type servedMetrics struct {
 	long       *prometheus.GaugeVec
 	inflight   *prometheus.GaugeVec
 
+	find func(*request.Info) *endpoint.Served
+
 	mu    sync.RWMutex
 	known map[requestKind]counters
 }
 
-func newServedMetrics(r *prometheus.Registry) *servedMetrics {
+// newServedMetrics counts requests for what find gives. Only that becomes a label: names that clients make up would grow
+// the metrics without bound.
+func newServedMetrics(r *prometheus.Registry, find func(*request.Info) *endpoint.Served) *servedMetrics {
 	forLabels := []string{"verb", "group", "version", "resource", "subresource", "scope", "component"}
 	slowest := []float64{0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
 	m := &servedMetrics{
-		known: map[requestKind]counters{},
+		find: find, known: map[requestKind]counters{},
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apiserver_request_total", Help: "Requests, by verb, what they were for, and the status code of the answer.",
 		}, slices.Concat(forLabels, []string{"dry_run", "code"})),
@@ -109,6 +114,22 @@ func (k *requestKind) labels() []string {
 	return []string{k.verb, k.group, k.version, k.resource, k.subresource, k.scope, "apiserver"}
 }
 
+// knownCode is a status code, or the class of one that HTTP does not know: proxied pods may send any.
+func knownCode(code int) int {
+	if http.StatusText(code) == "" {
+		return code / 100
+	}
+	return code
+}
+
+// codeLabel is what knownCode gives in the words of metrics.
+func codeLabel(code int) string {
+	if code < 10 {
+		return strconv.Itoa(code) + "xx"
+	}
+	return strconv.Itoa(code)
+}
+
 // counters are those of one kind of requests; what does not count for it is nil.
 type counters struct {
 	total               prometheus.Counter
@@ -116,15 +137,18 @@ type counters struct {
 }
 
 // of finds the counters of a kind: what happens at each request is one look into a map.
-func (m *servedMetrics) of(k requestKind, long bool) counters {
+func (m *servedMetrics) of(k requestKind, long bool, info *request.Info) counters {
 	m.mu.RLock()
 	c, ok := m.known[k]
 	m.mu.RUnlock()
 	if ok {
 		return c
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unname(&k, info)
 	labels := k.labels()
-	c.total = m.total.WithLabelValues(append(slices.Clip(labels), k.dryRun, strconv.Itoa(k.code))...)
+	c.total = m.total.WithLabelValues(append(slices.Clip(labels), k.dryRun, codeLabel(k.code))...)
 	if !long {
 		c.duration = m.duration.WithLabelValues(append(slices.Clip(labels), k.dryRun)...)
 		if k.dryRun == "" {
@@ -137,10 +161,41 @@ func (m *servedMetrics) of(k requestKind, long bool) counters {
 	if k.deprecated {
 		m.deprecated.WithLabelValues(k.group, k.version, k.resource, k.subresource, "").Set(1)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.known[k] = c
 	return c
+}
+
+// unname takes from a kind of requests what was withdrawn meanwhile, whose series would stay. It is called with the mutex
+// held, so that forget finds what is made of the kind.
+func (m *servedMetrics) unname(k *requestKind, info *request.Info) {
+	if k.resource != "" && m.find(info) == nil {
+		*k = requestKind{verb: k.verb, dryRun: k.dryRun, code: k.code}
+	}
+}
+
+// lasting counts the requests of a kind that go on.
+func (m *servedMetrics) lasting(k requestKind, info *request.Info) prometheus.Gauge {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	m.unname(&k, info)
+	return m.long.WithLabelValues(k.labels()...)
+}
+
+// forget drops the series of versions of a resource that are no longer served.
+func (m *servedMetrics) forget(r schema.GroupResource, versions []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, version := range versions {
+		labels := prometheus.Labels{"group": r.Group, "version": version, "resource": r.Resource}
+		for _, v := range []interface {
+			DeletePartialMatch(prometheus.Labels) int
+		}{m.total, m.duration, m.sli, m.sizes, m.deprecated, m.long} {
+			v.DeletePartialMatch(labels)
+		}
+		maps.DeleteFunc(m.known, func(k requestKind, _ counters) bool {
+			return k.group == r.Group && k.version == version && k.resource == r.Resource
+		})
+	}
 }
 
 func (c *counters) count(took time.Duration, size int) {
@@ -155,38 +210,35 @@ func (c *counters) count(took time.Duration, size int) {
 	}
 }
 
-// measured counts every request and, for those that do not go on for as long as the client wants, times
-// it. Only what is served becomes a label: names that clients make up would grow the metric without bound.
-func (m *servedMetrics) measured(served func(*request.Info) (known, deprecated bool)) filter {
+// measured counts every request and, for those that do not go on for as long as the client wants, times it.
+func (m *servedMetrics) measured(next http.Handler) http.Handler {
 	reading, writing := m.inflight.WithLabelValues("readOnly"), m.inflight.WithLabelValues("mutating")
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			info := request.InfoFrom(r.Context())
-			k := requestKind{dryRun: dryRun(info)}
-			known := false
-			if known, k.deprecated = served(info); known {
-				k.group, k.version, k.resource, k.subresource, k.scope = info.Group, info.Version, info.Resource, info.Subresource, scope(info)
-			}
-			k.verb = verbLabel(r, info)
-			long := longRunning(info)
-			gauge := reading
-			switch {
-			case long:
-				gauge = m.long.WithLabelValues(k.labels()...)
-			case r.Method != http.MethodGet && r.Method != http.MethodHead:
-				gauge = writing
-			}
-			gauge.Inc()
-			c, start := &coded{ResponseWriter: w}, time.Now()
-			defer func() {
-				gauge.Dec()
-				k.code = cmp.Or(c.code, http.StatusOK)
-				counted := m.of(k, long)
-				counted.count(time.Since(start), c.size)
-			}()
-			next.ServeHTTP(c, r)
-		})
-	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info := request.InfoFrom(r.Context())
+		k := requestKind{dryRun: dryRun(info)}
+		if s := m.find(info); s != nil {
+			k.group, k.version, k.resource, k.subresource, k.scope = info.Group, info.Version, info.Resource, info.Subresource, scope(info)
+			k.deprecated = s.Deprecated != ""
+		}
+		k.verb = verbLabel(r, info)
+		long := longRunning(info)
+		gauge := reading
+		switch {
+		case long:
+			gauge = m.lasting(k, info)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			gauge = writing
+		}
+		gauge.Inc()
+		c, start := &coded{ResponseWriter: w}, time.Now()
+		defer func() {
+			gauge.Dec()
+			k.code = knownCode(cmp.Or(c.code, http.StatusOK))
+			counted := m.of(k, long, info)
+			counted.count(time.Since(start), c.size)
+		}()
+		next.ServeHTTP(c, r)
+	})
 }
 
 // verbLabel is upstream's name for what a request does: its method, unless that alone does not tell.

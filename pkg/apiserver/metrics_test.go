@@ -1,12 +1,19 @@
 package apiserver
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
 // asks sends a request of the administrator's and gives the answer.
@@ -125,6 +132,42 @@ func TestThePagesAboutTheProcess(t *testing.T) {
 			t.Errorf("GET %s: %q, want %q", path, got, want)
 		}
 	}
+}
+
+// TestMetricsOfWhatIsWithdrawnGo with the requests for it that are still under way, and codes that HTTP does not know are
+// counted by their class.
+func TestMetricsOfWhatIsWithdrawnGo(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	widgets := schema.GroupResource{Group: "example.com", Resource: "widgets"}
+	served := &endpoint.Served{Store: &resource.Store{Resource: &resource.Resource{}}}
+	m := newServedMetrics(registry, func(*request.Info) *endpoint.Served { return served })
+	withdraw := func() { served = nil; m.forget(widgets, []string{"v1"}) }
+	ask := func(path string, code int, meanwhile func()) {
+		info := endpoint.Parse(httptest.NewRequest("GET", path, nil))
+		r := httptest.NewRequest("GET", path, nil).WithContext(request.Begin(t.Context(), info))
+		m.measured(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { meanwhile(); w.WriteHeader(code) })).ServeHTTP(httptest.NewRecorder(), r)
+	}
+	const path = "/apis/example.com/v1/namespaces/n/widgets/w"
+	ask(path, 200, func() {})
+	ask(path+"?watch=true", 200, func() {})
+	ask(path, 799, func() {})
+	if text := collected(t, registry); !strings.Contains(text, `value:"7xx"`) || strings.Contains(text, `"799"`) || !strings.Contains(text, "widgets") {
+		t.Errorf("counted as %s", text)
+	}
+	ask(path, 404, withdraw)
+	ask(path+"?watch=true", 200, func() {})
+	if text := collected(t, registry); strings.Contains(text, "widgets") || !strings.Contains(text, `value:"404"`) {
+		t.Errorf("what was withdrawn is counted still: %s", text)
+	}
+}
+
+func collected(t *testing.T, registry *prometheus.Registry) string {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(families)
 }
 
 func TestAnAnswerIsCountedByItsFirstFinalCode(t *testing.T) {

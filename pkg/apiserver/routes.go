@@ -20,7 +20,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 	paths := s.paths()
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if info := request.InfoFrom(r.Context()); info.IsResource {
-			if s.endpoint.Serves(info) || !s.elsewhere(w, r) {
+			if s.endpoint.Find(info) != nil || !s.elsewhere(w, r) {
 				s.endpoint.ServeHTTP(w, r)
 			}
 			return
@@ -52,7 +52,7 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			s.endpoint.NotFound(w, r)
 		}
 	})
-	return chained(serve, recovered(s.log), uncached, identified(rand.Uint64), s.served.measured(s.endpoint.Known), s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
+	return chained(serve, recovered(s.log), uncached, identified(rand.Uint64), s.served.measured, s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
 }
 
 func (s *Server) guarded(next http.Handler) http.Handler { return s.guard.Filter(next, endpoint.Fail) }

@@ -323,6 +323,9 @@ func TestADefinitionLeavesWithItsObjects(t *testing.T) {
 		code, _ := admin.do(t, http.MethodGet, widgets(group, "v1")+"/free", nil)
 		return code == http.StatusNotFound
 	})
+	if !strings.Contains(admin.ask(t, http.MethodGet, "/metrics", "").text, `group="`+group) {
+		t.Error("nothing is counted of what is served")
+	}
 	refused := admin.must(t, http.StatusForbidden, http.MethodPost, widgets(group, "v1"), widget(group, "v1", "late", map[string]any{}))
 	if want := "widgets." + group + ` "late" is forbidden: create not allowed while custom resource definition is terminating`; at(refused, "message") != want {
 		t.Errorf("a late object: %s", at(refused, "message"))
@@ -341,6 +344,9 @@ func TestADefinitionLeavesWithItsObjects(t *testing.T) {
 	until(t, "nothing is served in its place", func() bool {
 		code, _ := admin.do(t, http.MethodGet, widgets(group, "v1"), nil)
 		return code == http.StatusNotFound
+	})
+	until(t, "nothing is counted of it", func() bool {
+		return !strings.Contains(admin.ask(t, http.MethodGet, "/metrics", "").text, `group="`+group)
 	})
 }
 

@@ -47,18 +47,22 @@ func (h *Handler) Add(s *Served) {
 	h.change(func(served map[schema.GroupVersionResource]*Served) { served[s.GVR()] = s })
 }
 
-// Replace serves a resource in these versions and in no others; in none it is no longer served.
-func (h *Handler) Replace(r schema.GroupResource, versions ...*Served) {
+// Replace serves a resource in these versions and in no others; in none it is no longer served. It answers the versions
+// in which it was.
+func (h *Handler) Replace(r schema.GroupResource, versions ...*Served) (withdrawn []string) {
 	h.change(func(served map[schema.GroupVersionResource]*Served) {
 		for gvr := range served {
 			if gvr.GroupResource() == r {
 				delete(served, gvr)
+				withdrawn = append(withdrawn, gvr.Version)
 			}
 		}
 		for _, s := range versions {
 			served[s.GVR()] = s
+			withdrawn = slices.DeleteFunc(withdrawn, func(v string) bool { return v == s.Kind.Version })
 		}
 	})
+	return withdrawn
 }
 
 // All gives what is served, in no order.
@@ -70,17 +74,13 @@ func (h *Handler) find(info *request.Info) *Served {
 	return (*h.served.Load())[info.GroupVersionResource()]
 }
 
-// Serves says whether there is the resource, and the subresource, that a request is for.
-func (h *Handler) Serves(info *request.Info) bool {
-	is, _ := h.Known(info)
-	return is
-}
-
-// Known is Serves, and says whether what is served should no longer be used.
-func (h *Handler) Known(info *request.Info) (served, deprecated bool) {
+// Find gives the resource that a request is for, nil where it, or the subresource, is not served.
+func (h *Handler) Find(info *request.Info) *Served {
 	s := h.find(info)
-	served = s != nil && (info.Subresource == "" || s.Subresource(info.Subresource) != nil)
-	return served, served && s.Deprecated != ""
+	if s == nil || info.Subresource != "" && s.Subresource(info.Subresource) == nil {
+		return nil
+	}
+	return s
 }
 
 // ServeHTTP answers a request for a resource; its Info stands in the context.
