@@ -326,6 +326,15 @@ func TestPatchesOfLongListsAreBounded(t *testing.T) {
 	}
 }
 
+func TestManyFaultsAreToldInNoTime(t *testing.T) {
+	admin := start(t, memory(t)).as(adminToken)
+	mounts := strings.TrimSuffix(strings.Repeat(`{"mountPath":"/x"},`, 5000), ",")
+	cheaply(t, "thousands of faults", func() {
+		admin.send(t, "POST", "/api/v1/namespaces/default/podtemplates", mediaJSON, []byte(`{"apiVersion":"v1","kind":"PodTemplate","metadata":{"name":"f"},"template":{"spec":{
+			"containers":[{"name":"c","image":"i","volumeMounts":[`+mounts+`]}]}}}`)).want(t, "thousands of faults", http.StatusUnprocessableEntity, "volumeMounts[4999].name: Required value")
+	})
+}
+
 // keys are so many members of a YAML map.
 func keys(n int) string {
 	var b strings.Builder

@@ -153,7 +153,7 @@ func (s *Store) invalid(obj Object, errs field.ErrorList) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(s.Kind.GroupKind(), obj.GetName(), errs)
+	return Invalid(s.Kind.GroupKind(), obj.GetName(), errs)
 }
 
 func orNothing(f func()) func() {
