@@ -201,11 +201,6 @@ func validatePodNetworks(path *field.Path, list []string) field.ErrorList {
 	if !dual || len(list) > 2 {
 		faults = append(faults, field.Invalid(path, list, "may specify no more than one CIDR for each IP family"))
 	}
-	for i, value := range list {
-		if slices.Contains(list[:i], value) {
-			faults = append(faults, field.Duplicate(path.Index(i), value))
-		}
-	}
 	return faults
 }
 
