@@ -8,7 +8,7 @@ import (
 // TestUpdatesThatAreJudgedAsCreations: faults of their metadata are told once more than those of other updates.
 func TestUpdatesThatAreJudgedAsCreations(t *testing.T) {
 	whole := []string{"configmaps", "endpoints", "limitranges", "namespaces", "nodes", "persistentvolumeclaims", "persistentvolumes",
-		"pods", "replicationcontrollers", "secrets", "serviceaccounts", "services", "controllerrevisions", "jobs", "endpointslices"}
+		"pods", "secrets", "serviceaccounts", "controllerrevisions", "jobs", "endpointslices"}
 	for _, r := range All(testDeps()) {
 		if g := r.Kind.Group; g != "" && g != "apps" && g != "batch" && g != "discovery.k8s.io" {
 			continue

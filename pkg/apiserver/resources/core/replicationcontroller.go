@@ -24,13 +24,12 @@ func ReplicationController() *resource.Resource {
 	doc, status := corev1.ReplicationControllerSpec{}.SwaggerDoc(), corev1.ReplicationControllerStatus{}.SwaggerDoc()
 	template := func(rc *corev1.ReplicationController) *corev1.PodTemplateSpec { return rc.Spec.Template }
 	return resource.Define(resource.Definition[*corev1.ReplicationController]{
-		Kind:        corev1.SchemeGroupVersion.WithKind("ReplicationController"),
-		Plural:      "replicationcontrollers",
-		ShortNames:  []string{"rc"},
-		Categories:  []string{"all"},
-		Prefix:      "controllers",
-		WholeUpdate: true,
-		Default:     defaultReplicationController,
+		Kind:       corev1.SchemeGroupVersion.WithKind("ReplicationController"),
+		Plural:     "replicationcontrollers",
+		ShortNames: []string{"rc"},
+		Categories: []string{"all"},
+		Prefix:     "controllers",
+		Default:    defaultReplicationController,
 		Prepare: workload.Prepare(template,
 			func(rc *corev1.ReplicationController) *corev1.ReplicationControllerStatus { return &rc.Status }),
 		Validate:           validateReplicationController,

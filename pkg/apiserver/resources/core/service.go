@@ -35,7 +35,6 @@ func Service(d ServiceDeps) *resource.Resource {
 		ShortNames:   []string{"svc"},
 		Categories:   []string{"all"},
 		Prefix:       "services/specs",
-		WholeUpdate:  true,
 		ValidateName: apivalidation.NameIsDNSLabel,
 		Default:      defaultService,
 		Allocate:     d.Allocate,
