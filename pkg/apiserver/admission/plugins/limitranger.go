@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	quantity "k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	podresources "k8s.io/component-helpers/resource"
@@ -27,28 +28,56 @@ func limitRanger(cfg *Config) admission.Plugin {
 
 type limits struct{ cfg *Config }
 
-func (l *limits) items(ctx context.Context, namespace string) ([]corev1.LimitRangeItem, error) {
+func (l *limits) ranges(ctx context.Context, namespace string) ([]*corev1.LimitRange, error) {
 	ranges, err := list[*corev1.LimitRange](ctx, l.cfg.Access, schema.GroupResource{Resource: "limitranges"}, namespace)
 	if err != nil {
 		return nil, fmt.Errorf("unable to read the limit ranges of namespace %q: %w", namespace, err)
 	}
-	var items []corev1.LimitRangeItem
-	for _, r := range ranges {
-		items = append(items, r.Spec.Limits...)
+	return ranges, nil
+}
+
+// concern says whether limits hold for a write: pods are held to them when they are created and resized, claims in every
+// write, and none that is on its way out.
+func concern(a *admission.Attributes) bool {
+	if old, is := a.OldObject.(metav1.Object); is && old.GetDeletionTimestamp() != nil {
+		return false
 	}
-	return items, nil
+	switch a.Operation {
+	case admission.Create:
+		return a.Is("", "pods", "") || a.Is("", "persistentvolumeclaims", "")
+	case admission.Update:
+		return a.Is("", "pods", "resize") || a.Is("", "persistentvolumeclaims", "")
+	}
+	return false
 }
 
 func (l *limits) admit(ctx context.Context, a *admission.Attributes) error {
 	pod, ok := a.Object.(*corev1.Pod)
-	if !ok || !a.Is("", "pods", "") || a.Operation != admission.Create {
+	if !ok || !concern(a) {
 		return nil
 	}
-	items, err := l.items(ctx, a.Namespace)
+	ranges, err := l.ranges(ctx, a.Namespace)
 	if err != nil {
 		return err
 	}
-	var set []string
+	if len(ranges) > 0 && a.OldObject != nil { // whose containers the pod may share
+		spec := pod.Spec.DeepCopy()
+		pod.Spec.Containers, pod.Spec.InitContainers = spec.Containers, spec.InitContainers
+	}
+	for _, r := range ranges {
+		set := fillInAll(pod, r.Spec.Limits)
+		if len(set) > 0 {
+			pod.Annotations = maps.Clone(pod.Annotations)
+			if pod.Annotations == nil {
+				pod.Annotations = map[string]string{}
+			}
+			pod.Annotations[limitRangerAnnotation] = "LimitRanger plugin set: " + strings.Join(set, "; ")
+		}
+	}
+	return nil
+}
+
+func fillInAll(pod *corev1.Pod, items []corev1.LimitRangeItem) (set []string) {
 	for _, item := range items {
 		if item.Type != corev1.LimitTypeContainer {
 			continue
@@ -60,13 +89,7 @@ func (l *limits) admit(ctx context.Context, a *admission.Attributes) error {
 			set = append(set, fillIn(&pod.Spec.InitContainers[i], "init container", item)...)
 		}
 	}
-	if len(set) > 0 {
-		if pod.Annotations == nil {
-			pod.Annotations = map[string]string{}
-		}
-		pod.Annotations[limitRangerAnnotation] = "LimitRanger plugin set: " + strings.Join(set, "; ")
-	}
-	return nil
+	return set
 }
 
 // fillIn answers in words what it has set.
@@ -94,33 +117,30 @@ func fillIn(c *corev1.Container, kind string, item corev1.LimitRangeItem) []stri
 }
 
 func (l *limits) validate(ctx context.Context, a *admission.Attributes) error {
+	if !concern(a) {
+		return nil
+	}
 	var check func(corev1.LimitRangeItem) []error
 	switch o := a.Object.(type) {
 	case *corev1.Pod:
-		created := a.Is("", "pods", "") && a.Operation == admission.Create
-		resized := a.Is("", "pods", "resize") && a.Operation == admission.Update
-		if !created && !resized || o.DeletionTimestamp != nil {
-			return nil
-		}
 		check = func(item corev1.LimitRangeItem) []error { return checkPod(o, item) }
 	case *corev1.PersistentVolumeClaim:
-		if !a.Is("", "persistentvolumeclaims", "") || a.Operation != admission.Create && a.Operation != admission.Update || o.DeletionTimestamp != nil {
-			return nil
-		}
 		check = func(item corev1.LimitRangeItem) []error { return checkClaim(o, item) }
 	default:
 		return nil
 	}
-	items, err := l.items(ctx, a.Namespace)
+	ranges, err := l.ranges(ctx, a.Namespace)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, item := range items {
-		errs = append(errs, check(item)...)
-	}
-	if len(errs) > 0 {
-		return admission.Forbidden(a, utilerrors.NewAggregate(errs))
+	for _, r := range ranges { // the first that is broken is told of
+		var errs []error
+		for _, item := range r.Spec.Limits {
+			errs = append(errs, check(item)...)
+		}
+		if len(errs) > 0 {
+			return admission.Forbidden(a, utilerrors.NewAggregate(errs))
+		}
 	}
 	return nil
 }

@@ -26,10 +26,18 @@ func initialized(p *corev1.Pod, requests, limits corev1.ResourceList) *corev1.Po
 
 func ranger(t *testing.T, items ...corev1.LimitRangeItem) admission.Plugin {
 	t.Helper()
+	return rangers(t, map[string][]corev1.LimitRangeItem{"r": items})
+}
+
+// rangers holds pods to several limit ranges, by name.
+func rangers(t *testing.T, ranges map[string][]corev1.LimitRangeItem) admission.Plugin {
+	t.Helper()
 	access := resourcetest.New()
-	r := &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "r"}, Spec: corev1.LimitRangeSpec{Limits: items}}
-	if _, err := access.Create(t.Context(), schema.GroupResource{Resource: "limitranges"}, r); err != nil {
-		t.Fatal(err)
+	for name, items := range ranges {
+		r := &corev1.LimitRange{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: name}, Spec: corev1.LimitRangeSpec{Limits: items}}
+		if _, err := access.Create(t.Context(), schema.GroupResource{Resource: "limitranges"}, r); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return limitRanger(&Config{Access: access})
 }
@@ -92,8 +100,9 @@ func TestResizesAreHeldToLimitsAndOtherUpdatesAreNot(t *testing.T) {
 	if err := p.Validate(t.Context(), write(admission.Update, "pods", big, big)); err != nil {
 		t.Errorf("an update that resizes nothing: %v", err)
 	}
-	big.DeletionTimestamp = &metav1.Time{}
-	if err := p.Validate(t.Context(), at(write(admission.Update, "pods", big, big), "resize")); err != nil {
+	ending := big.DeepCopy()
+	ending.DeletionTimestamp = &metav1.Time{}
+	if err := p.Validate(t.Context(), at(write(admission.Update, "pods", big, ending), "resize")); err != nil {
 		t.Errorf("of a pod that is on its way out: %v", err)
 	}
 }
@@ -142,5 +151,33 @@ func TestLimitRangesFillIn(t *testing.T) {
 	want := "LimitRanger plugin set: cpu, memory limit for container c; cpu request for init container i; cpu, memory limit for init container i"
 	if got := pod.Annotations[limitRangerAnnotation]; got != want {
 		t.Errorf("it says %q\nwant %q", got, want)
+	}
+}
+
+// A resize is filled in as well, without touching what the pod shares with its old state, and of several limit ranges
+// each notes what it set.
+func TestLimitRangesFillInResizes(t *testing.T) {
+	p := rangers(t, map[string][]corev1.LimitRangeItem{
+		"a": {{Type: corev1.LimitTypeContainer, DefaultRequest: amounts("cpu", "1"), Max: amounts("cpu", "1")}},
+		"b": {{Type: corev1.LimitTypeContainer, Default: amounts("cpu", "2", "memory", "1Gi"), Max: amounts("memory", "1Mi")}},
+	})
+	old := podOf(amounts("memory", "1Mi"), nil)
+	pod := &corev1.Pod{ObjectMeta: old.ObjectMeta, Spec: old.Spec}
+	if err := p.Admit(t.Context(), at(write(admission.Update, "pods", pod, old), "resize")); err != nil {
+		t.Fatal(err)
+	}
+	r := pod.Spec.Containers[0].Resources
+	if !quota.Equal(r.Requests, amounts("cpu", "1", "memory", "1Mi")) || !quota.Equal(r.Limits, amounts("cpu", "2", "memory", "1Gi")) {
+		t.Errorf("filled in: %s, %s", quota.Show(r.Requests), quota.Show(r.Limits))
+	}
+	if len(old.Spec.Containers[0].Resources.Requests) != 1 || old.Annotations != nil {
+		t.Error("the old state was changed")
+	}
+	if got, want := pod.Annotations[limitRangerAnnotation], "LimitRanger plugin set: cpu, memory limit for container c"; got != want {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+	err := p.Validate(t.Context(), at(write(admission.Update, "pods", pod, old), "resize"))
+	if want := `pods "p" is forbidden: maximum cpu usage per Container is 1, but limit is 2`; err == nil || err.Error() != want {
+		t.Errorf("answers %v, want %s", err, want)
 	}
 }
