@@ -11,9 +11,13 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	applyv1 "k8s.io/client-go/applyconfigurations/rbac/v1"
 
 	"github.com/sampan-project/sampan/pkg/controller"
 )
+
+// manager is the name under which kube-controller-manager writes the rules: who applies such a role himself is told of it.
+const manager = "clusterrole-aggregation-controller"
 
 // New makes the controller. Its keys are names of cluster roles.
 func New(env *controller.Env) (controller.Runner, error) {
@@ -32,9 +36,8 @@ func New(env *controller.Env) (controller.Runner, error) {
 		if err != nil || equality.Semantic.DeepEqual(rules, role.Rules) {
 			return controller.Result{}, err
 		}
-		role = role.DeepCopy()
-		role.Rules = rules
-		written, err := env.Client.RbacV1().ClusterRoles().Update(ctx, role, metav1.UpdateOptions{})
+		written, err := env.Client.RbacV1().ClusterRoles().Apply(ctx, applyv1.ClusterRole(name).WithRules(applied(rules)...),
+			metav1.ApplyOptions{FieldManager: manager, Force: true})
 		if err != nil {
 			return controller.Result{}, fmt.Errorf("filling in cluster role %s: %w", name, err)
 		}
@@ -55,6 +58,16 @@ func New(env *controller.Env) (controller.Runner, error) {
 		return names
 	})
 	return loop, nil
+}
+
+func applied(rules []rbacv1.PolicyRule) []*applyv1.PolicyRuleApplyConfiguration {
+	out := make([]*applyv1.PolicyRuleApplyConfiguration, 0, len(rules))
+	for _, r := range rules {
+		out = append(out, &applyv1.PolicyRuleApplyConfiguration{
+			Verbs: r.Verbs, APIGroups: r.APIGroups, Resources: r.Resources, ResourceNames: r.ResourceNames, NonResourceURLs: r.NonResourceURLs,
+		})
+	}
+	return out
 }
 
 // Aggregate gathers the rules of the roles that role selects, each rule once, in the order of the roles' names.
