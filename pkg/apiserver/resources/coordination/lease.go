@@ -22,9 +22,14 @@ func Lease() *resource.Resource {
 		FreeFinalizers: true,
 		CreateOnUpdate: true,
 		StrictUpdate:   true,
-		Prepare: func(_ context.Context, obj, _ *coordinationv1.Lease) {
-			// Election by the server, which these two ask for, is a feature that is off.
-			obj.Spec.Strategy, obj.Spec.PreferredHolder = nil, nil
+		Prepare: func(_ context.Context, obj, old *coordinationv1.Lease) {
+			// Election by the server, which these two ask for, is a feature that is off: they stay where they stand.
+			if old == nil || old.Spec.Strategy == nil {
+				obj.Spec.Strategy = nil
+			}
+			if old == nil || old.Spec.PreferredHolder == nil {
+				obj.Spec.PreferredHolder = nil
+			}
 		},
 		Validate: func(_ context.Context, obj, _ *coordinationv1.Lease) field.ErrorList { return validateLease(&obj.Spec) },
 		Columns: []metav1.TableColumnDefinition{

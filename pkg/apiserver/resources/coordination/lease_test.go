@@ -5,6 +5,8 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
 func TestLeasesLastAndAreCounted(t *testing.T) {
@@ -20,6 +22,27 @@ func TestLeasesLastAndAreCounted(t *testing.T) {
 	} {
 		if got := validateLease(&c.spec); len(got) != c.faults {
 			t.Errorf("%s: %v, want %d faults", name, got, c.faults)
+		}
+	}
+}
+
+// What elections by the server need is dropped, since there are none, but where a server that holds some has stored it.
+func TestLeasesKeepWhatIsSwitchedOff(t *testing.T) {
+	lease := func(strategy, holder string) *coordinationv1.Lease {
+		return &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{Strategy: (*coordinationv1.CoordinatedLeaseStrategy)(&strategy), PreferredHolder: &holder}}
+	}
+	for _, c := range []struct {
+		old  *coordinationv1.Lease
+		kept bool
+	}{{nil, false}, {&coordinationv1.Lease{}, false}, {lease("OldestEmulationVersion", "a"), true}} {
+		now := lease("OldestEmulationVersion", "b")
+		var old resource.Object
+		if c.old != nil {
+			old = c.old
+		}
+		Lease().Prepare(t.Context(), now, old)
+		if kept := now.Spec.Strategy != nil && now.Spec.PreferredHolder != nil; kept != c.kept {
+			t.Errorf("over %+v: kept %v", c.old, kept)
 		}
 	}
 }
