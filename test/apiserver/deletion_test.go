@@ -47,3 +47,24 @@ func TestARefusedDeletionLeavesNoMark(t *testing.T) {
 		writing.Wait()
 	}
 }
+
+// A namespace keeps what its first deletion says of its dependents, and no later one changes that.
+func TestDeletionsOfNamespacesSayWhatFollows(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	for name, c := range map[string]struct{ options, want string }{
+		"usual":      {`{}`, "<nil>"},
+		"background": {`{"propagationPolicy":"Background"}`, "<nil>"},
+		"foreground": {`{"propagationPolicy":"Foreground"}`, "[foregroundDeletion]"},
+		"orphan":     {`{"propagationPolicy":"Orphan"}`, "[orphan]"},
+		"no-orphan":  {`{"orphanDependents":false}`, "[foregroundDeletion]"},
+	} {
+		const spaces = "/api/v1/namespaces"
+		admin.must(t, http.StatusCreated, "POST", spaces, object("v1", "Namespace", name))
+		for _, options := range []string{c.options, `{"propagationPolicy":"Orphan"}`} {
+			admin.send(t, "DELETE", spaces+"/"+name, "application/json", []byte(options))
+		}
+		if got := at(admin.must(t, http.StatusOK, "GET", spaces+"/"+name, nil), "metadata.finalizers"); got != c.want {
+			t.Errorf("%s: finalizers %s, want %s", name, got, c.want)
+		}
+	}
+}

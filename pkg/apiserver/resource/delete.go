@@ -35,6 +35,8 @@ func (s *Store) Delete(ctx context.Context, w *Write, options *metav1.DeleteOpti
 		out, gone, err := s.tryDelete(ctx, key, w, old, options)
 		var conflict *storage.ConflictError
 		switch {
+		case err == nil && !gone && !live && out.GetResourceVersion() == old.GetResourceVersion() && !s.isCurrent(ctx, key, old):
+			continue // nothing was written, so that nothing has told whether the state was old
 		case err == nil:
 			return out, gone, nil
 		case errors.As(err, &conflict) && ctx.Err() == nil:
@@ -155,6 +157,9 @@ func (s *Store) beginDeletion(ctx context.Context, obj Object, options *metav1.D
 	if s.BeforeDelete != nil {
 		pending = obj.GetDeletionTimestamp() != nil
 		finish, err := s.BeforeDelete(ctx, obj)
+		if err == nil && !finish && !pending {
+			obj.SetFinalizers(s.propagationFinalizers(obj, options))
+		}
 		if err != nil || !finish {
 			return false, pending, err
 		}
@@ -261,8 +266,10 @@ func (s *Store) wantsOrphan(obj Object, o *metav1.DeleteOptions) bool {
 
 func (s *Store) wantsForeground(obj Object, o *metav1.DeleteOptions) bool {
 	switch {
-	case s.DefaultPropagation == NoPropagation, o.OrphanDependents != nil:
+	case s.DefaultPropagation == NoPropagation:
 		return false
+	case o.OrphanDependents != nil:
+		return s.endsInSteps() && !*o.OrphanDependents
 	case o.PropagationPolicy != nil:
 		return *o.PropagationPolicy == metav1.DeletePropagationForeground
 	}
