@@ -256,3 +256,48 @@ func TestMutatingPoliciesHaveASecondTurn(t *testing.T) {
 		t.Errorf("the policy was carried out %s times", got)
 	}
 }
+
+// An object that cannot be given in the version that a policy is about is a failure of that policy.
+func TestPoliciesBearFailedConversions(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "lost.example.com"
+	admin.define(t, definition(group, func(spec map[string]any) {
+		spec["conversion"] = map[string]any{"strategy": "Webhook", "webhook": map[string]any{"conversionReviewVersions": []any{"v1"},
+			"clientConfig": map[string]any{"url": "https://127.0.0.1:1/"}}}
+	}, version("v1", true, "a"), version("v2", false, "a")))
+	match := func(name string) map[string]any {
+		return map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"hook": name}},
+			"resourceRules": []any{map[string]any{"apiGroups": []any{group}, "apiVersions": []any{"v2"}, "operations": []any{"CREATE"}, "resources": []any{"widgets"}}}}
+	}
+	for _, failure := range []string{"Fail", "Ignore"} {
+		for _, kind := range []string{"Mutating", "Validating"} {
+			name := strings.ToLower(kind + "-" + failure)
+			spec := map[string]any{"failurePolicy": failure, "matchConstraints": match(name)}
+			if kind == "Mutating" {
+				spec["reinvocationPolicy"] = "Never"
+				spec["mutations"] = []any{map[string]any{"patchType": "JSONPatch", "jsonPatch": map[string]any{"expression": "[JSONPatch{op: 'remove', path: '/spec/a'}]"}}}
+			} else {
+				spec["validations"] = []any{map[string]any{"expression": "true"}}
+			}
+			path := admissionPath + strings.ToLower(kind) + "admissionpolic"
+			admin.must(t, http.StatusCreated, "POST", path+"ies", policyFor(kind+"AdmissionPolicy", name, spec))
+			admin.must(t, http.StatusCreated, "POST", path+"ybindings", bindingOf(kind+"AdmissionPolicyBinding", name, map[string]any{}))
+		}
+	}
+	for _, c := range []struct {
+		name, message string
+		code          int
+	}{
+		{"validating-fail", "ValidatingAdmissionPolicy 'validating-fail' with binding 'validating-fail' denied request: failed to configure binding: failed to convert object version: conversion webhook for ", 422},
+		{"mutating-fail", `policy "mutating-fail" denied request: failed to configure policy: conversion webhook for `, 403},
+		{"validating-ignore", "", 201},
+		{"mutating-ignore", "", 201},
+	} {
+		w := widget(group, "v1", c.name, map[string]any{"a": "x"})
+		w["metadata"].(map[string]any)["labels"] = map[string]any{"hook": c.name}
+		until(t, c.name+" is carried out", func() bool {
+			code, out := admin.do(t, "POST", widgets(group, "v1")+"?dryRun=All", w)
+			return code == c.code && (c.message == "" || strings.Contains(at(out, "message"), c.message))
+		})
+	}
+}

@@ -46,10 +46,10 @@ func (in *Inputs) Values(t admission.Target) (Values, error) {
 		}
 		if o.kept[t.Kind] == nil {
 			versioned, err := in.a.In(t.Kind, o.from)
-			if err == nil {
-				o.kept[t.Kind], err = fieldsOfObject(versioned, t.Kind)
-			}
 			if err != nil {
+				return v, err
+			}
+			if o.kept[t.Kind], err = fieldsOfObject(versioned, t.Kind); err != nil {
 				return v, fmt.Errorf("failed to prepare %s variable for evaluation: %w", o.name, err)
 			}
 		}

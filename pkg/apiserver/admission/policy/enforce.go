@@ -125,11 +125,10 @@ func (e *enforcement) binding(ctx context.Context, p *validating, b *binding, t 
 		return nil
 	}
 	values, conditions, err := e.v.cfg.values(ctx, e.a, e.in, t)
+	if lost, is := err.(*apierrors.StatusError); is { // and not one that a conversion failed with
+		return lost
+	}
 	if err != nil {
-		var status *apierrors.StatusError
-		if errors.As(err, &status) {
-			return status
-		}
 		e.misconfigured(p, b, fmt.Errorf("failed to convert object version: %w", err))
 		return nil
 	}

@@ -210,12 +210,12 @@ func (p *pass) run(ctx context.Context, steps []step) error {
 
 func (p *pass) step(ctx context.Context, s step) error {
 	values, conditions, err := p.m.cfg.values(ctx, p.a, p.in, s.target)
+	if lost, is := err.(*apierrors.StatusError); is { // and not one that a conversion failed with
+		return lost
+	}
 	if err != nil {
-		var status *apierrors.StatusError
-		if errors.As(err, &status) {
-			return status
-		}
-		return apierrors.NewInternalError(err)
+		p.failed(s.policy, "", fmt.Errorf("failed to configure policy: %w", err), "")
+		return nil
 	}
 	shown, err := expression.Param(s.param, s.policy.paramKind())
 	if err != nil {
