@@ -87,6 +87,23 @@ func TestPoliciesJudgeWithParameters(t *testing.T) {
 	}
 }
 
+// The parameters for a namespace are those that are in it.
+func TestNamespacesAreJudgedWithTheirOwnParameters(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	admin.enforce(t, "own", map[string]any{
+		"paramKind": map[string]any{"apiVersion": "v1", "kind": "ConfigMap"},
+		"matchConstraints": map[string]any{"resourceRules": []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"*"},
+			"resources": []any{"namespaces"}}}},
+		"validations": []any{map[string]any{"expression": "false", "messageExpression": "'by ' + params.metadata.namespace"}},
+	}, map[string]any{"paramRef": map[string]any{"name": "rule", "parameterNotFoundAction": "Allow"}})
+	admin.must(t, http.StatusCreated, "POST", configMapsPath, object("v1", "ConfigMap", "rule"))
+	until(t, "the policy is in force", func() bool {
+		_, out := admin.do(t, "PUT", "/api/v1/namespaces/default?dryRun=All", object("v1", "Namespace", "default"))
+		return strings.HasSuffix(at(out, "message"), "by default")
+	})
+	admin.must(t, http.StatusCreated, "POST", "/api/v1/namespaces", object("v1", "Namespace", "new"))
+}
+
 // A parameter is read in the version that the policy names, whichever is stored.
 func TestParametersComeInTheVersionAskedFor(t *testing.T) {
 	admin := start(t, t.TempDir()).as(adminToken)

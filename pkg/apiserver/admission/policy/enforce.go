@@ -116,7 +116,7 @@ func (e *enforcement) binding(ctx context.Context, p *validating, b *binding, t 
 	if inForce == nil {
 		return nil
 	}
-	params, err := e.v.cfg.collect(ctx, p.rules, b, e.a.Namespace)
+	params, err := e.v.cfg.collect(ctx, p.rules, b, e.a.ReviewNamespace())
 	if err != nil {
 		e.misconfigured(p, b, err)
 		return nil

@@ -176,7 +176,7 @@ func (p *pass) steps(ctx context.Context, policy *mutating, bindings []*binding)
 		inForce, err := b.match.Match(ctx, p.a, p.m.cfg.Namespaces)
 		var params []runtime.Object
 		if err == nil && inForce != nil {
-			params, err = p.m.cfg.collect(ctx, policy.rules, b, p.a.Namespace)
+			params, err = p.m.cfg.collect(ctx, policy.rules, b, p.a.ReviewNamespace())
 		}
 		if err != nil {
 			p.failed(policy, b.name, fmt.Errorf("failed to configure binding: %w", err), "")
