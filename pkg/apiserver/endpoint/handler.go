@@ -111,20 +111,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.subresource(w, r, info, s)
 		return
 	}
-	verb := info.Verb
-	fromPath := ""
-	if info.OldWatch {
-		fromPath = info.PathName
-	}
-	if !slices.Contains(allVerbs, verb) || !s.can(verb) || r.Method == http.MethodHead || info.OldWatch && r.Method != http.MethodGet {
+	h.resource(w, r, info, s)
+}
+
+// resource answers a request for a collection or an object.
+func (h *Handler) resource(w http.ResponseWriter, r *http.Request, info *request.Info, s *Served) {
+	if !s.allows(r, info) {
 		NotAllowed(w, r)
 		return
 	}
-	if !s.ClusterScoped && info.Namespace == "" && (verb == "create" || verb == "deletecollection") {
-		NotAllowed(w, r) // across namespaces objects can only be read
-		return
-	}
-	if err := s.representable(r, verb == "list" || verb == "watch"); err != nil {
+	if err := s.representable(r, info.Verb == "list" || info.Verb == "watch"); err != nil {
 		fail(w, r, err)
 		return
 	}
@@ -135,43 +131,51 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.observe(w, r, info)
 		return
 	}
-	if verb == "get" {
+	switch info.Verb {
+	case "get":
 		s.get(w, r, info)
-		return
-	}
-	named := *info
-	switch verb {
-	case "list", "watch", "deletecollection": // the name came from a selector
-		named.Name = ""
-	}
-	switch verb {
 	case "list":
-		s.list(w, r, &named)
+		s.list(w, r, collectionOf(info))
 	case "watch":
-		s.watch(w, r, &named, fromPath)
-	case "create":
-		if info.Name != "" {
-			NotAllowed(w, r)
-			return
+		fromPath := ""
+		if info.OldWatch {
+			fromPath = info.PathName
 		}
+		s.watch(w, r, collectionOf(info), fromPath)
+	case "create":
 		s.create(w, r, info, h.Admission)
 	case "update":
-		if info.Name == "" {
-			NotAllowed(w, r)
-			return
-		}
 		s.update(w, r, info, h.Admission, nil)
 	case "patch":
-		if info.Name == "" {
-			NotAllowed(w, r)
-			return
-		}
 		s.patch(w, r, info, h.Admission, nil)
 	case "delete":
 		s.delete(w, r, info, h.Admission)
 	case "deletecollection":
-		s.deleteCollection(w, r, &named, h.Admission)
+		s.deleteCollection(w, r, collectionOf(info), h.Admission)
 	}
+}
+
+// allows says whether a resource takes a request's verb at its path.
+func (s *Served) allows(r *http.Request, info *request.Info) bool {
+	across := !s.ClusterScoped && info.Namespace == "" // where objects can only be read
+	switch verb := info.Verb; {
+	case !slices.Contains(allVerbs, verb), !s.can(verb), r.Method == http.MethodHead, info.OldWatch && r.Method != http.MethodGet:
+		return false
+	case verb == "create":
+		return info.Name == "" && !across
+	case verb == "deletecollection":
+		return !across
+	case verb == "update", verb == "patch":
+		return info.Name != ""
+	}
+	return true
+}
+
+// collectionOf is what a request for several objects is for: it has a name where a selector gave it one.
+func collectionOf(info *request.Info) *request.Info {
+	collection := *info
+	collection.Name = ""
+	return &collection
 }
 
 // routed says whether a resource has anything at a path at all: a collection or an object (named) of a
