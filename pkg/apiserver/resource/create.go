@@ -51,37 +51,14 @@ func (s *Store) create(ctx context.Context, obj Object, w *Write, own func(Objec
 	}
 }
 
-func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, err error) {
+func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (Object, error) {
 	s.beginLife(obj, w.Namespace)
-	undo, release := func() {}, func() {}
-	if s.Allocate != nil {
-		u, r, err := s.Allocate(ctx, obj, nil, w.DryRun)
-		if err != nil {
-			return nil, err
-		}
-		undo, release = orNothing(u), orNothing(r)
-	}
-	stands := false
-	defer func() {
-		if !stands && !w.unknown { // what was taken for an object that may be there is not given to others
-			undo()
-		}
-	}()
-	if s.Prepare != nil {
-		s.Prepare(ctx, obj, nil)
-	}
-	if err := s.judge(ctx, obj); err != nil {
+	var held allocation
+	defer held.end(w)
+	if err := s.allocate(ctx, &held, obj, nil, w.DryRun); err != nil {
 		return nil, err
 	}
-	w.judged = true
-	if s.Warn != nil {
-		for _, text := range s.Warn(ctx, obj, nil) {
-			request.Warn(ctx, text)
-		}
-	}
-	a := w.attributes(admission.Create, obj, nil)
-	a.Name = cmp.Or(a.Name, obj.GetName())
-	if err := w.Admission.Validate(ctx, a); err != nil {
+	if err := s.prepareAndJudgeNew(ctx, w, obj); err != nil {
 		return nil, err
 	}
 	if s.Complete != nil {
@@ -113,9 +90,27 @@ func (s *Store) tryCreate(ctx context.Context, obj Object, w *Write) (_ Object, 
 		w.unknown = !errors.Is(err, storage.ErrTooLarge)
 		return nil, s.apiError(err, obj.GetName())
 	}
-	stands = true
-	release()
+	held.stood()
 	return out, nil
+}
+
+// prepareAndJudgeNew is prepareAndJudge for an object that is not there yet.
+func (s *Store) prepareAndJudgeNew(ctx context.Context, w *Write, obj Object) error {
+	if s.Prepare != nil {
+		s.Prepare(ctx, obj, nil)
+	}
+	if err := s.judge(ctx, obj); err != nil {
+		return err
+	}
+	w.judged = true
+	if s.Warn != nil {
+		for _, text := range s.Warn(ctx, obj, nil) {
+			request.Warn(ctx, text)
+		}
+	}
+	a := w.attributes(admission.Create, obj, nil)
+	a.Name = cmp.Or(a.Name, obj.GetName())
+	return w.Admission.Validate(ctx, a)
 }
 
 // exists words the refusal of a name that is taken, given or made of another; one whose owner is on its way out says so.
@@ -154,11 +149,4 @@ func (s *Store) invalid(obj Object, errs field.ErrorList) error {
 		return nil
 	}
 	return Invalid(s.Kind.GroupKind(), obj.GetName(), errs)
-}
-
-func orNothing(f func()) func() {
-	if f == nil {
-		return func() {}
-	}
-	return f
 }

@@ -92,38 +92,17 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	if err != nil {
 		return nil, apierrors.NewInternalError(fmt.Errorf("the version of %s: %w", key, err))
 	}
-	if w.UID != "" && w.UID != old.GetUID() {
-		return nil, s.anotherUID(w, old.GetUID())
-	}
-	obj, err := change(ctx, old)
+	obj, err := s.changed(ctx, w, part, old, change)
 	if err != nil {
 		return nil, err
 	}
-	if s.Default != nil {
-		s.Default(obj)
-	}
-	obj, err = s.settle(ctx, w, part, obj, old)
-	if err != nil {
-		return nil, err
-	}
-	// Admission sees the version that the client named, and may name another.
-	if err := s.precondition(obj, old, w); err != nil {
-		return nil, err
-	}
-	undo, release := func() {}, func() {}
-	if s.Allocate != nil && part == nil {
-		u, r, err := s.Allocate(ctx, obj, old, w.DryRun)
-		if err != nil {
+	var held allocation
+	defer held.end(w)
+	if part == nil {
+		if err := s.allocate(ctx, &held, obj, old, w.DryRun); err != nil {
 			return nil, err
 		}
-		undo, release = orNothing(u), orNothing(r)
 	}
-	stands := false
-	defer func() {
-		if !stands && !w.unknown {
-			undo()
-		}
-	}()
 	if err := s.prepareAndJudge(ctx, w, part, obj, old); err != nil {
 		return nil, err
 	}
@@ -132,7 +111,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	}
 	if sameButTimes(obj, old) {
 		if obj.SetManagedFields(old.GetManagedFields()); s.isStored(obj, w) {
-			stands = !w.DryRun
+			held.stands = !w.DryRun
 			return old, nil // nothing would change: the version stays
 		}
 	}
@@ -144,7 +123,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 		if _, err := s.etcd.Delete(ctx, key, revision); err != nil {
 			return nil, s.writeError(err, w)
 		}
-		stands = true
+		held.stands = true
 		s.gone(ctx, obj)
 		return obj, nil
 	}
@@ -152,9 +131,27 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 	if err != nil {
 		return nil, s.writeError(err, w)
 	}
-	stands = true
-	release()
+	held.stood()
 	return out, nil
+}
+
+// changed makes the new state that the client wants, settles who owns its fields, and lets admission change it.
+func (s *Store) changed(ctx context.Context, w *Write, part *UpdatePart[Object], old Object, change Change) (Object, error) {
+	if w.UID != "" && w.UID != old.GetUID() {
+		return nil, s.anotherUID(w, old.GetUID())
+	}
+	obj, err := change(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	if s.Default != nil {
+		s.Default(obj)
+	}
+	if obj, err = s.settle(ctx, w, part, obj, old); err != nil {
+		return nil, err
+	}
+	// Admission sees the version that the client named, and may name another.
+	return obj, s.precondition(obj, old, w)
 }
 
 // writeError lets conflicts through for another attempt.
