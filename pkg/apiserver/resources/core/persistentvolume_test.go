@@ -135,6 +135,12 @@ func TestClaimsKeepWhatTheyAskFor(t *testing.T) {
 	attributed := func(name *string) func(*corev1.PersistentVolumeClaim) {
 		return func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeAttributesClassName = name }
 	}
+	applied := func(edit func(*corev1.PersistentVolumeClaim)) func(*corev1.PersistentVolumeClaim) {
+		return func(c *corev1.PersistentVolumeClaim) {
+			edit(c)
+			c.Status.CurrentVolumeAttributesClassName = new("a")
+		}
+	}
 	nothing := func(*corev1.PersistentVolumeClaim) {}
 	for _, test := range []struct {
 		name     string
@@ -156,8 +162,11 @@ func TestClaimsKeepWhatTheyAskFor(t *testing.T) {
 		{"attributes", nothing, attributed(new("a")), nil},
 		{"other attributes", attributed(new("a")), attributed(new("b")), nil},
 		{"other attributes before it is bound", pending(attributed(new("a"))), pending(attributed(new("b"))), []string{spec}},
-		{"no attributes", attributed(new("a")), attributed(nil), []string{spec, attributes}},
-		{"attributes of no name", attributed(new("a")), attributed(new("")), []string{attributes}},
+		{"no attributes, before any were given", attributed(new("a")), attributed(nil), nil},
+		{"attributes of no name, before any were given", attributed(new("a")), attributed(new("")), nil},
+		{"no attributes", applied(attributed(new("a"))), attributed(nil), []string{attributes}},
+		{"attributes of no name", applied(attributed(new("b"))), attributed(new("")), []string{attributes}},
+		{"still no attributes", applied(nothing), nothing, nil},
 		{"the source in both fields",
 			func(c *corev1.PersistentVolumeClaim) {
 				c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "n"}

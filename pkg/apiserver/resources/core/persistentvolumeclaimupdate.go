@@ -34,9 +34,7 @@ func claimStays(c, old *corev1.PersistentVolumeClaim) field.ErrorList {
 		if now.Resources.Requests != nil {
 			now.Resources.Requests[corev1.ResourceStorage] = old.Spec.Resources.Requests[corev1.ResourceStorage]
 		}
-		if now.VolumeAttributesClassName != nil {
-			now.VolumeAttributesClassName = was.VolumeAttributesClassName
-		}
+		now.VolumeAttributesClassName = was.VolumeAttributesClassName
 	}
 	if !equality.Semantic.DeepEqual(*now, *was) {
 		faults = append(faults, field.Forbidden(field.NewPath("spec"),
@@ -48,18 +46,23 @@ func claimStays(c, old *corev1.PersistentVolumeClaim) field.ErrorList {
 		faults = append(faults, field.Forbidden(field.NewPath("spec", "resources", "requests", "storage"), "field can not be less than status.capacity"))
 	}
 	faults = append(faults, validation.Unchanged(field.NewPath("volumeMode"), c.Spec.VolumeMode, old.Spec.VolumeMode)...)
-	return append(faults, attributesStay(c.Spec.VolumeAttributesClassName, old.Spec.VolumeAttributesClassName)...)
+	if !equality.Semantic.DeepEqual(c.Spec.VolumeAttributesClassName, old.Spec.VolumeAttributesClassName) {
+		faults = append(faults, attributesStay(c.Spec.VolumeAttributesClassName, old.Status.CurrentVolumeAttributesClassName)...)
+	}
+	return faults
 }
 
-// attributesStay refuses to take a claim's class of attributes away.
-func attributesStay(now, was *string) field.ErrorList {
+// attributesStay refuses to take from a claim the class of attributes that its volume has: current is nil until one
+// has been given, and a change that cannot be carried out may be taken back.
+func attributesStay(now, current *string) field.ErrorList {
+	const applied = " is forbidden when status.currentVolumeAttributesClassName is not nil"
 	at := field.NewPath("spec", "volumeAttributesClassName")
 	switch {
-	case was == nil:
+	case current == nil:
 	case now == nil:
-		return field.ErrorList{field.Forbidden(at, "update from non-nil value to nil is forbidden")}
-	case *now == "" && *was != "":
-		return field.ErrorList{field.Forbidden(at, "update from non-nil value to an empty string is forbidden")}
+		return field.ErrorList{field.Forbidden(at, "update to nil"+applied)}
+	case *now == "":
+		return field.ErrorList{field.Forbidden(at, "update to empty string"+applied)}
 	}
 	return nil
 }
