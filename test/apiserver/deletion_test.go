@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -65,6 +66,40 @@ func TestDeletionsOfNamespacesSayWhatFollows(t *testing.T) {
 		}
 		if got := at(admin.must(t, http.StatusOK, "GET", spaces+"/"+name, nil), "metadata.finalizers"); got != c.want {
 			t.Errorf("%s: finalizers %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// Admission sees how long a pod is given to end, and which namespace is meant, though the client says neither.
+func TestAdmissionSeesWhatADeletionComesTo(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	addAccount(t, admin)
+	const pods, spaces = "/api/v1/namespaces/default/pods", "/api/v1/namespaces"
+	pod := object("v1", "Pod", "p")
+	pod["spec"] = map[string]any{"automountServiceAccountToken": false, "nodeName": "n", "terminationGracePeriodSeconds": 7, "containers": []any{map[string]any{"name": "c", "image": "i"}}}
+	admin.must(t, http.StatusCreated, "POST", pods, pod)
+	uid := at(admin.must(t, http.StatusCreated, "POST", spaces, object("v1", "Namespace", "s")), "metadata.uid")
+	admin.must(t, http.StatusCreated, "POST", configMapsPath, object("v1", "ConfigMap", "c"))
+	admin.enforce(t, "options", map[string]any{
+		"matchConstraints": map[string]any{"resourceRules": []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"DELETE"},
+			"resources": []any{"pods", "namespaces", "configmaps"}}}},
+		"validations": []any{map[string]any{"expression": "false", "messageExpression": "'grace ' + (has(request.options.gracePeriodSeconds) ? string(request.options.gracePeriodSeconds) : 'none')" +
+			" + ', uid ' + (has(request.options.preconditions) ? request.options.preconditions.uid : 'any')"}}}, map[string]any{})
+	for _, c := range []struct {
+		path, want string
+		body       any
+	}{
+		{pods + "/p", "grace 7, uid any", nil},
+		{pods + "/p", "grace 3, uid any", map[string]any{"gracePeriodSeconds": 3}},
+		{spaces + "/s", "grace none, uid " + uid, nil},
+		{configMapsPath + "/c", "grace none, uid any", nil},
+	} {
+		until(t, c.path+" is judged", func() bool {
+			code, _ := admin.do(t, "DELETE", c.path+"?dryRun=All", c.body)
+			return code == http.StatusUnprocessableEntity
+		})
+		if _, out := admin.do(t, "DELETE", c.path+"?dryRun=All", c.body); !strings.HasSuffix(at(out, "message"), c.want) {
+			t.Errorf("%s with %v: %s, want %s", c.path, c.body, at(out, "message"), c.want)
 		}
 	}
 }

@@ -62,6 +62,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		return obj, false, err // what goes on was admitted when it began
 	}
 	a := w.attributes(admission.Delete, nil, old)
+	a.Options = s.settled(options, obj, old)
 	if err := w.Admission.Admit(ctx, a); err != nil {
 		return nil, false, err
 	}
@@ -106,6 +107,22 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		w.Stored, _ = s.Cached.At(last, deleted)
 	}
 	return obj, true, nil
+}
+
+// settled are the options of a deletion as admission sees them: with the time that the object is given to end, and, for a
+// kind that ends in steps, with the uid that it has.
+func (s *Store) settled(options *metav1.DeleteOptions, obj, old Object) *metav1.DeleteOptions {
+	shown := options.DeepCopy()
+	if s.Grace != nil && old.GetDeletionTimestamp() == nil {
+		shown.GracePeriodSeconds = obj.GetDeletionGracePeriodSeconds()
+	}
+	if uid := old.GetUID(); s.endsInSteps() {
+		if shown.Preconditions == nil {
+			shown.Preconditions = &metav1.Preconditions{}
+		}
+		shown.Preconditions.UID = &uid
+	}
+	return shown
 }
 
 // copyToDelete copies an object as far as its deletion changes it.
