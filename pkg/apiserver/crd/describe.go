@@ -4,13 +4,17 @@ import (
 	"encoding/json"
 
 	structural "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // described gives the version's schema as clients read it, nil where there is nothing to tell. OpenAPI v2 can say
 // less: what it cannot say is left open.
 func (v *version) described(v2 bool) (map[string]any, error) {
 	p, err := v.read()
-	if err != nil || p == nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil // the definition has just gone, and its kind goes next
+	case err != nil || p == nil:
 		return nil, err
 	}
 	s, err := structural.NewStructural(p)

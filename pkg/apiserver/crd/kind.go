@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -63,21 +62,21 @@ func newVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, gvk schema.G
 		return nil, nil
 	}
 	properties := out.read
-	out.structural = sync.OnceValues(func() (*structural.Structural, error) {
+	out.structural = lasting(func() (*structural.Structural, error) {
 		p, err := properties()
 		if err != nil || p == nil {
 			return nil, err
 		}
 		return crdschema.Structural(p)
 	})
-	out.validator = sync.OnceValues(func() (*crdschema.Validator, error) {
+	out.validator = lasting(func() (*crdschema.Validator, error) {
 		p, err := properties()
 		if err != nil {
 			return nil, err
 		}
 		return crdschema.NewValidator(p)
 	})
-	out.status = sync.OnceValues(func() (*crdschema.Validator, error) {
+	out.status = lasting(func() (*crdschema.Validator, error) {
 		p, err := properties()
 		if err != nil || p == nil {
 			return nil, err
@@ -88,7 +87,7 @@ func newVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, gvk schema.G
 		}
 		return crdschema.NewValidator(&status)
 	})
-	out.rules = sync.OnceValues(func() (*cel.Validator, error) {
+	out.rules = lasting(func() (*cel.Validator, error) {
 		s, err := out.structural()
 		if err != nil {
 			return nil, err

@@ -2,12 +2,14 @@ package crd
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/yaml"
@@ -228,5 +230,37 @@ func TestNothingIsConvertedWithoutTheWebhook(t *testing.T) {
 		if (err != nil) != fails || err == nil && out.GetAPIVersion() != "example.com/v2" {
 			t.Errorf("strategy %q: %v, %v", strategy, out, err)
 		}
+	}
+}
+
+func TestASchemaThatCannotBeReadIsReadLater(t *testing.T) {
+	there := defined(t, "{type: object, properties: {spec: {type: object}}}")
+	var failing error = apierrors.NewNotFound(apiextensions.Definitions, "widgets.example.com")
+	k := newKind(there.crd, func() (*apiextensionsv1.CustomResourceDefinition, error) {
+		if failing != nil {
+			return nil, failing
+		}
+		crd := there.crd.DeepCopy()
+		crd.Spec.Versions[0].Schema = &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object"}}
+		return crd, nil
+	}, nil)
+	v := k.versions["v1"]
+	// A document of all kinds does not fail because one of them goes.
+	if s, err := v.described(true); s != nil || err != nil {
+		t.Errorf("a definition that has gone is described as %v, %v", s, err)
+	}
+	failing = errors.New("etcd is away")
+	if _, err := v.described(true); !errors.Is(err, failing) {
+		t.Errorf("without etcd: %v", err)
+	}
+	if _, err := v.structural(); !errors.Is(err, failing) {
+		t.Errorf("without etcd: %v", err)
+	}
+	failing = nil
+	if s, err := v.described(true); s == nil || err != nil {
+		t.Errorf("a definition is described as %v, %v", s, err)
+	}
+	if s, err := v.structural(); s == nil || err != nil {
+		t.Errorf("a schema is %v, %v", s, err)
 	}
 }

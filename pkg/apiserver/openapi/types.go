@@ -98,7 +98,7 @@ func (t *BuiltInTypes) definitions() (*definitions, error) {
 // CustomTypes gives what field ownership asks of a custom kind in all its versions. open: fields that no schema
 // knows are kept, and owned.
 func CustomTypes(known *runtime.Scheme, r *resource.Resource, open bool) managedfields.TypeConverter {
-	return lazyTypes(sync.OnceValues(func() (managedfields.TypeConverter, error) {
+	make := func() (managedfields.TypeConverter, error) {
 		d, err := read(known)
 		if err != nil {
 			return nil, err
@@ -113,7 +113,9 @@ func CustomTypes(known *runtime.Scheme, r *resource.Resource, open bool) managed
 			return nil, err
 		}
 		return converter(schemas, open)
-	}))
+	}
+	types := &cached[managedfields.TypeConverter]{} // the schema is read from etcd, which may fail for a while
+	return lazyTypes(func() (managedfields.TypeConverter, error) { return types.get(make) })
 }
 
 func converter(schemas object, open bool) (managedfields.TypeConverter, error) {
