@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -403,19 +404,51 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// CVE-2019-11248 and CVE-2025-0426: who says nothing of himself learns by the plain port that the kubelet is well.
 func TestRunServesBothPortsUntilItsContextEnds(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := l.Addr().(*net.TCPAddr).Port
+	_ = l.Close()
 	certificate, err := daemon.SelfSigned("localhost")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := New(Config{
-		Address: "127.0.0.1", Port: 0, HealthAddress: "127.0.0.1", Health: &daemon.Health{}, Host: &host{}, Log: logr.Discard(), Clock: clock.RealClock{},
+		Address: "127.0.0.1", Port: 0, HealthAddress: "127.0.0.1", HealthPort: plain, Health: &daemon.Health{}, Host: &host{}, Log: logr.Discard(), Clock: clock.RealClock{},
 		Auth:        &daemon.Delegated{Clock: clock.RealClock{}},
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
+	ask := func(method, path string) int {
+		r, err := http.NewRequestWithContext(ctx, method, fmt.Sprintf("http://127.0.0.1:%d%s", plain, path), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return 0
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode
+	}
+	for until := time.Now().Add(time.Minute); ask("GET", "/healthz") != http.StatusOK; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("the plain port does not answer")
+		}
+	}
+	for _, path := range []string{"/", "/pods", "/runningpods/", "/metrics", "/metrics/cadvisor", "/stats/summary", "/configz", "/logs/", "/containerLogs/n/p/c", "/exec/n/p/c?command=x",
+		"/run/n/p/c?cmd=x", "/checkpoint/n/p/c", "/portForward/n/p", "/debug/pprof/", "/debug/pprof/heap", "/debug/flags/v", "/flagz", "/statusz"} {
+		for _, method := range []string{"GET", "POST"} {
+			if code := ask(method, path); code != http.StatusNotFound {
+				t.Errorf("the plain port answers %s %s with %d", method, path, code)
+			}
+		}
+	}
 	cancel()
 	select {
 	case err := <-done:
