@@ -33,7 +33,12 @@ type judgement = func(ctx context.Context, obj, old resource.Object) field.Error
 func alsoUnprivileged(validate judgement) judgement {
 	return func(ctx context.Context, obj, old resource.Object) field.ErrorList {
 		path, spec := podSpec(obj)
-		return append(validate(ctx, obj, old), validation.Unprivileged(path, spec)...)
+		faults := validate(ctx, obj, old)
+		// The template of a stateful set that had faults already keeps nobody from changing the rest.
+		if set, is := old.(*appsv1.StatefulSet); is && len(validation.Unprivileged(path, &set.Spec.Template.Spec)) > 0 {
+			return faults
+		}
+		return append(faults, validation.Unprivileged(path, spec)...)
 	}
 }
 

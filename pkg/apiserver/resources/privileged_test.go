@@ -1,9 +1,12 @@
 package resources
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -15,6 +18,7 @@ import (
 func TestPrivilegedContainersAreRefusedUnlessAllowed(t *testing.T) {
 	yes := true
 	privileged := &corev1.SecurityContext{Privileged: &yes}
+	onHost := &corev1.SecurityContext{WindowsOptions: &corev1.WindowsSecurityContextOptions{HostProcess: &yes}}
 	for _, allowed := range []bool{false, true} {
 		deps := testDeps()
 		deps.AllowPrivileged = allowed
@@ -39,11 +43,11 @@ func TestPrivilegedContainersAreRefusedUnlessAllowed(t *testing.T) {
 			}
 			_, spec := podSpec(obj)
 			spec.InitContainers = []corev1.Container{{Name: "init", SecurityContext: privileged}}
-			spec.Containers = []corev1.Container{{Name: "one"}, {Name: "two", SecurityContext: privileged}}
+			spec.Containers = []corev1.Container{{Name: "one", SecurityContext: onHost}, {Name: "two", SecurityContext: privileged}}
 			look := corev1.EphemeralContainerCommon{Name: "look", SecurityContext: privileged}
 			spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: look}}
 			at := path.String()
-			want := []string{at + ".initContainers[0]", at + ".containers[1]", at + ".ephemeralContainers[0]"}
+			want := []string{at + ".initContainers[0]", at + ".containers[1]", at + ".ephemeralContainers[0]", at}
 			if allowed {
 				want = nil
 			}
@@ -62,11 +66,26 @@ func TestPrivilegedContainersAreRefusedUnlessAllowed(t *testing.T) {
 	}
 }
 
+func TestStatefulSetsThatWerePrivilegedCanBeScaled(t *testing.T) {
+	yes := true
+	template := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{SecurityContext: &corev1.SecurityContext{Privileged: &yes}}}}}
+	none := func(context.Context, resource.Object, resource.Object) field.ErrorList { return nil }
+	had := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Template: template}}
+	for _, c := range []struct {
+		old  resource.Object
+		want int
+	}{{nil, 1}, {&appsv1.StatefulSet{}, 1}, {had, 0}} {
+		if got := alsoUnprivileged(none)(t.Context(), had, c.old); len(got) != c.want {
+			t.Errorf("after %v: %v, want %d faults", c.old, got, c.want)
+		}
+	}
+}
+
 // refusedAsPrivileged are the paths of the containers that were refused.
 func refusedAsPrivileged(faults field.ErrorList) (paths []string) {
 	for _, f := range faults {
-		if f.Type == field.ErrorTypeForbidden && f.Detail == "disallowed by cluster policy" {
-			paths = append(paths, f.Field[:len(f.Field)-len(".securityContext.privileged")])
+		if f.Type == field.ErrorTypeForbidden && strings.HasSuffix(f.Detail, "disallowed by cluster policy") {
+			paths = append(paths, strings.TrimSuffix(f.Field, ".securityContext.privileged"))
 		}
 	}
 	return paths

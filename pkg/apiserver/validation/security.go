@@ -45,13 +45,18 @@ func securityContext(path *field.Path, sc *corev1.SecurityContext, hostUsers *bo
 	return append(faults, appArmor(path.Child("appArmorProfile"), sc.AppArmorProfile)...)
 }
 
-// Unprivileged refuses privileged containers, where the cluster allows none.
+// Unprivileged refuses privileged containers, where the cluster allows none, and those that run on a Windows host.
 func Unprivileged(spec *field.Path, s *corev1.PodSpec) (faults field.ErrorList) {
+	onHost := false
 	eachContainer(spec, s, func(at containerAt, c *corev1.Container) {
 		if c.SecurityContext != nil && isTrue(c.SecurityContext.Privileged) {
 			faults = append(faults, field.Forbidden(at.path().Child("securityContext", "privileged"), "disallowed by cluster policy"))
 		}
+		onHost = onHost || runsOnHost(s, c)
 	})
+	if onHost {
+		faults = append(faults, field.Forbidden(spec, "hostProcess containers are disallowed by cluster policy"))
+	}
 	return faults
 }
 

@@ -101,7 +101,7 @@ func hostProcess(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 			faults = append(faults, field.Invalid(at.path().Child("securityContext", "windowsOptions", "hostProcess"), *own,
 				fmt.Sprintf("pod hostProcess value must be identical if both are specified, was %v", *pod)))
 		}
-		if isTrue(own) || own == nil && isTrue(pod) {
+		if runsOnHost(s, c) {
 			some++
 		}
 	})
@@ -115,6 +115,15 @@ func hostProcess(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 		faults = append(faults, field.Invalid(path.Child("hostNetwork"), s.HostNetwork, "hostNetwork must be true if pod contains any hostProcess containers"))
 	}
 	return faults
+}
+
+// runsOnHost says whether a container runs processes on a Windows host: by its own word, or by the pod's where it says
+// nothing.
+func runsOnHost(s *corev1.PodSpec, c *corev1.Container) bool {
+	if own := c.SecurityContext; own != nil && own.WindowsOptions != nil && own.WindowsOptions.HostProcess != nil {
+		return *own.WindowsOptions.HostProcess
+	}
+	return s.SecurityContext != nil && s.SecurityContext.WindowsOptions != nil && isTrue(s.SecurityContext.WindowsOptions.HostProcess)
 }
 
 // containerAt is where a container stands in a pod's spec. Its path is made where there is something to say of it.
