@@ -56,8 +56,8 @@ func (s *Served) action(w http.ResponseWriter, r *http.Request, info *request.In
 	write(w, r, f, code, out)
 }
 
-// actionBody reads what an action is to do, with defaults and the managedFields of its sender. It names the object of
-// the path, or none.
+// actionBody reads what an action is to do, with defaults and the managedFields of its sender. Each action judges itself
+// what name it is given there.
 func (s *Served) actionBody(r *http.Request, info *request.Info, sub *resource.Subresource[resource.Object], opts *metav1.CreateOptions) (runtime.Object, error) {
 	media, err := mediaOf(r)
 	if err != nil {
@@ -72,9 +72,6 @@ func (s *Served) actionBody(r *http.Request, info *request.Info, sub *resource.S
 		return nil, err
 	}
 	if m, ok := body.(metav1.Object); ok {
-		if n := m.GetName(); n != "" && n != info.Name {
-			return nil, apierrors.NewBadRequest("name in URL does not match name in " + sub.Kind.Kind + " object")
-		}
 		if n := m.GetNamespace(); n != "" && n != info.Namespace {
 			return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 		}
