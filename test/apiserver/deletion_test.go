@@ -68,6 +68,13 @@ func TestDeletionsOfNamespacesSayWhatFollows(t *testing.T) {
 			t.Errorf("%s: finalizers %s, want %s", name, got, c.want)
 		}
 	}
+	// The first deletion of a definition waits for its objects, whatever it says of dependents.
+	const group = "kept.example.com"
+	admin.define(t, definition(group, nil, version("v1", true, "a")))
+	deleted := admin.must(t, http.StatusOK, "DELETE", definitions+"/widgets."+group+"?propagationPolicy=Foreground", nil)
+	if got := at(deleted, "metadata.finalizers"); got != "[customresourcecleanup.apiextensions.k8s.io]" {
+		t.Errorf("definition: finalizers %s", got)
+	}
 }
 
 // Admission sees how long a pod is given to end, and which namespace is meant, though the client says neither.

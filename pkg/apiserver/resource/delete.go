@@ -174,7 +174,7 @@ func (s *Store) beginDeletion(ctx context.Context, obj Object, options *metav1.D
 	if s.BeforeDelete != nil {
 		pending = obj.GetDeletionTimestamp() != nil
 		finish, err := s.BeforeDelete(ctx, obj)
-		if err == nil && !finish && !pending {
+		if err == nil && !finish && !pending && s.Held != nil { // of a definition's dependents nothing is noted
 			obj.SetFinalizers(s.propagationFinalizers(obj, options))
 		}
 		if err != nil || !finish {
@@ -286,7 +286,7 @@ func (s *Store) wantsForeground(obj Object, o *metav1.DeleteOptions) bool {
 	case s.DefaultPropagation == NoPropagation:
 		return false
 	case o.OrphanDependents != nil:
-		return s.endsInSteps() && !*o.OrphanDependents
+		return s.Held != nil && !*o.OrphanDependents
 	case o.PropagationPolicy != nil:
 		return *o.PropagationPolicy == metav1.DeletePropagationForeground
 	}
