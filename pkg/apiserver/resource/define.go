@@ -27,7 +27,7 @@ func Define[T interface {
 		CreateOnUpdate: d.CreateOnUpdate, StrictUpdate: d.StrictUpdate, DefaultPropagation: d.DefaultPropagation,
 		ReturnDeleted: d.ReturnDeleted, Columns: d.Columns, FieldNames: d.FieldNames, Indexed: d.Indexed,
 		Large: d.Large, Opening: d.Opening, Ending: d.Ending, Described: d.Described, WarnDelete: d.WarnDelete, DefaultedLate: d.DefaultedLate,
-		UnknownField: d.UnknownField, HiddenAnnotations: d.HiddenAnnotations, Literal: d.Literal, FieldAliases: d.FieldAliases,
+		UnknownField: d.UnknownField, HiddenAnnotations: d.HiddenAnnotations, DistinguishesEmpty: d.DistinguishesEmpty, FieldAliases: d.FieldAliases,
 	}
 	r.New = func() Object { return T(new(E)) }
 	if d.New != nil {

@@ -112,9 +112,9 @@ type Definition[T Object] struct {
 	Warn func(ctx context.Context, obj, old T) []string
 	// Spec gives the part whose change raises metadata.generation; nil: the kind has no generation.
 	Spec func(obj T) any
-	// Literal: a list or map in the spec that a client gives and leaves empty is another than one that is not there,
+	// DistinguishesEmpty: a list or map in the spec that a client gives and leaves empty is another than one that is not there,
 	// though it is stored as none.
-	Literal bool
+	DistinguishesEmpty bool
 	// Reset are the paths that Prepare resets on the main resource, for field ownership: "status".
 	Reset []string
 

@@ -214,7 +214,7 @@ func (s *Store) decode(kv storage.KeyValue) (Object, error) {
 // else has it, unless its kind shares.
 func (s *Store) current(ctx context.Context, key string, w *Write, live bool) (Object, error) {
 	o, shared, err := s.present(ctx, key, w, live)
-	if err == nil && s.Literal {
+	if err == nil && s.DistinguishesEmpty {
 		return s.asStored(o)
 	}
 	if err != nil || !shared || s.Shares {

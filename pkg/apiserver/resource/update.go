@@ -259,7 +259,7 @@ func (s *Store) prepareAndJudge(ctx context.Context, w *Write, part *UpdatePart[
 	counts := whole || part.Counts
 	same := s.Spec != nil && (s.Shares && isOne(s.Spec(obj), s.Spec(old)) || counts && reflect.DeepEqual(s.Spec(obj), s.Spec(old)))
 	// Equal quantities are written in several ways, and so is nothing.
-	if s.Spec != nil && counts && !same && (s.Literal || !equality.Semantic.DeepEqual(s.Spec(obj), s.Spec(old))) {
+	if s.Spec != nil && counts && !same && (s.DistinguishesEmpty || !equality.Semantic.DeepEqual(s.Spec(obj), s.Spec(old))) {
 		obj.SetGeneration(old.GetGeneration() + 1)
 	}
 	w.judged = w.judged && same

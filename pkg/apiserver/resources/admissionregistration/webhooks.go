@@ -34,14 +34,14 @@ func hookColumns() []metav1.TableColumnDefinition {
 // MutatingWebhookConfiguration declares mutatingwebhookconfigurations.
 func MutatingWebhookConfiguration() *resource.Resource {
 	return resource.Define(resource.Definition[*mutatingHooks]{
-		Kind:           admissionv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
-		Plural:         "mutatingwebhookconfigurations",
-		Categories:     []string{"api-extensions"},
-		ClusterScoped:  true,
-		StrictUpdate:   true,
-		FreeFinalizers: true,
-		Spec:           func(obj *mutatingHooks) any { return &obj.Webhooks },
-		Literal:        true,
+		Kind:               admissionv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"),
+		Plural:             "mutatingwebhookconfigurations",
+		Categories:         []string{"api-extensions"},
+		ClusterScoped:      true,
+		StrictUpdate:       true,
+		FreeFinalizers:     true,
+		Spec:               func(obj *mutatingHooks) any { return &obj.Webhooks },
+		DistinguishesEmpty: true,
 		Default: func(obj *mutatingHooks) {
 			for i := range obj.Webhooks {
 				h := &obj.Webhooks[i]
@@ -65,14 +65,14 @@ func MutatingWebhookConfiguration() *resource.Resource {
 // ValidatingWebhookConfiguration declares validatingwebhookconfigurations.
 func ValidatingWebhookConfiguration() *resource.Resource {
 	return resource.Define(resource.Definition[*validatingHooks]{
-		Kind:           admissionv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"),
-		Plural:         "validatingwebhookconfigurations",
-		Categories:     []string{"api-extensions"},
-		ClusterScoped:  true,
-		StrictUpdate:   true,
-		FreeFinalizers: true,
-		Spec:           func(obj *validatingHooks) any { return &obj.Webhooks },
-		Literal:        true,
+		Kind:               admissionv1.SchemeGroupVersion.WithKind("ValidatingWebhookConfiguration"),
+		Plural:             "validatingwebhookconfigurations",
+		Categories:         []string{"api-extensions"},
+		ClusterScoped:      true,
+		StrictUpdate:       true,
+		FreeFinalizers:     true,
+		Spec:               func(obj *validatingHooks) any { return &obj.Webhooks },
+		DistinguishesEmpty: true,
 		Default: func(obj *validatingHooks) {
 			for i := range obj.Webhooks {
 				defaultHook(&obj.Webhooks[i])

@@ -21,13 +21,13 @@ import (
 // NetworkPolicy declares network policies.
 func NetworkPolicy() *resource.Resource {
 	return resource.Define(resource.Definition[*networkingv1.NetworkPolicy]{
-		Kind:       networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
-		Plural:     "networkpolicies",
-		ShortNames: []string{"netpol"},
-		Default:    defaultNetworkPolicy,
-		Spec:       func(p *networkingv1.NetworkPolicy) any { return &p.Spec },
-		Literal:    true,
-		Validate:   validateNetworkPolicy,
+		Kind:               networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
+		Plural:             "networkpolicies",
+		ShortNames:         []string{"netpol"},
+		Default:            defaultNetworkPolicy,
+		Spec:               func(p *networkingv1.NetworkPolicy) any { return &p.Spec },
+		DistinguishesEmpty: true,
+		Validate:           validateNetworkPolicy,
 		Warn: func(_ context.Context, p, _ *networkingv1.NetworkPolicy) []string {
 			var said []string
 			eachPeer(&p.Spec, func(at *field.Path, peer *networkingv1.NetworkPolicyPeer) {
