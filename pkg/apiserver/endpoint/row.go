@@ -244,7 +244,7 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 		write(w, r, f, http.StatusOK, s.tableHead(p, f.version, s.noRows()))
 		return
 	}
-	if s.Rank != nil {
+	if s.SortKey != nil {
 		if p.entries, err = s.ranked(p.entries); err != nil {
 			fail(w, r, apierrors.NewInternalError(err))
 			return
@@ -255,15 +255,15 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 
 // ranked orders entries as the rows of a table.
 func (s *Served) ranked(entries []*watchcache.Entry) ([]*watchcache.Entry, error) {
-	ranks := make(map[*watchcache.Entry]int64, len(entries))
+	sortKeys := make(map[*watchcache.Entry]int64, len(entries))
 	for _, e := range entries {
 		o, err := s.Object(e)
 		if err != nil {
 			return nil, err
 		}
-		ranks[e] = s.Rank(o)
+		sortKeys[e] = s.SortKey(o)
 	}
-	return slices.SortedStableFunc(slices.Values(entries), func(a, b *watchcache.Entry) int { return cmp.Compare(ranks[a], ranks[b]) }), nil
+	return slices.SortedStableFunc(slices.Values(entries), func(a, b *watchcache.Entry) int { return cmp.Compare(sortKeys[a], sortKeys[b]) }), nil
 }
 
 // tableHead is a table without objects.

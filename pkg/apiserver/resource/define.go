@@ -60,7 +60,7 @@ func Define[T interface {
 	r.Spec = ask(d.Spec)
 	r.TTL = ask(d.TTL)
 	r.Held = ask(d.Held)
-	r.Rank = ask(d.Rank)
+	r.SortKey = ask(d.SortKey)
 	r.RowConditions = ask(d.RowConditions)
 	r.Fields = ask(d.Fields)
 	if d.Complete != nil {

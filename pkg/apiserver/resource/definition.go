@@ -156,8 +156,8 @@ type Definition[T Object] struct {
 	// time. nil: Name and Created At.
 	Columns []metav1.TableColumnDefinition
 	Row     func(obj T) []any
-	// Rank orders the rows of a table, and their names those of one rank; nil: by their keys.
-	Rank func(obj T) int64
+	// SortKey orders the rows of a table, and their names those of one key; nil: by their keys.
+	SortKey func(obj T) int64
 	// RowConditions marks rows (Completed pods); may be nil.
 	RowConditions func(obj T) []metav1.TableRowCondition
 

@@ -44,8 +44,8 @@ func FlowSchema() *resource.Resource {
 			column.Age(),
 			column.Text("MissingPL", "references a broken or non-existent PriorityLevelConfiguration"),
 		},
-		Row:  flowSchemaRow,
-		Rank: func(obj *flowSchema) int64 { return int64(obj.Spec.MatchingPrecedence) },
+		Row:     flowSchemaRow,
+		SortKey: func(obj *flowSchema) int64 { return int64(obj.Spec.MatchingPrecedence) },
 		Subresources: []resource.Subresource[*flowSchema]{resource.Status(kind, resource.UpdatePart[*flowSchema]{
 			Prepare: func(_ context.Context, obj, old *flowSchema) {
 				obj.Spec, obj.ObjectMeta = *old.Spec.DeepCopy(), ownedMeta(&obj.ObjectMeta, &old.ObjectMeta)
