@@ -273,7 +273,7 @@ func (s *Server) describe() error {
 		Access: s.registry, Locals: locals, Clock: s.clock, Log: s.log.WithName("apiservices"),
 		Changed: func() { s.discovery.Changed() },
 	})
-	s.discovery = discovery.New(s.endpoint.All, s.apiServices.Rank, s.externalAddress())
+	s.discovery = discovery.New(s.endpoint.All, s.apiServices.GroupPriority, s.externalAddress())
 	s.openapi = openapi.New(s.endpoint.All, kinds.Scheme(), s.clock.Now())
 	s.begun = s.clock.Now()
 	s.served = newServedMetrics(s.metrics, s.endpoint.Find)

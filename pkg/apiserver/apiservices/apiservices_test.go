@@ -70,8 +70,8 @@ func TestLocalsAreRestoredUnlessTakenOver(t *testing.T) {
 	if s := get(t, a, "v1.apps"); s.Spec.GroupPriorityMinimum != 1 {
 		t.Errorf("what was taken over is restored: %+v", s.Spec)
 	}
-	if k.Rank("apps") != 1 || k.Rank("apiregistration.k8s.io") != ownPriority {
-		t.Errorf("ranks: %d, %d", k.Rank("apps"), k.Rank("apiregistration.k8s.io"))
+	if k.GroupPriority("apps") != 1 || k.GroupPriority("apiregistration.k8s.io") != ownPriority {
+		t.Errorf("priorities: %d, %d", k.GroupPriority("apps"), k.GroupPriority("apiregistration.k8s.io"))
 	}
 }
 

@@ -28,17 +28,17 @@ import (
 
 // Handler answers discovery from what an endpoint serves now.
 type Handler struct {
-	served func() []*endpoint.Served
-	rank   func(group string) int // of a group among the others, highest first
-	addr   string                 // of the server, for clients that ask the oldest document
+	served   func() []*endpoint.Served
+	priority func(group string) int // of a group among the others, highest first
+	addr     string                 // of the server, for clients that ask the oldest document
 
 	mu   sync.Mutex
 	docs *documents
 }
 
 // New describes what served gives. Call Changed when that changes.
-func New(served func() []*endpoint.Served, rank func(group string) int, addr string) *Handler {
-	return &Handler{served: served, rank: rank, addr: addr}
+func New(served func() []*endpoint.Served, priority func(group string) int, addr string) *Handler {
+	return &Handler{served: served, priority: priority, addr: addr}
 }
 
 // Changed makes the documents anew when they are next asked for.
@@ -66,12 +66,12 @@ func (h *Handler) documents() *documents {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.docs == nil {
-		h.docs = build(h.served(), h.rank)
+		h.docs = build(h.served(), h.priority)
 	}
 	return h.docs
 }
 
-func build(served []*endpoint.Served, rank func(string) int) *documents {
+func build(served []*endpoint.Served, priority func(string) int) *documents {
 	byGroup := map[string]map[string][]*endpoint.Served{}
 	for _, s := range served {
 		if byGroup[s.Kind.Group] == nil {
@@ -84,7 +84,7 @@ func build(served []*endpoint.Served, rank func(string) int) *documents {
 		names = append(names, g)
 	}
 	sort.Slice(names, func(i, j int) bool {
-		a, b := rank(names[i]), rank(names[j])
+		a, b := priority(names[i]), priority(names[j])
 		return a > b || a == b && names[i] < names[j]
 	})
 	d := &documents{byGroup: map[string]metav1.APIGroup{}, byVersion: map[schema.GroupVersion]metav1.APIResourceList{}, custom: map[schema.GroupVersion]bool{}}

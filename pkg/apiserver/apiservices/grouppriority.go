@@ -9,20 +9,20 @@ import (
 // ownPriority puts the group of these objects before all others.
 const ownPriority = 20000
 
-// Rank is the place of a group among others: the highest that one of its versions asks for.
-func (k *Keeper) Rank(group string) int {
+// GroupPriority is the place of a group among others: the highest that one of its versions asks for.
+func (k *Keeper) GroupPriority(group string) int {
 	if group == apiregistrationv1.GroupName {
 		return ownPriority
 	}
-	rank := int32(0)
+	priority := int32(0)
 	for _, l := range k.Locals {
 		if l.Group == group {
-			rank = max(rank, l.GroupPriority)
+			priority = max(priority, l.GroupPriority)
 		}
 	}
 	all, err := k.Access.List(context.Background(), Objects, "")
 	if err != nil {
-		return int(rank)
+		return int(priority)
 	}
 	asked := int32(0)
 	for _, o := range all {
@@ -31,7 +31,7 @@ func (k *Keeper) Rank(group string) int {
 		}
 	}
 	if asked > 0 {
-		rank = asked
+		priority = asked
 	}
-	return int(rank)
+	return int(priority)
 }
