@@ -312,7 +312,7 @@ func (p *patcher) strategic(before []byte, of, into runtime.Object) error {
 	if err := objectpatch.Bounded(original, patch, meta); err != nil {
 		return apierrors.NewRequestEntityTooLargeError(err.Error())
 	}
-	after, err := objectpatch.Survive(mergepatch.ErrBadJSONDoc, func() (strategicpatch.JSONMap, error) {
+	after, err := objectpatch.RecoverAs(mergepatch.ErrBadJSONDoc, func() (strategicpatch.JSONMap, error) {
 		return strategicpatch.StrategicMergeMapPatchUsingLookupPatchMeta(original, patch, meta)
 	})
 	switch {

@@ -21,12 +21,12 @@ func Operations(before []byte, patch jsonpatch.Patch) ([]byte, error) {
 	if moves(before, patch) {
 		return nil, ErrTooMuch
 	}
-	return Survive(errNull, func() ([]byte, error) { return patch.Apply(before) })
+	return RecoverAs(errNull, func() ([]byte, error) { return patch.Apply(before) })
 }
 
-// Survive answers a fault where a library that applies patches does not survive what it was given: they look into
+// RecoverAs answers a fault where a library that applies patches panics over what it was given: they look into
 // nulls, and compare lists where they know only text.
-func Survive[T any](fault error, apply func() (T, error)) (out T, err error) {
+func RecoverAs[T any](fault error, apply func() (T, error)) (out T, err error) {
 	defer func() {
 		if recover() != nil {
 			err = fault
