@@ -72,33 +72,33 @@ func newServedMetrics(r *prometheus.Registry, find func(*request.Info) *endpoint
 	return m
 }
 
-// coded remembers the status code and the size of an answer. Unwrap lets the connection's own powers through.
-type coded struct {
+// statusRecorder remembers the status code and the size of an answer. Unwrap lets the connection's own powers through.
+type statusRecorder struct {
 	http.ResponseWriter
 	code int
 	size int
 }
 
-func (c *coded) Write(p []byte) (int, error) {
+func (c *statusRecorder) Write(p []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(p)
 	c.size += n
 	return n, err
 }
 
-func (c *coded) WriteHeader(code int) {
+func (c *statusRecorder) WriteHeader(code int) {
 	if code >= http.StatusOK || code == http.StatusSwitchingProtocols { // others, as proxied pods send, go before the answer
 		c.code = cmp.Or(c.code, code)
 	}
 	c.ResponseWriter.WriteHeader(code)
 }
 
-func (c *coded) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+func (c *statusRecorder) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // Flush sends what is buffered: those who stream ask for it by this name.
-func (c *coded) Flush() { _ = http.NewResponseController(c.ResponseWriter).Flush() }
+func (c *statusRecorder) Flush() { _ = http.NewResponseController(c.ResponseWriter).Flush() }
 
 // Hijack hands over the connection, for streams.
-func (c *coded) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (c *statusRecorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(c.ResponseWriter).Hijack()
 }
 
@@ -230,7 +230,7 @@ func (m *servedMetrics) measured(next http.Handler) http.Handler {
 			gauge = writing
 		}
 		gauge.Inc()
-		c, start := &coded{ResponseWriter: w}, time.Now()
+		c, start := &statusRecorder{ResponseWriter: w}, time.Now()
 		defer func() {
 			gauge.Dec()
 			k.code = knownCode(cmp.Or(c.code, http.StatusOK))

@@ -172,7 +172,7 @@ func collected(t *testing.T, registry *prometheus.Registry) string {
 
 func TestAnAnswerIsCountedByItsFirstFinalCode(t *testing.T) {
 	for want, codes := range map[int][]int{200: {103, 200}, 101: {101}, 404: {404, 200}, 0: {100}} {
-		c := &coded{ResponseWriter: &unread{header: http.Header{}}}
+		c := &statusRecorder{ResponseWriter: &unread{header: http.Header{}}}
 		for _, code := range codes {
 			c.WriteHeader(code)
 		}
