@@ -138,7 +138,7 @@ func (h *Handler) resource(w http.ResponseWriter, r *http.Request, info *request
 		s.list(w, r, collectionOf(info))
 	case "watch":
 		fromPath := ""
-		if info.OldWatch {
+		if info.DeprecatedWatch {
 			fromPath = info.PathName
 		}
 		s.watch(w, r, collectionOf(info), fromPath)
@@ -159,7 +159,7 @@ func (h *Handler) resource(w http.ResponseWriter, r *http.Request, info *request
 func (s *Served) allows(r *http.Request, info *request.Info) bool {
 	across := !s.ClusterScoped && info.Namespace == "" // where objects can only be read
 	switch verb := info.Verb; {
-	case !slices.Contains(allVerbs, verb), !s.can(verb), r.Method == http.MethodHead, info.OldWatch && r.Method != http.MethodGet:
+	case !slices.Contains(allVerbs, verb), !s.can(verb), r.Method == http.MethodHead, info.DeprecatedWatch && r.Method != http.MethodGet:
 		return false
 	case verb == "create":
 		return info.Name == "" && !across

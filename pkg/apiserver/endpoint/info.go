@@ -66,7 +66,7 @@ func Parse(r *http.Request) *request.Info {
 		info.Subresource = parts[2]
 		info.Rest = strings.Join(parts[3:], "/")
 	}
-	info.Verb, info.OldWatch = verbOf(r.Method, info.Name != ""), watching
+	info.Verb, info.DeprecatedWatch = verbOf(r.Method, info.Name != ""), watching
 	if watching { // which no selector makes more permitted: not all of that form look at them
 		info.Verb = "watch"
 		return info

@@ -30,19 +30,19 @@ func (u *User) InGroup(group string) bool {
 // Info is what the method, the path and the query of a request ask for, in the terms of RBAC.
 // For a path outside /api and /apis only Verb (the lower-case method), Path and IsResource=false are set.
 type Info struct {
-	IsResource  bool
-	Path        string
-	Verb        string // get list watch create update patch delete deletecollection, or the lower-case HTTP method
-	Group       string
-	Version     string
-	Resource    string // plural, lower case: "pods"
-	Subresource string // "status"; for pods/x/proxy/a/b this is "proxy" and Rest is "a/b"
-	Namespace   string
-	Name        string     // of list and watch: what a field selector metadata.name=x pins it to
-	PathName    string     // the object that the path names, "" for a collection
-	OldWatch    bool       // by the form of old: /api/v1/watch/...
-	Query       url.Values // do not change it
-	Rest        string     // what follows a subresource in the path
+	IsResource      bool
+	Path            string
+	Verb            string // get list watch create update patch delete deletecollection, or the lower-case HTTP method
+	Group           string
+	Version         string
+	Resource        string // plural, lower case: "pods"
+	Subresource     string // "status"; for pods/x/proxy/a/b this is "proxy" and Rest is "a/b"
+	Namespace       string
+	Name            string     // of list and watch: what a field selector metadata.name=x pins it to
+	PathName        string     // the object that the path names, "" for a collection
+	DeprecatedWatch bool       // by the deprecated form of its path: /api/v1/watch/...
+	Query           url.Values // do not change it
+	Rest            string     // what follows a subresource in the path
 	// LabelSelector and FieldSelector are the raw query parameters of list, watch and deletecollection,
 	// for authorizers that look at them; a watch by the form of old has none.
 	LabelSelector string
