@@ -15,7 +15,7 @@ const (
 	noAggregates = "there are no other API servers behind this one yet"
 	ownCache     = "the cache follows etcd as a whole, and knows its sizes itself"
 	ownPeers     = "API servers on one etcd know each other by leases of 15 seconds"
-	noIdentity   = "the lease of a server's identity lasts an hour and is renewed every ten seconds"
+	ownIdentity  = "the lease of a server's identity lasts an hour and is renewed every ten seconds"
 	noPeers      = "API servers do not call each other"
 	ownWatches   = "watches that name no end get a random one between 30 and 60 minutes"
 	ownEnd       = "requests that run are finished, and watches end at once"
@@ -42,8 +42,8 @@ var withoutEffect = map[string]string{
 	"storage-backend": "it is etcd", "storage-media-type": "objects are kept as upstream keeps them", "cloud-provider": "clouds have controllers of their own",
 	"tls-cipher-suites": "suites are those that Go thinks safe", "tls-min-version": "TLS 1.2 is the oldest that is spoken",
 	"goaway-chance": "clients are not told to connect anew", "delete-collection-workers": "objects are deleted one after another",
-	"endpoint-reconciler-type": ownPeers, "apiserver-count": ownPeers, "identity-lease-duration-seconds": noIdentity,
-	"identity-lease-renew-interval-seconds": noIdentity, "min-request-timeout": ownWatches,
+	"endpoint-reconciler-type": ownPeers, "apiserver-count": ownPeers, "identity-lease-duration-seconds": ownIdentity,
+	"identity-lease-renew-interval-seconds": ownIdentity, "min-request-timeout": ownWatches,
 	"shutdown-delay-duration": ownEnd, "shutdown-send-retry-after": ownEnd, "shutdown-watch-termination-grace-period": ownEnd,
 	"livez-grace-period": "the server is live as soon as it answers", "storage-initialization-timeout": ofEtcd,
 	"permit-address-sharing": ofPorts, "permit-port-sharing": ofPorts,
