@@ -108,7 +108,7 @@ func (m *made) find(key formKey, run []*Entry) *form {
 	m.remove(key)
 	m.young[key] = f
 	m.bytes += f.size
-	m.turn()
+	m.rotate()
 	return f
 }
 
@@ -141,12 +141,12 @@ func (m *made) weigh(key formKey, f *form, size int64) {
 	f.size = size
 	if m.young[key] == f { // it may have grown old meanwhile
 		m.bytes += more
-		m.turn()
+		m.rotate()
 	}
 }
 
-// turn begins a new generation where the young one is full.
-func (m *made) turn() {
+// rotate begins a new generation where the young one is full.
+func (m *made) rotate() {
 	if m.bytes > m.budget()/2 {
 		m.age()
 	}
