@@ -66,8 +66,8 @@ func isPage(answer *http.Response) bool {
 	return !part && strings.TrimSpace(media) == "text/html" && (encoding == "" || encoding == "gzip") && answer.Body != http.NoBody && answer.ContentLength != 0
 }
 
-// relink translates the addresses in a page while it is read: pages may be large, or never end.
-func relink(answer *http.Response, translated func(string) string) {
+// rewriteLinks translates the addresses in a page while it is read: pages may be large, or never end.
+func rewriteLinks(answer *http.Response, translated func(string) string) {
 	page, packed := answer.Body, answer.Header.Get("Content-Encoding") == "gzip"
 	r, w := io.Pipe()
 	go func() {
@@ -77,44 +77,44 @@ func relink(answer *http.Response, translated func(string) string) {
 				_ = w.CloseWithError(fmt.Errorf("panic while translating a page: %v\n%s", v, debug.Stack()))
 			}
 		}()
-		_ = w.CloseWithError(relinked(w, page, packed, translated))
+		_ = w.CloseWithError(rewriteBody(w, page, packed, translated))
 	}()
-	answer.Body = relinkedPage{r, page}
+	answer.Body = rewrittenPage{r, page}
 	answer.ContentLength = -1
 	for _, name := range ofBytes {
 		answer.Header.Del(name)
 	}
 }
 
-// relinkedPage ends where it comes from when its reader has seen enough.
-type relinkedPage struct {
+// rewrittenPage ends where it comes from when its reader has seen enough.
+type rewrittenPage struct {
 	*io.PipeReader
 	page io.Closer
 }
 
-func (p relinkedPage) Close() error { return errors.Join(p.PipeReader.Close(), p.page.Close()) }
+func (p rewrittenPage) Close() error { return errors.Join(p.PipeReader.Close(), p.page.Close()) }
 
-// eager is a source before which everything is sent that was made of what it gave.
-type eager struct {
+// flushingReader sends everything that was made of what it gave before it is read on.
+type flushingReader struct {
 	io.Reader
 	send func() error
 }
 
-func (e eager) Read(p []byte) (int, error) {
+func (e flushingReader) Read(p []byte) (int, error) {
 	if err := e.send(); err != nil {
 		return 0, err
 	}
 	return e.Reader.Read(p)
 }
 
-// relinked copies a page, packed or not, with its addresses translated.
-func relinked(w io.Writer, page io.Reader, packed bool, translated func(string) string) error {
+// rewriteBody copies a page, packed or not, with its addresses translated.
+func rewriteBody(w io.Writer, page io.Reader, packed bool, translated func(string) string) error {
 	out := bufio.NewWriter(w)
 	if !packed {
-		return errors.Join(rewrite(out, eager{page, out.Flush}, translated), out.Flush())
+		return errors.Join(rewrite(out, flushingReader{page, out.Flush}, translated), out.Flush())
 	}
 	to := gzip.NewWriter(out)
-	from, err := gzip.NewReader(eager{page, func() error { return errors.Join(to.Flush(), out.Flush()) }})
+	from, err := gzip.NewReader(flushingReader{page, func() error { return errors.Join(to.Flush(), out.Flush()) }})
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestAPageThatCannotBeTranslatedEndsItsAnswerAlone(t *testing.T) {
 	answer := &http.Response{Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`<p><a href="/x">`))}
-	relink(answer, func(string) string { panic("no such place") })
+	rewriteLinks(answer, func(string) string { panic("no such place") })
 	if b, err := io.ReadAll(answer.Body); err == nil || !strings.Contains(err.Error(), "no such place") {
 		t.Errorf("%q, %v", b, err)
 	}
@@ -20,7 +20,7 @@ func TestNothingIsSaidOfTheBytesThatAPageHad(t *testing.T) {
 	for _, name := range ofBytes {
 		answer.Header.Set(name, "x")
 	}
-	relink(answer, strings.ToUpper)
+	rewriteLinks(answer, strings.ToUpper)
 	if _, err := io.ReadAll(answer.Body); err != nil || len(answer.Header) != 1 {
 		t.Errorf("%v, %v", answer.Header, err)
 	}

@@ -111,7 +111,7 @@ func (p *Proxy) answered(r *http.Request, answer *http.Response) error {
 	case redirect && p.Prefix != "":
 		answer.Header.Set("Location", p.translated(r, location))
 	case p.Prefix != "" && isPage(answer):
-		relink(answer, func(address string) string { return p.translated(r, address) })
+		rewriteLinks(answer, func(address string) string { return p.translated(r, address) })
 	}
 	if IsUpgrade(r) {
 		// What the client sends next was meant for another protocol and must not be read as a request.
