@@ -45,9 +45,9 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	if pod.Status.QOSClass != old.Status.QOSClass {
 		faults = append(faults, Unchanged(status.Child("qosClass"), pod.Status.QOSClass, old.Status.QOSClass)...)
 	}
-	faults = append(faults, restarts(status, "containerStatuses", pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, old.Spec.Containers)...)
-	faults = append(faults, restarts(status, "initContainerStatuses", pod.Status.InitContainerStatuses, old.Status.InitContainerStatuses, &old.Spec, old.Spec.InitContainers)...)
-	faults = append(faults, neverAgain(status, "ephemeralContainerStatuses", pod.Status.EphemeralContainerStatuses, old.Status.EphemeralContainerStatuses)...)
+	faults = append(faults, stateTransitions(status, "containerStatuses", pod.Status.ContainerStatuses, old.Status.ContainerStatuses, &old.Spec, old.Spec.Containers)...)
+	faults = append(faults, stateTransitions(status, "initContainerStatuses", pod.Status.InitContainerStatuses, old.Status.InitContainerStatuses, &old.Spec, old.Spec.InitContainers)...)
+	faults = append(faults, ephemeralTransitions(status, "ephemeralContainerStatuses", pod.Status.EphemeralContainerStatuses, old.Status.EphemeralContainerStatuses)...)
 	faults = append(faults, claimStatuses(status, pod)...)
 	faults = append(faults, extendedClaim(status, pod)...)
 	faults = append(faults, addresses(status, "podIPs", podIPs(pod), podIPs(old), pod.Status.PodIPs)...)
@@ -74,23 +74,23 @@ func hostIPs(pod *corev1.Pod) []string {
 	return ips
 }
 
-// restarts refuses that a container which its policy forbids to restart is reported to run again.
-func restarts(status *field.Path, list string, now, was []corev1.ContainerStatus, spec *corev1.PodSpec, containers []corev1.Container) field.ErrorList {
+// stateTransitions refuses that a container which its policy forbids to restart is reported to run again.
+func stateTransitions(status *field.Path, list string, now, was []corev1.ContainerStatus, spec *corev1.PodSpec, containers []corev1.Container) field.ErrorList {
 	if restartsAll(spec.InitContainers) || restartsAll(spec.Containers) {
 		return nil
 	}
-	return backFromTheDead(status, list, now, was, func(s *corev1.ContainerStatus) bool {
+	return noTransitionFromTerminated(status, list, now, was, func(s *corev1.ContainerStatus) bool {
 		i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == s.Name })
 		return i >= 0 && mayRestart(&containers[i], spec.RestartPolicy, s.State.Terminated.ExitCode)
 	})
 }
 
-// neverAgain is restarts for containers that only look into a pod.
-func neverAgain(status *field.Path, list string, now, was []corev1.ContainerStatus) field.ErrorList {
-	return backFromTheDead(status, list, now, was, func(*corev1.ContainerStatus) bool { return false })
+// ephemeralTransitions is stateTransitions for containers that only look into a pod.
+func ephemeralTransitions(status *field.Path, list string, now, was []corev1.ContainerStatus) field.ErrorList {
+	return noTransitionFromTerminated(status, list, now, was, func(*corev1.ContainerStatus) bool { return false })
 }
 
-func backFromTheDead(status *field.Path, list string, now, was []corev1.ContainerStatus, may func(*corev1.ContainerStatus) bool) field.ErrorList {
+func noTransitionFromTerminated(status *field.Path, list string, now, was []corev1.ContainerStatus, may func(*corev1.ContainerStatus) bool) field.ErrorList {
 	var faults field.ErrorList
 	for i := range was {
 		if was[i].State.Terminated == nil || may(&was[i]) {
