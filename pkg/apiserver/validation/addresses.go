@@ -8,19 +8,6 @@ import (
 	netutils "k8s.io/utils/net"
 )
 
-// QualifiedName judges names like "example.com/thing".
-func QualifiedName(path *field.Path, value string) field.ErrorList { return qualifiedName(path, value) }
-
-// OneOf refuses a value that is not among those supported; an empty one is missing.
-func OneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
-	return oneOf(path, value, supported...)
-}
-
-// OneOfAny refuses a value, the empty one too, that is not among those supported.
-func OneOfAny[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
-	return oneOfAny(path, value, supported...)
-}
-
 // PortNumber refuses numbers that no port has.
 func PortNumber(path *field.Path, port int32) field.ErrorList {
 	return Invalid(path, port, utilvalidation.IsValidPortNum(int(port)))

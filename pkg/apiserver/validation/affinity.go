@@ -92,7 +92,7 @@ func nodeLabelRequirement(path *field.Path, r corev1.NodeSelectorRequirement, to
 	default:
 		faults = append(faults, field.Invalid(path.Child("operator"), r.Operator, "not a valid selector operator"))
 	}
-	faults = append(faults, qualifiedName(path.Child("key"), r.Key)...)
+	faults = append(faults, QualifiedName(path.Child("key"), r.Key)...)
 	if !tolerant {
 		for i, value := range r.Values {
 			faults = append(faults, Invalid(path.Child("values").Index(i), value, utilvalidation.IsValidLabelValue(value))...)
@@ -145,7 +145,7 @@ func podAffinityTerm(path *field.Path, term *corev1.PodAffinityTerm, options Pod
 	if term.TopologyKey == "" {
 		faults = append(faults, field.Required(path.Child("topologyKey"), "can not be empty"))
 	}
-	return append(faults, qualifiedName(path.Child("topologyKey"), term.TopologyKey)...)
+	return append(faults, QualifiedName(path.Child("topologyKey"), term.TopologyKey)...)
 }
 
 // matchLabelKeysOfTerm judges the keys whose values come from the pod's own labels. The server writes
@@ -194,7 +194,7 @@ func labelKeyNames(path *field.Path, keys []string, selector *metav1.LabelSelect
 	}
 	var faults field.ErrorList
 	for i, key := range keys {
-		faults = append(faults, qualifiedName(path.Index(i), key)...)
+		faults = append(faults, QualifiedName(path.Index(i), key)...)
 	}
 	return faults
 }
@@ -214,7 +214,7 @@ func spread(path *field.Path, list []corev1.TopologySpreadConstraint, options Po
 		if c.TopologyKey == "" {
 			faults = append(faults, field.Required(at.Child("topologyKey"), "can not be empty"))
 		}
-		faults = append(faults, oneOfAny(at.Child("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
+		faults = append(faults, OneOfAny(at.Child("whenUnsatisfiable"), c.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
 		if slices.ContainsFunc(list[i+1:], func(o corev1.TopologySpreadConstraint) bool {
 			return pair{o.TopologyKey, o.WhenUnsatisfiable} == pair{c.TopologyKey, c.WhenUnsatisfiable}
 		}) {
@@ -250,7 +250,7 @@ func inclusion(path *field.Path, policy *corev1.NodeInclusionPolicy) field.Error
 	if policy == nil {
 		return nil
 	}
-	return oneOfAny(path, *policy, corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore)
+	return OneOfAny(path, *policy, corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore)
 }
 
 // Tolerations judges the taints that a pod bears.
@@ -259,7 +259,7 @@ func Tolerations(path *field.Path, list []corev1.Toleration) field.ErrorList {
 	for i, t := range list {
 		at := path.Index(i)
 		if t.Key != "" {
-			faults = append(faults, qualifiedName(at.Child("key"), t.Key)...)
+			faults = append(faults, QualifiedName(at.Child("key"), t.Key)...)
 		}
 		if t.Key == "" && t.Operator != corev1.TolerationOpExists {
 			faults = append(faults, field.Invalid(at.Child("operator"), t.Operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
@@ -280,10 +280,10 @@ func Tolerations(path *field.Path, list []corev1.Toleration) field.ErrorList {
 			faults = append(faults, field.NotSupported(at.Child("operator"), t.Operator, []corev1.TolerationOperator{
 				corev1.TolerationOpEqual, corev1.TolerationOpExists, corev1.TolerationOpLt, corev1.TolerationOpGt}))
 		default:
-			faults = append(faults, oneOfAny(at.Child("operator"), t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists)...)
+			faults = append(faults, OneOfAny(at.Child("operator"), t.Operator, corev1.TolerationOpEqual, corev1.TolerationOpExists)...)
 		}
 		if t.Effect != "" {
-			faults = append(faults, oneOfAny(at.Child("effect"), t.Effect, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
+			faults = append(faults, OneOfAny(at.Child("effect"), t.Effect, corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
 		}
 	}
 	return faults

@@ -80,7 +80,7 @@ func accessModes(path *field.Path, modes []corev1.PersistentVolumeAccessMode) fi
 	known := []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod}
 	pod, other := false, false
 	for _, mode := range modes {
-		faults = append(faults, oneOfAny(path, mode, known...)...)
+		faults = append(faults, OneOfAny(path, mode, known...)...)
 		pod = pod || mode == corev1.ReadWriteOncePod
 		other = other || mode != corev1.ReadWriteOncePod && slices.Contains(known, mode)
 	}
@@ -91,7 +91,7 @@ func accessModes(path *field.Path, modes []corev1.PersistentVolumeAccessMode) fi
 }
 
 func volumeMode(path *field.Path, mode corev1.PersistentVolumeMode) field.ErrorList {
-	return oneOfAny(path, mode, corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)
+	return OneOfAny(path, mode, corev1.PersistentVolumeBlock, corev1.PersistentVolumeFilesystem)
 }
 
 // dataSources judges what a volume is to be filled from. Two fields say it, and must say the same.

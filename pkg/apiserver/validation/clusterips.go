@@ -28,7 +28,7 @@ func ClusterIPs(s, old *corev1.Service) field.ErrorList {
 	}
 	faults = append(faults, families(path.Child("ipFamilies"), s.Spec.IPFamilies)...)
 	if policy := s.Spec.IPFamilyPolicy; policy != nil {
-		faults = append(faults, oneOfAny(path.Child("ipFamilyPolicy"), *policy,
+		faults = append(faults, OneOfAny(path.Child("ipFamilyPolicy"), *policy,
 			corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack, corev1.IPFamilyPolicySingleStack)...)
 	}
 	bad := clusterIPForms(ips, s.Spec.ClusterIPs, old)
@@ -50,7 +50,7 @@ func ClusterIPs(s, old *corev1.Service) field.ErrorList {
 func families(path *field.Path, list []corev1.IPFamily) field.ErrorList {
 	var faults field.ErrorList
 	for i, f := range list {
-		faults = append(faults, oneOfAny(path.Index(i), f, corev1.IPv4Protocol, corev1.IPv6Protocol)...)
+		faults = append(faults, OneOfAny(path.Index(i), f, corev1.IPv4Protocol, corev1.IPv6Protocol)...)
 		if slices.Contains(list[:i], f) {
 			faults = append(faults, field.Duplicate(path.Index(i), f))
 		}

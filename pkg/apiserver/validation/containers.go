@@ -106,14 +106,14 @@ func container(path *field.Path, c *corev1.Container, s *surroundings) field.Err
 	var faults field.ErrorList
 	faults = append(faults, FilledWith(path.Child("name"), c.Name, DNSLabel)...)
 	faults = append(faults, Filled(path.Child("image"), c.Image)...)
-	faults = append(faults, oneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
+	faults = append(faults, OneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
 	faults = append(faults, containerPorts(path.Child("ports"), c.Ports)...)
 	faults = append(faults, env(path.Child("env"), c.Env)...)
 	faults = append(faults, envFrom(path.Child("envFrom"), c.EnvFrom)...)
 	faults = append(faults, volumeMounts(path.Child("volumeMounts"), c, s.volumes)...)
 	faults = append(faults, volumeDevices(path.Child("volumeDevices"), c, s.volumes)...)
-	faults = append(faults, oneOf(path.Child("imagePullPolicy"), c.ImagePullPolicy,
+	faults = append(faults, OneOf(path.Child("imagePullPolicy"), c.ImagePullPolicy,
 		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 	faults = append(faults, containerResourcesOf(path.Child("resources"), &c.Resources, s)...)
 	faults = append(faults, resizePolicy(path.Child("resizePolicy"), c, s.spec.RestartPolicy)...)
@@ -142,7 +142,7 @@ func containerPorts(path *field.Path, ports []corev1.ContainerPort) field.ErrorL
 		if p.HostPort != 0 {
 			faults = append(faults, Invalid(at.Child("hostPort"), p.HostPort, utilvalidation.IsValidPortNum(int(p.HostPort)))...)
 		}
-		faults = append(faults, oneOf(at.Child("protocol"), p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
+		faults = append(faults, OneOf(at.Child("protocol"), p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
 	}
 	return faults
 }
@@ -169,7 +169,7 @@ func containerRestart(path *field.Path, c *corev1.Container) field.ErrorList {
 	var faults field.ErrorList
 	policy := path.Child("restartPolicy")
 	if c.RestartPolicy != nil {
-		faults = append(faults, oneOfAny(policy, *c.RestartPolicy, corev1.ContainerRestartPolicyAlways,
+		faults = append(faults, OneOfAny(policy, *c.RestartPolicy, corev1.ContainerRestartPolicyAlways,
 			corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)...)
 	} else if len(c.RestartPolicyRules) > 0 {
 		faults = append(faults, field.Required(policy, "must specify restartPolicy when restart rules are used"))
@@ -180,13 +180,13 @@ func containerRestart(path *field.Path, c *corev1.Container) field.ErrorList {
 	}
 	for i, rule := range c.RestartPolicyRules {
 		at := rules.Index(i)
-		faults = append(faults, oneOfAny(at.Child("action"), rule.Action, corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
+		faults = append(faults, OneOfAny(at.Child("action"), rule.Action, corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
 		codes := at.Child("exitCodes")
 		if rule.ExitCodes == nil {
 			faults = append(faults, field.Required(codes, "must be specified"))
 			continue
 		}
-		faults = append(faults, oneOfAny(codes.Child("operator"), rule.ExitCodes.Operator,
+		faults = append(faults, OneOfAny(codes.Child("operator"), rule.ExitCodes.Operator,
 			corev1.ContainerRestartRuleOnExitCodesOpIn, corev1.ContainerRestartRuleOnExitCodesOpNotIn)...)
 		if n := len(rule.ExitCodes.Values); n > maxRestartExitCodes {
 			faults = append(faults, field.TooMany(codes.Child("values"), n, maxRestartExitCodes))

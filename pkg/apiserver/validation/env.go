@@ -195,9 +195,9 @@ func fieldSelector(path *field.Path, ref *corev1.ObjectFieldSelector, supported 
 	if parts := subscript(ref.FieldPath); parts != nil {
 		switch parts[1] {
 		case "metadata.annotations":
-			return qualifiedName(path, strings.ToLower(parts[2]))
+			return QualifiedName(path, strings.ToLower(parts[2]))
 		case "metadata.labels":
-			return qualifiedName(path, parts[2])
+			return QualifiedName(path, parts[2])
 		default:
 			return refuse("field label does not support subscript", ref.FieldPath)
 		}
@@ -209,7 +209,7 @@ func fieldSelector(path *field.Path, ref *corev1.ObjectFieldSelector, supported 
 	if !slices.Contains(knownFieldPaths, name) {
 		return refuse("field label not supported", name)
 	}
-	return oneOf(path.Child("fieldPath"), name, supported...)
+	return OneOf(path.Child("fieldPath"), name, supported...)
 }
 
 // resourceSelector judges a reference to a container's requests or limits.
@@ -222,7 +222,7 @@ func resourceSelector(path *field.Path, ref *corev1.ResourceFieldSelector, volum
 		faults = append(faults, field.Required(path.Child("resource"), ""))
 	case strings.HasPrefix(ref.Resource, "limits.hugepages-"), strings.HasPrefix(ref.Resource, "requests.hugepages-"):
 	default:
-		faults = append(faults, oneOf(path.Child("resource"), ref.Resource, containerResources...)...)
+		faults = append(faults, OneOf(path.Child("resource"), ref.Resource, containerResources...)...)
 	}
 	return append(faults, divisor(path.Child("divisor"), ref.Resource, ref.Divisor)...)
 }

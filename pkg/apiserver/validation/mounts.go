@@ -55,7 +55,7 @@ func subPaths(path, at *field.Path, m corev1.VolumeMount) field.ErrorList {
 }
 
 func propagation(path *field.Path, mode corev1.MountPropagationMode, c *corev1.Container) field.ErrorList {
-	faults := oneOfAny(path, mode, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)
+	faults := OneOfAny(path, mode, corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)
 	privileged := c.SecurityContext != nil && isTrue(c.SecurityContext.Privileged)
 	if mode == corev1.MountPropagationBidirectional && !privileged {
 		faults = append(faults, field.Forbidden(path, "Bidirectional mount propagation is available only to privileged containers"))
@@ -77,7 +77,7 @@ func recursiveReadOnly(path *field.Path, m corev1.VolumeMount) field.ErrorList {
 			faults = append(faults, field.Forbidden(path, "may only be specified when mountPropagation is None or not specified"))
 		}
 	default:
-		faults = oneOfAny(path, mode, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyIfPossible)
+		faults = OneOfAny(path, mode, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyIfPossible)
 	}
 	return faults
 }

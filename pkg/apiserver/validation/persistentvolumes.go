@@ -22,7 +22,7 @@ func PersistentVolumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec, name s
 	faults = append(faults, capacity(at.Child("capacity"), s.Capacity)...)
 	reclaim := at.Child("persistentVolumeReclaimPolicy")
 	if s.PersistentVolumeReclaimPolicy != "" {
-		faults = append(faults, oneOfAny(reclaim, s.PersistentVolumeReclaimPolicy, corev1.PersistentVolumeReclaimDelete,
+		faults = append(faults, OneOfAny(reclaim, s.PersistentVolumeReclaimPolicy, corev1.PersistentVolumeReclaimDelete,
 			corev1.PersistentVolumeReclaimRecycle, corev1.PersistentVolumeReclaimRetain)...)
 	}
 	if s.NodeAffinity != nil {

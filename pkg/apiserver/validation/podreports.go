@@ -129,7 +129,7 @@ func reportedResources(path *field.Path, s *corev1.ContainerStatus, containers [
 		seen := sets.New[corev1.ResourceID]()
 		for j, h := range r.Resources {
 			in := at.Child("resources").Index(j)
-			faults = append(faults, oneOfAny(in.Child("health"), h.Health, corev1.ResourceHealthStatusHealthy,
+			faults = append(faults, OneOfAny(in.Child("health"), h.Health, corev1.ResourceHealthStatusHealthy,
 				corev1.ResourceHealthStatusUnhealthy, corev1.ResourceHealthStatusUnknown)...)
 			switch message := in.Child("message"); {
 			case h.Message == nil:

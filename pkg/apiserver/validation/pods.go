@@ -44,8 +44,8 @@ func PodSpec(path *field.Path, s *corev1.PodSpec, meta *metav1.ObjectMeta, optio
 	faults = append(faults, ephemeralContainers(path.Child("ephemeralContainers"), around)...)
 	faults = append(faults, podResources(path.Child("resources"), around)...)
 	faults = append(faults, hostNetworkPorts(path, s)...)
-	faults = append(faults, oneOf(path.Child("restartPolicy"), s.RestartPolicy, corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
-	faults = append(faults, oneOf(path.Child("dnsPolicy"), s.DNSPolicy, corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
+	faults = append(faults, OneOf(path.Child("restartPolicy"), s.RestartPolicy, corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever)...)
+	faults = append(faults, OneOf(path.Child("dnsPolicy"), s.DNSPolicy, corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone)...)
 	faults = append(faults, metav1validation.ValidateLabels(s.NodeSelector, path.Child("nodeSelector"))...)
 	faults = append(faults, podSecurity(path, s, options)...)
 	faults = append(faults, affinity(path.Child("affinity"), s.Affinity, options)...)
@@ -120,7 +120,7 @@ func gates(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	seen := sets.New[string]()
 	for i, g := range s.SchedulingGates {
 		at := path.Child("schedulingGates").Index(i)
-		faults = append(faults, qualifiedName(at, g.Name)...)
+		faults = append(faults, QualifiedName(at, g.Name)...)
 		if seen.Has(g.Name) {
 			faults = append(faults, field.Duplicate(at, g.Name))
 		}
@@ -163,7 +163,7 @@ func classes(path *field.Path, s *corev1.PodSpec, options PodOptions) field.Erro
 		faults = append(faults, DNSSubdomain(path.Child("runtimeClassName"), *s.RuntimeClassName)...)
 	}
 	if s.PreemptionPolicy != nil {
-		faults = append(faults, oneOf(path.Child("preemptionPolicy"), *s.PreemptionPolicy, corev1.PreemptLowerPriority, corev1.PreemptNever)...)
+		faults = append(faults, OneOf(path.Child("preemptionPolicy"), *s.PreemptionPolicy, corev1.PreemptLowerPriority, corev1.PreemptNever)...)
 	}
 	if s.Overhead != nil {
 		faults = append(faults, overhead(path.Child("overhead"), s.Overhead, options.IndivisibleHugePages)...)

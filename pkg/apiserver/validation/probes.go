@@ -99,7 +99,7 @@ func httpGet(path *field.Path, get *corev1.HTTPGetAction) field.ErrorList {
 	var faults field.ErrorList
 	faults = append(faults, Filled(path.Child("path"), get.Path)...)
 	faults = append(faults, PortNumberOrName(path.Child("port"), get.Port)...)
-	faults = append(faults, oneOfAny(path.Child("scheme"), get.Scheme, corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
+	faults = append(faults, OneOfAny(path.Child("scheme"), get.Scheme, corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
 	for _, header := range get.HTTPHeaders {
 		faults = append(faults, Invalid(path.Child("httpHeaders"), header.Name, utilvalidation.IsHTTPHeaderName(header.Name))...)
 	}
@@ -156,9 +156,9 @@ func stopSignal(path *field.Path, signal corev1.Signal, os *corev1.PodOS) field.
 	}
 	switch os.Name {
 	case corev1.Windows:
-		return oneOfAny(path, signal, corev1.SIGKILL, corev1.SIGTERM)
+		return OneOfAny(path, signal, corev1.SIGKILL, corev1.SIGTERM)
 	case corev1.Linux:
-		return oneOfAny(path, signal, linuxSignals...)
+		return OneOfAny(path, signal, linuxSignals...)
 	default:
 		return nil
 	}

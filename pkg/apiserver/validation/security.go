@@ -27,7 +27,7 @@ func securityContext(path *field.Path, sc *corev1.SecurityContext, hostUsers *bo
 	faults = append(faults, userID(path.Child("runAsUser"), sc.RunAsUser)...)
 	faults = append(faults, groupID(path.Child("runAsGroup"), sc.RunAsGroup)...)
 	if sc.ProcMount != nil {
-		faults = append(faults, oneOfAny(path.Child("procMount"), *sc.ProcMount, corev1.DefaultProcMount, corev1.UnmaskedProcMount)...)
+		faults = append(faults, OneOfAny(path.Child("procMount"), *sc.ProcMount, corev1.DefaultProcMount, corev1.UnmaskedProcMount)...)
 		if *sc.ProcMount == corev1.UnmaskedProcMount && (hostUsers == nil || *hostUsers) {
 			faults = append(faults, field.Invalid(path.Child("procMount"), *sc.ProcMount, "`hostUsers` must be false to use `Unmasked`"))
 		}
@@ -82,7 +82,7 @@ func seccomp(path *field.Path, p *corev1.SeccompProfile) field.ErrorList {
 	if p.Type == "" {
 		faults = append(faults, field.Required(path.Child("type"), "type is required when seccompProfile is set"))
 	} else {
-		faults = oneOfAny(path.Child("type"), p.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)
+		faults = OneOfAny(path.Child("type"), p.Type, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined)
 	}
 	at := path.Child("localhostProfile")
 	switch {
@@ -112,7 +112,7 @@ func appArmor(path *field.Path, p *corev1.AppArmorProfile) field.ErrorList {
 	case "":
 		return field.ErrorList{field.Required(path.Child("type"), "type is required when appArmorProfile is set")}
 	default:
-		return oneOfAny(path.Child("type"), p.Type, corev1.AppArmorProfileTypeLocalhost,
+		return OneOfAny(path.Child("type"), p.Type, corev1.AppArmorProfileTypeLocalhost,
 			corev1.AppArmorProfileTypeRuntimeDefault, corev1.AppArmorProfileTypeUnconfined)
 	}
 }
@@ -151,13 +151,13 @@ func podSecurity(spec *field.Path, s *corev1.PodSpec, options PodOptions) field.
 	}
 	faults = append(faults, sysctls(path.Child("sysctls"), sc.Sysctls, s, options)...)
 	if sc.FSGroupChangePolicy != nil {
-		faults = append(faults, oneOfAny(path.Child("fsGroupChangePolicy"), *sc.FSGroupChangePolicy, corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
+		faults = append(faults, OneOfAny(path.Child("fsGroupChangePolicy"), *sc.FSGroupChangePolicy, corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
 	}
 	faults = append(faults, seccomp(path.Child("seccompProfile"), sc.SeccompProfile)...)
 	faults = append(faults, windowsOptions(path.Child("windowsOptions"), sc.WindowsOptions)...)
 	faults = append(faults, appArmor(path.Child("appArmorProfile"), sc.AppArmorProfile)...)
 	if sc.SupplementalGroupsPolicy != nil {
-		faults = append(faults, oneOfAny(path.Child("supplementalGroupsPolicy"), *sc.SupplementalGroupsPolicy,
+		faults = append(faults, OneOfAny(path.Child("supplementalGroupsPolicy"), *sc.SupplementalGroupsPolicy,
 			corev1.SupplementalGroupsPolicyMerge, corev1.SupplementalGroupsPolicyStrict)...)
 	}
 	if sc.SELinuxChangePolicy != nil {
@@ -165,7 +165,7 @@ func podSecurity(spec *field.Path, s *corev1.PodSpec, options PodOptions) field.
 		if options.SELinuxPolicy {
 			known = []corev1.PodSELinuxChangePolicy{corev1.SELinuxChangePolicyMountOption, corev1.SELinuxChangePolicyRecursive}
 		}
-		faults = append(faults, oneOfAny(path.Child("seLinuxChangePolicy"), *sc.SELinuxChangePolicy, known...)...)
+		faults = append(faults, OneOfAny(path.Child("seLinuxChangePolicy"), *sc.SELinuxChangePolicy, known...)...)
 	}
 	return faults
 }

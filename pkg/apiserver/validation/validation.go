@@ -60,16 +60,16 @@ func Invalid[T any](path *field.Path, value T, texts []string) field.ErrorList {
 	return faults
 }
 
-// oneOf refuses a value that is not among those supported; an empty one is missing.
-func oneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
+// OneOf refuses a value that is not among those supported; an empty one is missing.
+func OneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
 	if value == "" {
 		return field.ErrorList{field.Required(path, "")}
 	}
-	return oneOfAny(path, value, supported...)
+	return OneOfAny(path, value, supported...)
 }
 
-// oneOfAny refuses a value, the empty one too, that is not among those supported.
-func oneOfAny[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
+// OneOfAny refuses a value, the empty one too, that is not among those supported.
+func OneOfAny[T ~string](path *field.Path, value T, supported ...T) field.ErrorList {
 	if slices.Contains(supported, value) {
 		return nil
 	}
@@ -97,14 +97,15 @@ func DNSSubdomain(path *field.Path, value string) field.ErrorList {
 	return Invalid(path, value, utilvalidation.IsDNS1123Subdomain(value))
 }
 
-func qualifiedName(path *field.Path, value string) field.ErrorList {
+// QualifiedName judges names like "example.com/thing".
+func QualifiedName(path *field.Path, value string) field.ErrorList {
 	if names.IsKey(value) {
 		return nil
 	}
 	return metav1validation.ValidateLabelName(value, path)
 }
 
-// qualified is qualifiedName in the words for resources.
+// qualified is QualifiedName in the words for resources.
 func qualified(path *field.Path, value string) field.ErrorList {
 	if names.IsKey(value) {
 		return nil

@@ -240,13 +240,13 @@ func cloudKinds(s *corev1.VolumeSource) []kindOfVolume {
 func azureDisk(path *field.Path, v *corev1.AzureDiskVolumeSource) field.ErrorList {
 	faults := need(path, "diskName", v.DiskName, "diskURI", v.DataDiskURI)
 	if v.CachingMode != nil {
-		faults = append(faults, oneOfAny(path.Child("cachingMode"), *v.CachingMode, corev1.AzureDataDiskCachingNone,
+		faults = append(faults, OneOfAny(path.Child("cachingMode"), *v.CachingMode, corev1.AzureDataDiskCachingNone,
 			corev1.AzureDataDiskCachingReadOnly, corev1.AzureDataDiskCachingReadWrite)...)
 	}
 	if v.Kind == nil {
 		return faults
 	}
-	faults = append(faults, oneOfAny(path.Child("kind"), *v.Kind, corev1.AzureDedicatedBlobDisk, corev1.AzureManagedDisk, corev1.AzureSharedBlobDisk)...)
+	faults = append(faults, OneOfAny(path.Child("kind"), *v.Kind, corev1.AzureDedicatedBlobDisk, corev1.AzureManagedDisk, corev1.AzureSharedBlobDisk)...)
 	const (
 		managed = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
 		blob    = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"

@@ -151,7 +151,7 @@ func HostPath(path *field.Path, v *corev1.HostPathVolumeSource) field.ErrorList 
 	if v.Type == nil {
 		return faults
 	}
-	return append(faults, oneOfAny(path.Child("type"), *v.Type, corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory,
+	return append(faults, OneOfAny(path.Child("type"), *v.Type, corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory,
 		corev1.HostPathDirectoryOrCreate, corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket, corev1.HostPathUnset)...)
 }
 
@@ -348,7 +348,7 @@ func imageVolume(path *field.Path, v *corev1.ImageVolumeSource, options PodOptio
 	if !options.EmptyImages {
 		faults = Filled(path.Child("reference"), v.Reference)
 	}
-	return append(faults, oneOf(path.Child("pullPolicy"), v.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+	return append(faults, OneOf(path.Child("pullPolicy"), v.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 }
 
 func ephemeralVolume(path *field.Path, v *corev1.EphemeralVolumeSource) field.ErrorList {

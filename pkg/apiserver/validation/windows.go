@@ -162,7 +162,7 @@ func operatingSystem(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	case "":
 		return field.ErrorList{field.Required(path.Child("os", "name"), "")}
 	default:
-		return oneOfAny(path.Child("os"), s.OS.Name, corev1.Linux, corev1.Windows)
+		return OneOfAny(path.Child("os"), s.OS.Name, corev1.Linux, corev1.Windows)
 	}
 }
 
