@@ -132,7 +132,8 @@ func lost(now, was corev1.ResourceList) bool {
 // again for.
 func onlyComputing(spec *field.Path, now, was *corev1.PodSpec) field.ErrorList {
 	var faults field.ErrorList
-	same := func(a, b *corev1.Container) bool { // one that uses claims is never taken for the same
+	// One that uses claims is never taken for the same: upstream drops the claims of one of the two that it compares.
+	same := func(a, b *corev1.Container) bool {
 		return len(b.Resources.Claims) == 0 && equality.Semantic.DeepEqual(restOf(&a.Resources), restOf(&b.Resources)) && equality.Semantic.DeepEqual(a.ResizePolicy, b.ResizePolicy)
 	}
 	for i := range now.Containers {

@@ -18,6 +18,7 @@ const (
 	longISCSIInitiator = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
 )
 
+// As upstream's: a dot stands for any character where it is not escaped, and the last is not held to begin at the start.
 var (
 	iscsiEUI = regexp.MustCompile(`^eui.[[:alnum:]]{16}$`)
 	iscsiNAA = regexp.MustCompile(`^naa.[[:alnum:]]{32}$`)

@@ -96,7 +96,7 @@ func volumeSource(path *field.Path, v *corev1.Volume, meta *metav1.ObjectMeta, o
 	kinds = append(kinds,
 		kindOfVolume{"secret", s.Secret != nil, func(at *field.Path) field.ErrorList { return secretVolume(at, s.Secret) }})
 	kinds = append(kinds, sharedKinds(s, name)...)
-	kinds = append(kinds, // the name is told without one of its letters
+	kinds = append(kinds, // upstream tells the name without one of its letters, and so does this: clients may look for it
 		kindOfVolume{"downwarAPI", s.DownwardAPI != nil, func(at *field.Path) field.ErrorList { return downwardVolume(at, s.DownwardAPI) }})
 	kinds = append(kinds, blockKinds(s)...)
 	kinds = append(kinds,

@@ -72,7 +72,7 @@ func (c *Clients) For(name string, cc *admissionv1.WebhookClientConfig) func() (
 	})
 }
 
-// Through makes a client of whatever a transport reaches.
+// Through makes a client of whatever a transport reaches: tests answer by it in a webhook's place.
 func (c *Clients) Through(t http.RoundTripper) (*Client, error) {
 	return c.client(&rest.Config{Host: "https://webhook", Transport: t})
 }

@@ -238,7 +238,7 @@ func claimStatus(name string, a *admission.Attributes) error {
 		return c
 	}
 	if !equality.Semantic.DeepEqual(plain(old), plain(claim)) {
-		return fmt.Errorf("node %q is not allowed to update fields other than status.quantity and status.conditions", name)
+		return fmt.Errorf("node %q is not allowed to update fields other than status.quantity and status.conditions", name) // sic: upstream means capacity
 	}
 	return nil
 }
