@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
@@ -31,7 +32,8 @@ type servedMetrics struct {
 	long       *prometheus.GaugeVec
 	inflight   *prometheus.GaugeVec
 
-	find func(*request.Info) *endpoint.Served
+	find  func(*request.Info) *endpoint.Served
+	clock clock.PassiveClock
 
 	mu    sync.RWMutex
 	known map[requestKind]counters
@@ -39,11 +41,11 @@ type servedMetrics struct {
 
 // newServedMetrics counts requests for what find gives. Only that becomes a label: names that clients make up would grow
 // the metrics without bound.
-func newServedMetrics(r *prometheus.Registry, find func(*request.Info) *endpoint.Served) *servedMetrics {
+func newServedMetrics(r *prometheus.Registry, find func(*request.Info) *endpoint.Served, c clock.PassiveClock) *servedMetrics {
 	forLabels := []string{"verb", "group", "version", "resource", "subresource", "scope", "component"}
 	slowest := []float64{0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
 	m := &servedMetrics{
-		find: find, known: map[requestKind]counters{},
+		find: find, clock: c, known: map[requestKind]counters{},
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apiserver_request_total", Help: "Requests, by verb, what they were for, and the status code of the answer.",
 		}, slices.Concat(forLabels, []string{"dry_run", "code"})),
@@ -230,12 +232,12 @@ func (m *servedMetrics) measured(next http.Handler) http.Handler {
 			gauge = writing
 		}
 		gauge.Inc()
-		c, start := &statusRecorder{ResponseWriter: w}, time.Now()
+		c, start := &statusRecorder{ResponseWriter: w}, m.clock.Now()
 		defer func() {
 			gauge.Dec()
 			k.code = knownCode(cmp.Or(c.code, http.StatusOK))
 			counted := m.of(k, long, info)
-			counted.count(time.Since(start), c.size)
+			counted.count(m.clock.Since(start), c.size)
 		}()
 		next.ServeHTTP(c, r)
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
@@ -140,7 +141,7 @@ func TestMetricsOfWhatIsWithdrawnGo(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	widgets := schema.GroupResource{Group: "example.com", Resource: "widgets"}
 	served := &endpoint.Served{Store: &resource.Store{Resource: &resource.Resource{}}}
-	m := newServedMetrics(registry, func(*request.Info) *endpoint.Served { return served })
+	m := newServedMetrics(registry, func(*request.Info) *endpoint.Served { return served }, clock.RealClock{})
 	withdraw := func() { served = nil; m.forget(widgets, []string{"v1"}) }
 	ask := func(path string, code int, meanwhile func()) {
 		info := endpoint.Parse(httptest.NewRequest("GET", path, nil))

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/util/uuid"
+
 	"github.com/sampan-project/sampan/pkg/apiserver/advertise"
 	"github.com/sampan-project/sampan/pkg/apiserver/allocation"
 )
@@ -41,7 +43,8 @@ func (s *Server) network() error {
 		return fmt.Errorf("reading the host's name: %w", err)
 	}
 	s.advertiser = advertise.New(advertise.Config{
-		Access: s.registry, Networks: s.networks, Address: address, Port: port, Host: host, Clock: s.clock, Log: s.log.WithName("advertise"),
+		Access: s.registry, Networks: s.networks, Address: address, Port: port, Host: host, Process: string(uuid.NewUUID()), Clock: s.clock,
+		Log: s.log.WithName("advertise"),
 	})
 	return nil
 }

@@ -22,7 +22,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -55,6 +54,7 @@ type Config struct {
 	Address  netip.Addr     // at which others reach this server
 	Port     int
 	Host     string // the name of the host on which this server runs
+	Process  string // tells this process from every other one on any host
 	Clock    clock.WithTicker
 	Log      logr.Logger
 }
@@ -68,7 +68,7 @@ type Advertiser struct {
 
 // New makes an Advertiser.
 func New(c Config) *Advertiser {
-	return &Advertiser{Config: c, holder: identityOf(c.Host) + "_" + string(uuid.NewUUID())}
+	return &Advertiser{Config: c, holder: identityOf(c.Host) + "_" + c.Process}
 }
 
 // Leases declares the objects by which servers tell each other that they are alive. They are not served.

@@ -26,7 +26,7 @@ import (
 
 func advertiser(access resource.Access, address string) *Advertiser {
 	return New(Config{
-		Access: access, Networks: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")}, Address: netip.MustParseAddr(address), Port: 6443,
+		Access: access, Networks: []netip.Prefix{netip.MustParsePrefix("10.96.0.0/16")}, Address: netip.MustParseAddr(address), Port: 6443, Process: "p",
 		Clock: clocktesting.NewFakeClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), Log: logr.Discard(),
 	})
 }
