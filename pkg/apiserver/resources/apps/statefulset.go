@@ -127,19 +127,19 @@ type statefulSetRules struct {
 
 func statefulSetSpec(path *field.Path, spec *appsv1.StatefulSetSpec, options validation.PodOptions, rules statefulSetRules) field.ErrorList {
 	faults := statefulSetPolicies(path, spec)
-	faults = append(faults, validation.NotNegative(path.Child("replicas"), *spec.Replicas)...)
-	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), spec.MinReadySeconds)...)
-	if spec.Ordinals != nil {
-		faults = append(faults, validation.NotNegative(path.Child("ordinals", "start"), spec.Ordinals.Start)...)
-	}
 	if rules.claims {
 		for i := range spec.VolumeClaimTemplates {
 			at := path.Child("volumeClaimTemplates").Index(i).Child("spec")
 			faults = append(faults, validation.ClaimSpec(at, &spec.VolumeClaimTemplates[i].Spec, validation.ClaimOptions{})...)
 		}
-		if spec.ServiceName != "" {
-			faults = append(faults, validation.DNSLabel(path.Child("serviceName"), spec.ServiceName)...)
-		}
+	}
+	faults = append(faults, validation.NotNegative(path.Child("replicas"), *spec.Replicas)...)
+	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), spec.MinReadySeconds)...)
+	if spec.Ordinals != nil {
+		faults = append(faults, validation.NotNegative(path.Child("ordinals", "start"), spec.Ordinals.Start)...)
+	}
+	if rules.claims && spec.ServiceName != "" {
+		faults = append(faults, validation.DNSLabel(path.Child("serviceName"), spec.ServiceName)...)
 	}
 	faults = append(faults, workload.Selector(path.Child("selector"), spec.Selector, "statefulset", false)...)
 	template := path.Child("template")

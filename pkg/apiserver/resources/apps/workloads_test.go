@@ -182,11 +182,17 @@ func TestStatefulSetsAreJudged(t *testing.T) {
 		old    *appsv1.StatefulSet
 		want   string
 	}{
-		"smallest":            {nil, nil, ""},
-		"one missing":         {missing("1"), statefulSet(missing("2")), ""},
-		"none missing":        {missing("0%"), statefulSet(missing("1")), "updateStrategy.rollingUpdate.maxUnavailable"},
-		"more than all":       {missing("101%"), statefulSet(missing("1")), "updateStrategy.rollingUpdate.maxUnavailable"},
-		"a claim twice":       {claims("a", "a"), nil, ""},
+		"smallest":      {nil, nil, ""},
+		"one missing":   {missing("1"), statefulSet(missing("2")), ""},
+		"none missing":  {missing("0%"), statefulSet(missing("1")), "updateStrategy.rollingUpdate.maxUnavailable"},
+		"more than all": {missing("101%"), statefulSet(missing("1")), "updateStrategy.rollingUpdate.maxUnavailable"},
+		"a claim twice": {claims("a", "a"), nil, ""},
+		"claims are judged first": {func(s *appsv1.StatefulSetSpec) {
+			claims("a")(s)
+			s.VolumeClaimTemplates[0].Spec.AccessModes = nil
+			s.Replicas = new(int32(-1))
+		},
+			nil, "volumeClaimTemplates[0].spec.accessModes replicas"},
 		"a name that is none": {nameless, statefulSet(nil), "template.spec.containers[0].name"},
 		"as it was":           {nameless, statefulSet(nameless), ""},
 		"worse than it was": {func(s *appsv1.StatefulSetSpec) { nameless(s); s.MinReadySeconds = -1 },
