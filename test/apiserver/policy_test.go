@@ -318,3 +318,37 @@ func TestPoliciesBearFailedConversions(t *testing.T) {
 		})
 	}
 }
+
+// Bodies of subresources can be patched like objects; parts cannot be merged into them, which is a failure of the policy.
+func TestPoliciesChangeBodiesOfSubresources(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const deployments, tokens = "/apis/apps/v1/namespaces/default/deployments", "/api/v1/namespaces/default/serviceaccounts/a/token"
+	d := object("apps/v1", "Deployment", "d")
+	labels := map[string]any{"a": "b"}
+	d["spec"] = map[string]any{"replicas": 0, "selector": map[string]any{"matchLabels": labels}, "template": map[string]any{
+		"metadata": map[string]any{"labels": labels}, "spec": map[string]any{"containers": []any{map[string]any{"name": "c", "image": "i"}}}}}
+	admin.must(t, http.StatusCreated, "POST", deployments, d)
+	admin.must(t, http.StatusCreated, "POST", "/api/v1/namespaces/default/serviceaccounts", object("v1", "ServiceAccount", "a"))
+	mutate := func(name string, resources []any, mutation map[string]any) {
+		admin.must(t, http.StatusCreated, "POST", admissionPath+"mutatingadmissionpolicies", policyFor("MutatingAdmissionPolicy", name, map[string]any{
+			"matchConstraints":   map[string]any{"resourceRules": []any{map[string]any{"apiGroups": []any{"*"}, "apiVersions": []any{"*"}, "operations": []any{"*"}, "resources": resources}}},
+			"reinvocationPolicy": "Never", "mutations": []any{mutation}}))
+		admin.must(t, http.StatusCreated, "POST", admissionPath+"mutatingadmissionpolicybindings", bindingOf("MutatingAdmissionPolicyBinding", name, map[string]any{}))
+	}
+	patch := func(text string) map[string]any {
+		return map[string]any{"patchType": "JSONPatch", "jsonPatch": map[string]any{"expression": text}}
+	}
+	mutate("three", []any{"*/scale"}, patch("[JSONPatch{op: 'replace', path: '/spec/replicas', value: 3}]"))
+	mutate("long", []any{"serviceaccounts/token"}, patch("[JSONPatch{op: 'replace', path: '/spec/expirationSeconds', value: 7000}]"))
+	scale, token := object("autoscaling/v1", "Scale", "d"), map[string]any{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": map[string]any{}}
+	scale["spec"] = map[string]any{"replicas": 2}
+	until(t, "the policies change bodies", func() bool {
+		out := admin.must(t, http.StatusOK, "PUT", deployments+"/d/scale?dryRun=All", scale)
+		return at(out, "spec.replicas") == "3" && at(admin.must(t, http.StatusCreated, "POST", tokens, token), "spec.expirationSeconds") == "7000"
+	})
+	mutate("part", []any{"*/scale"}, map[string]any{"patchType": "ApplyConfiguration", "applyConfiguration": map[string]any{"expression": "Object{spec: Object.spec{replicas: 4}}"}})
+	until(t, "a part is refused", func() bool {
+		code, out := admin.do(t, "PUT", deployments+"/d/scale?dryRun=All", scale)
+		return code == http.StatusForbidden && strings.HasSuffix(at(out, "message"), "no corresponding type for autoscaling/v1, Kind=Scale")
+	})
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/match"
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 )
 
 // mutating is a compiled policy.
@@ -275,7 +276,7 @@ func keyOf(s step) key {
 // mutate evaluates one mutation and brings what it gives into the object.
 func (p *pass) mutate(ctx context.Context, s step, m change, values expression.Values) error {
 	types := p.m.cfg.Kinds.TypesOf(s.target.Kind)
-	if types == nil {
+	if types == nil && !kinds.Scheme().Recognizes(s.target.Kind) { // bodies of subresources have no schemas, but can be patched
 		return apierrors.NewServiceUnavailable(fmt.Sprintf("Resource kind %s not found. There can be a delay between when CustomResourceDefinitions are created and when they are available.", s.target.Kind))
 	}
 	if m.program.Err != nil {

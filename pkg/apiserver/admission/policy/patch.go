@@ -126,6 +126,9 @@ func merged(converter managedfields.TypeConverter, kind schema.GroupVersionKind,
 	}
 	wanted := &unstructured.Unstructured{Object: fields}
 	wanted.SetGroupVersionKind(kind)
+	if converter == nil {
+		return nil, fmt.Errorf("error applying patch: failed to convert patch object to typed object: no corresponding type for %s", kind)
+	}
 	patched, err := merge(converter, o, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("error applying patch: %w", err)
