@@ -19,9 +19,13 @@ const socketPrefix = "base64url.bearer.authorization.k8s.io."
 const protocolHeader = "Sec-WebSocket-Protocol"
 
 func (b bearer) Authenticate(r *http.Request) (*request.User, error) {
-	if token := headerToken(r.Header); token != "" {
-		user, _, err := b.chain.AuthenticateToken(r.Context(), token, nil)
+	header, found := headerToken(r.Header)
+	if header != "" {
+		user, _, err := b.chain.AuthenticateToken(r.Context(), header, nil)
 		return user, err
+	}
+	if found {
+		request.Warn(r.Context(), "the provided Authorization header contains extra space before the bearer token, and is ignored")
 	}
 	token, rest, err := socketToken(r)
 	if token == "" || err != nil {
@@ -34,14 +38,15 @@ func (b bearer) Authenticate(r *http.Request) (*request.User, error) {
 	return user, err
 }
 
-func headerToken(h http.Header) string {
-	scheme, token, ok := strings.Cut(strings.TrimSpace(h.Get("Authorization")), " ")
-	if !ok || !strings.EqualFold(scheme, "bearer") {
-		return ""
+// headerToken also says whether the header holds a token at all: behind more than one blank it is not looked for.
+func headerToken(h http.Header) (token string, found bool) {
+	scheme, token, found := strings.Cut(strings.TrimSpace(h.Get("Authorization")), " ")
+	if !found || !strings.EqualFold(scheme, "bearer") {
+		return "", false
 	}
 	// A token has no blanks; whatever stands behind one is not part of it.
 	token, _, _ = strings.Cut(token, " ")
-	return token
+	return token, true
 }
 
 // socketToken answers the token and the protocols that remain without it.
