@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"path"
 	"strconv"
@@ -175,12 +176,12 @@ func decodeToken(s string) (t token, err error) {
 // prefix of its keys it begins.
 func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions, prefix string) (n *watchcache.Snapshot, revision int64, from string, err error) {
 	if opts.Continue != "" {
-		if v := opts.ResourceVersion; v != "" && v != "0" {
-			return nil, 0, "", apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
-		}
 		t, err := decodeToken(opts.Continue)
 		if err != nil {
 			return nil, 0, "", apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: %v", err))
+		}
+		if v := opts.ResourceVersion; v != "" && v != "0" {
+			return nil, 0, "", apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
 		}
 		from = prefix + t.Start
 		if t.Revision < 0 { // an inconsistent continuation: from now
@@ -248,16 +249,11 @@ func expiredContinue(t token) error {
 }
 
 func parseVersion(s string) (int64, error) {
-	v, err := strconv.ParseUint(s, 10, 63)
+	v, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return 0, badVersion(s)
+		return 0, fmt.Errorf("resourceVersion: Invalid value: %q: %w", s, err)
 	}
-	return int64(v), nil
-}
-
-// badVersion says what a resourceVersion should have been.
-func badVersion(s string) error {
-	return fmt.Errorf("resourceVersion: Invalid value: %q: strconv.ParseUint: parsing %q: invalid syntax", s, s)
+	return int64(min(v, math.MaxInt64)), nil // which nobody will reach
 }
 
 // reach waits a moment for a revision that the client has seen elsewhere.
