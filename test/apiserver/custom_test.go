@@ -255,6 +255,7 @@ func TestAppliedNumbersAreWhole(t *testing.T) {
 		{"/a?fieldManager=m", "{" + head + ",\n\"spec\":{\"replicas\":2,\"most\":2}}", http.StatusOK}, // read as YAML
 		{"/a/status?fieldManager=m", "{" + head + `,"status":{"replicas":2}}`, http.StatusOK},
 		{"/a/status?fieldManager=n&dryRun=All&force=true", "{" + head + `,"status":{"replicas":2.5}}`, http.StatusUnprocessableEntity},
+		{"/b?fieldManager=m", `{"apiVersion":"` + group + `/v1","kind":"Widget","metadata":{"name":"b","labels":{"none":null},"annotations":null},"spec":{"replicas":1,"most":2}}`, http.StatusCreated},
 		{"/nameless?fieldManager=m", `{"apiVersion":"` + group + `/v1","kind":"Widget","spec":{"replicas":1,"most":2}}`, http.StatusBadRequest},
 	} {
 		if got := admin.ask(t, http.MethodPatch, widgets(group, "v1")+step.path, step.body, "Content-Type", media); got.code != step.code {
@@ -266,6 +267,9 @@ func TestAppliedNumbersAreWhole(t *testing.T) {
 	}
 	if got := merge("/a", `{"apiVersion":"x/y"}`); !strings.Contains(got.text, `apiVersion: Invalid value: \"x/y\": must be applied.example.com/v1`) {
 		t.Errorf("a patch of the apiVersion: %s", got.text)
+	}
+	if got := admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/b", nil); fmt.Sprintf("%q", got["metadata"].(map[string]any)["labels"]) != `map["none":""]` {
+		t.Errorf("a null among applied labels is kept: %v", got["metadata"])
 	}
 	if got := merge("/a/status", `{"kind":"Other","status":{"replicas":3}}`); got.code != http.StatusOK || at(got.body, "kind") != "Widget" {
 		t.Errorf("a patch of a status that calls itself otherwise: %s", got.text)

@@ -247,7 +247,11 @@ func (s *Store) Apply(_ context.Context, live Object, wanted *unstructured.Unstr
 	if err != nil {
 		return nil, err
 	}
-	return ownConvertor{s: s}.stored(out)
+	obj, err := ownConvertor{s: s}.stored(out)
+	if err == nil && s.Fit != nil { // else nulls in metadata would stay, which a Go type reads as nothing
+		_, err = s.Fit(obj, false)
+	}
+	return obj, err
 }
 
 // kubectl also keeps, as the manager of this name, what it applies in an annotation, where that is there already.
