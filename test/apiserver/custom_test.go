@@ -271,6 +271,11 @@ func TestAppliedNumbersAreWhole(t *testing.T) {
 	if got := admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/b", nil); fmt.Sprintf("%q", got["metadata"].(map[string]any)["labels"]) != `map["none":""]` {
 		t.Errorf("a null among applied labels is kept: %v", got["metadata"])
 	}
+	for path, code := range map[string]int{"": http.StatusOK, "/a": http.StatusOK, "/a/status": http.StatusOK, "/none": http.StatusNotFound} {
+		if got := admin.ask(t, http.MethodHead, widgets(group, "v1")+path, ""); got.code != code || got.text != "" {
+			t.Errorf("HEAD %s: %d %s", path, got.code, got.text)
+		}
+	}
 	if got := merge("/a/status", `{"kind":"Other","status":{"replicas":3}}`); got.code != http.StatusOK || at(got.body, "kind") != "Widget" {
 		t.Errorf("a patch of a status that calls itself otherwise: %s", got.text)
 	}

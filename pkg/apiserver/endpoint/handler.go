@@ -159,7 +159,7 @@ func (h *Handler) resource(w http.ResponseWriter, r *http.Request, info *request
 func (s *Served) allows(r *http.Request, info *request.Info) bool {
 	across := !s.ClusterScoped && info.Namespace == "" // where objects can only be read
 	switch verb := info.Verb; {
-	case !slices.Contains(allVerbs, verb), !s.can(verb), r.Method == http.MethodHead, info.DeprecatedWatch && r.Method != http.MethodGet:
+	case !slices.Contains(allVerbs, verb), !s.can(verb), r.Method == http.MethodHead && !s.custom(), info.DeprecatedWatch && r.Method != http.MethodGet:
 		return false
 	case verb == "create":
 		return info.Name == "" && !across
@@ -202,7 +202,7 @@ func (h *Handler) subresource(w http.ResponseWriter, r *http.Request, info *requ
 	case sub.Connect != nil && slices.Contains(sub.Connect.Methods, r.Method):
 		s.connect(w, r, info, h.Admission, sub)
 		return
-	case !slices.Contains(sub.Verbs, info.Verb), r.Method == http.MethodHead:
+	case !slices.Contains(sub.Verbs, info.Verb), r.Method == http.MethodHead && !s.custom():
 		NotAllowed(w, r)
 		return
 	}

@@ -28,7 +28,7 @@ func verbOf(method string, named bool) string {
 		}
 		return "delete"
 	}
-	return strings.ToLower(method)
+	return "" // also of a method in lower case, which is another
 }
 
 // Parse reads what a request asks for from its method, path and query.

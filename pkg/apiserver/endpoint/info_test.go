@@ -17,6 +17,8 @@ func TestASelectorNamesOnlyWhatIsRead(t *testing.T) {
 		"/api/v1/watch/namespaces/n/pods/y?" + by:      {"GET", "watch", "y", "", ""},
 		"/api/v1/namespaces/n/pods/y?watch=1&" + by:    {"GET", "get", "y", "", ""},
 		"/api/v1/namespaces/n/pods/y/log?follow&" + by: {"GET", "get", "y", "", ""},
+		"/api/v1/namespaces/n/pods/z":                  {"delete", "", "z", "", ""},
+		"/api/v1/namespaces/n/pods/w":                  {"OPTIONS", "", "w", "", ""},
 	} {
 		info := Parse(httptest.NewRequest(want.method, target, nil))
 		if info.Verb != want.verb || info.Name != want.name || info.FieldSelector != want.fields || info.LabelSelector != want.labels {

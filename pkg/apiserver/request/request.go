@@ -32,7 +32,7 @@ func (u *User) InGroup(group string) bool {
 type Info struct {
 	IsResource      bool
 	Path            string
-	Verb            string // get list watch create update patch delete deletecollection, or the lower-case HTTP method
+	Verb            string // get list watch create update patch delete deletecollection, "" by another method; elsewhere the lower-case method
 	Group           string
 	Version         string
 	Resource        string // plural, lower case: "pods"
