@@ -271,6 +271,14 @@ func TestAppliedNumbersAreWhole(t *testing.T) {
 	if got := admin.must(t, http.StatusOK, http.MethodGet, widgets(group, "v1")+"/b", nil); fmt.Sprintf("%q", got["metadata"].(map[string]any)["labels"]) != `map["none":""]` {
 		t.Errorf("a null among applied labels is kept: %v", got["metadata"])
 	}
+	for _, path := range []string{"/a", "/a/status"} {
+		if got := merge(path, `{"apiVersion":null}`); got.code != http.StatusInternalServerError || !strings.Contains(got.text, "Object 'apiVersion' is missing in 'object has no apiVersion field'") {
+			t.Errorf("a patch of %s that takes the version: %s", path, got.text)
+		}
+	}
+	if got := admin.ask(t, http.MethodPut, widgets(group, "v1")+"/a", `{"apiVersion":"`+group+`/v1","kind":"Other","metadata":{"name":"b"}}`); !strings.Contains(got.text, "the name of the object (b) does not match the name on the URL (a)") {
+		t.Errorf("another kind by another name: %s", got.text)
+	}
 	for path, code := range map[string]int{"": http.StatusOK, "/a": http.StatusOK, "/a/status": http.StatusOK, "/none": http.StatusNotFound} {
 		if got := admin.ask(t, http.MethodHead, widgets(group, "v1")+path, ""); got.code != code || got.text != "" {
 			t.Errorf("HEAD %s: %d %s", path, got.code, got.text)

@@ -1,11 +1,16 @@
 package endpoint
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
@@ -142,7 +147,7 @@ func (p *patcher) change(_ context.Context, old resource.Object) (resource.Objec
 	if err != nil {
 		return nil, err
 	}
-	return obj, p.s.agrees(obj, p.info)
+	return obj, cmp.Or(p.s.agrees(obj, p.info), p.s.ofKind(obj))
 }
 
 // ordinary patches a copy of the object in place where the patch allows that; nil where it does not, or has
@@ -196,11 +201,39 @@ func (p *patcher) patched(before []byte, of, into runtime.Object) error {
 	if _, parent := into.(resource.Object); !parent || kind != p.s.Kind {
 		fit = nil // a Scale
 	}
+	if !p.s.custom() && bytes.Contains(p.body, []byte("apiVersion")) {
+		if err := p.unversioned(after, faults); err != nil {
+			return err
+		}
+	}
 	gvk, err := decodeInto(p.strict != validationIgnore, mediaJSON, after, kind, into, fit)
 	if err == nil && gvk.GroupVersion() != kind.GroupVersion() && fit == nil { // of custom objects see stored
 		err = fmt.Errorf("unable to decode %s into %T", gvk, into)
 	}
+	if err == nil && fit != nil && gvk.Version == "" {
+		return apierrors.NewInternalError(runtime.NewMissingVersionErr("object has no apiVersion field"))
+	}
 	return p.judge(string(after), faults, err)
+}
+
+// unversioned refuses an outcome without an apiVersion: upstream takes it for one in its own form, which has other names
+// for all that it knows.
+func (p *patcher) unversioned(after []byte, faults []string) error {
+	outcome := map[string]json.RawMessage{}
+	if json.Unmarshal(after, &outcome) != nil {
+		return nil // which is told in other words
+	}
+	switch string(outcome["apiVersion"]) {
+	case "", "null", `""`:
+	default:
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(outcome)) {
+		if p.strict != validationIgnore && name != "apiVersion" && name != "kind" {
+			faults = append(faults, fmt.Sprintf("unknown field %q", name))
+		}
+	}
+	return cmp.Or(p.judge(string(after), faults, nil), undeterminable(p.info))
 }
 
 // judge refuses or warns of what is wrong with a patch's outcome.

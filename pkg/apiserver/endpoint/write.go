@@ -83,14 +83,15 @@ func (s *Served) body(r *http.Request, strict string) (resource.Object, error) {
 	return s.stored(into)
 }
 
-// stored brings a decoded object into the stored version, with defaults.
+// stored brings a decoded object into the stored version, with defaults. A custom object that claims to be of another
+// kind stays as it is: see ofKind.
 func (s *Served) stored(o runtime.Object) (resource.Object, error) {
 	obj, err := s.toStored(o)
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	if obj.GetObjectKind().GroupVersionKind() != s.Store.Kind && s.Fit != nil {
-		return nil, s.anotherKind(obj)
+		return obj, nil
 	}
 	obj.GetObjectKind().SetGroupVersionKind(s.Store.Kind)
 	if s.Default != nil {
@@ -99,10 +100,13 @@ func (s *Served) stored(o runtime.Object) (resource.Object, error) {
 	return obj, nil
 }
 
-// anotherKind refuses a custom object that claims to be of another kind than its path's.
-func (s *Served) anotherKind(obj resource.Object) error {
-	var faults field.ErrorList
+// ofKind refuses a custom object that claims to be of another kind than its path's. Where it belongs is judged before.
+func (s *Served) ofKind(obj resource.Object) error {
 	is := obj.GetObjectKind().GroupVersionKind()
+	if s.Fit == nil || is == s.Store.Kind {
+		return nil
+	}
+	var faults field.ErrorList
 	if is.Kind != s.Kind.Kind {
 		faults = append(faults, field.Invalid(field.NewPath("kind"), is.Kind, "must be "+s.Kind.Kind))
 	}
@@ -155,6 +159,10 @@ func (s *Served) create(w http.ResponseWriter, r *http.Request, info *request.In
 		fail(w, r, err)
 		return
 	}
+	if err := s.ofKind(obj); err != nil {
+		fail(w, r, err)
+		return
+	}
 	write := s.writeOf(r, info, chain, opts.DryRun, managerOf(opts.FieldManager, r), opts)
 	write.Name = obj.GetName()
 	out, err := s.Create(r.Context(), obj, write)
@@ -182,7 +190,7 @@ func (s *Served) update(w http.ResponseWriter, r *http.Request, info *request.In
 		fail(w, r, err)
 		return
 	}
-	if err := s.agrees(obj, info); err != nil {
+	if err := cmp.Or(s.agrees(obj, info), s.ofKind(obj)); err != nil {
 		fail(w, r, err)
 		return
 	}
