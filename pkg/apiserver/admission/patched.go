@@ -2,7 +2,6 @@ package admission
 
 import (
 	"fmt"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,9 +13,6 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 )
-
-// schemeName is what upstream's messages call the place where kinds are known.
-const schemeName = "pkg/api/legacyscheme/scheme.go:30"
 
 // Kinded gives an object that says of which kind it is.
 func Kinded(o runtime.Object, kind schema.GroupVersionKind) runtime.Object {
@@ -45,7 +41,7 @@ func Patched(o runtime.Object, data []byte, strict bool) (runtime.Object, error)
 	}
 	out, err := kinds.Scheme().New(*is)
 	if err != nil {
-		return nil, runtime.NewNotRegisteredErrForKind(schemeName, *is)
+		return nil, runtime.NewNotRegisteredErrForKind(kinds.SchemeName, *is)
 	}
 	if !strict {
 		return out, kjson.UnmarshalCaseSensitivePreserveInts(data, out)
@@ -74,11 +70,7 @@ func (a *Attributes) From(obj runtime.Object) (runtime.Object, error) {
 	}
 	switch u, custom := obj.(*unstructured.Unstructured); {
 	case !custom:
-		group, _, _ := strings.Cut(a.Kind.Group, ".")
-		if group == "" {
-			group = "core"
-		}
-		return nil, fmt.Errorf("converting (%s) to (%s.%s): unknown conversion", strings.TrimPrefix(fmt.Sprintf("%T", obj), "*"), group, a.Kind.Kind)
+		return nil, kinds.Unconvertible(obj, a.Kind)
 	case kind.GroupVersion() != a.Kind.GroupVersion():
 		return nil, fmt.Errorf("request to convert CR from an invalid group/version: %s", kind.GroupVersion())
 	default:

@@ -143,11 +143,11 @@ func decodeInto(strict bool, media string, body []byte, kind schema.GroupVersion
 	}
 	switch {
 	case err != nil && runtime.IsNotRegisteredError(err) && gvk != nil:
-		return gvk, runtime.NewNotRegisteredErrForKind(schemeName, *gvk)
+		return gvk, runtime.NewNotRegisteredErrForKind(kinds.SchemeName, *gvk)
 	case err != nil && (!runtime.IsStrictDecodingError(err) || obj == nil):
 		return gvk, err
 	case obj != into && gvk.Kind != kind.Kind:
-		return gvk, fmt.Errorf("converting (%s) to (%s): unknown conversion", strings.TrimPrefix(fmt.Sprintf("%T", obj), "*"), internalName(kind))
+		return gvk, kinds.Unconvertible(obj, kind)
 	case obj != into: // another version of the kind
 		if media == mediaYAML {
 			body, err = yaml.YAMLToJSON(body)
@@ -194,18 +194,6 @@ func fitted(obj resource.Object, strict bool, fit fitter, before error) error {
 		faults = append(faults, fmt.Errorf("unknown field %q", path))
 	}
 	return runtime.NewStrictDecodingError(faults)
-}
-
-// schemeName is how upstream's messages call the place where kinds are known.
-const schemeName = "pkg/api/legacyscheme/scheme.go:30"
-
-// internalName is what upstream calls its own form of a kind: "core.Pod".
-func internalName(kind schema.GroupVersionKind) string {
-	group, _, _ := strings.Cut(kind.Group, ".")
-	if group == "" || group == "events" {
-		group = "core"
-	}
-	return group + "." + kind.Kind
 }
 
 // warnStrict warns of fields that stand twice or that nobody knows.

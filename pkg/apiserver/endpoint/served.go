@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
@@ -211,7 +212,7 @@ func (s *Served) typeName(suffix string) string {
 	if !s.protobuf() {
 		return "*unstructured.Unstructured" + suffix
 	}
-	return "*" + internalName(s.Kind) + suffix
+	return "*" + kinds.InternalName(s.Kind) + suffix
 }
 
 func (s *Served) now() time.Time { return s.clock.Now() }
