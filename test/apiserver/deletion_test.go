@@ -98,6 +98,7 @@ func TestAdmissionSeesWhatADeletionComesTo(t *testing.T) {
 	}{
 		{pods + "/p", "grace 7, uid any", nil},
 		{pods + "/p", "grace 3, uid any", map[string]any{"gracePeriodSeconds": 3}},
+		{pods, "grace none, uid any", nil},
 		{spaces + "/s", "grace none, uid " + uid, nil},
 		{configMapsPath + "/c", "grace none, uid any", nil},
 	} {

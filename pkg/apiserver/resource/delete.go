@@ -62,7 +62,9 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		return obj, false, err // what goes on was admitted when it began
 	}
 	a := w.attributes(admission.Delete, nil, old)
-	a.Options = s.settled(options, obj, old)
+	if !w.Unnamed { // of a collection's each object has options of its own, which admission does not see
+		a.Options = s.settled(options, obj, old)
+	}
 	if err := w.Admission.Admit(ctx, a); err != nil {
 		return nil, false, err
 	}
