@@ -96,6 +96,7 @@ func TestAnswersTakeTheFormAskedFor(t *testing.T) {
 		{one, "text/html, application/*, */*;q=0.1", 200, "kind", "ConfigMap"},
 		{one, "application/yaml;stream=watch,application/json", 200, "kind", "ConfigMap"},
 		{configMaps + "?watch=1", "application/yaml", 406, "", ""},
+		{configMaps + "?watch=1", "application/json" + table + "v2", 406, "message", plain},
 		{one + "?export=true", "", 400, "message", "the export parameter, deprecated since v1.14, is no longer supported"},
 		{one + "?export=false", "", 200, "kind", "ConfigMap"},
 	} {

@@ -39,7 +39,10 @@ type watchRequest struct {
 }
 
 func (s *Served) watchRequest(r *http.Request, info *request.Info, fromPath string) (q watchRequest, err error) {
-	if q.f, err = negotiate(r, s.protobuf(), true); err != nil || q.f.media == mediaYAML { // which has no stream
+	if q.f, err = negotiate(r, s.protobuf(), true); err != nil {
+		return q, err
+	}
+	if q.f.media == mediaYAML { // which has no stream
 		return q, NotAcceptable(mediaJSON+asStream, mediaProtobuf+asStream)
 	}
 	if q.opts, err = s.listOptions(r, info); err != nil {
