@@ -68,6 +68,9 @@ func setDefaults(obj *apiextensionsv1.CustomResourceDefinition) {
 	if obj.Spec.Conversion == nil {
 		obj.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter}
 	}
+	if w := obj.Spec.Conversion.Webhook; w != nil && w.ClientConfig == nil && w.ConversionReviewVersions == nil {
+		obj.Spec.Conversion.Webhook = nil // upstream keeps only what is in it
+	}
 	if w := obj.Spec.Conversion.Webhook; w != nil && w.ClientConfig != nil && w.ClientConfig.Service != nil && w.ClientConfig.Service.Port == nil {
 		w.ClientConfig.Service.Port = new(int32(443))
 	}

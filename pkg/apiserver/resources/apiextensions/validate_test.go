@@ -3,6 +3,7 @@ package apiextensions
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -189,5 +190,22 @@ func TestOnlyNewFormatsAreWarnedOf(t *testing.T) {
 	}
 	if got := warn(context.Background(), now, now); len(got) != 0 {
 		t.Errorf("of formats that were there: %v", got)
+	}
+}
+
+func TestNothingIsKeptOfAConversionByNoWebhook(t *testing.T) {
+	for _, c := range []struct {
+		webhook, want *apiextensionsv1.WebhookConversion
+	}{
+		{&apiextensionsv1.WebhookConversion{}, nil},
+		{&apiextensionsv1.WebhookConversion{ConversionReviewVersions: []string{}}, &apiextensionsv1.WebhookConversion{ConversionReviewVersions: []string{}}},
+		{nil, nil},
+	} {
+		crd := &apiextensionsv1.CustomResourceDefinition{Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Conversion: &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter, Webhook: c.webhook}}}
+		setDefaults(crd)
+		if got := crd.Spec.Conversion.Webhook; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("of %v is kept %v, want %v", c.webhook, got, c.want)
+		}
 	}
 }
