@@ -279,6 +279,9 @@ func TestAppliedNumbersAreWhole(t *testing.T) {
 	if got := admin.ask(t, http.MethodPut, widgets(group, "v1")+"/a", `{"apiVersion":"`+group+`/v1","kind":"Other","metadata":{"name":"b"}}`); !strings.Contains(got.text, "the name of the object (b) does not match the name on the URL (a)") {
 		t.Errorf("another kind by another name: %s", got.text)
 	}
+	if got := merge("/a?fieldValidation=Strict", `{"spec":{"a\"b":1}}`); !strings.HasSuffix(at(got.body, "message"), `unknown field "spec.a"b"`) {
+		t.Errorf("an unknown field with a quote in its name: %s", got.text)
+	}
 	for path, code := range map[string]int{"": http.StatusOK, "/a": http.StatusOK, "/a/status": http.StatusOK, "/none": http.StatusNotFound} {
 		if got := admin.ask(t, http.MethodHead, widgets(group, "v1")+path, ""); got.code != code || got.text != "" {
 			t.Errorf("HEAD %s: %d %s", path, got.code, got.text)

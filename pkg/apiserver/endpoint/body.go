@@ -191,7 +191,7 @@ func fitted(obj resource.Object, strict bool, fit fitter, before error) error {
 		faults = list.Errors()
 	}
 	for _, path := range unknown {
-		faults = append(faults, fmt.Errorf("unknown field %q", path))
+		faults = append(faults, errors.New(`unknown field "`+path+`"`)) // as it is, whatever is in it
 	}
 	return runtime.NewStrictDecodingError(faults)
 }

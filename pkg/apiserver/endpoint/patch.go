@@ -370,7 +370,7 @@ func (p *patcher) parseApply() (*unstructured.Unstructured, error) {
 	}
 	wanted := map[string]any{}
 	if err := checkYAML(p.body); err != nil {
-		return nil, badYAML(err)
+		return nil, badYAML(fmt.Errorf("error converting YAML to JSON: %w", err))
 	}
 	if err := yaml.Unmarshal(p.body, &wanted); err != nil {
 		return nil, badYAML(err)
