@@ -53,8 +53,7 @@ func (s *Stream) translated(w http.ResponseWriter, r *http.Request, c Command) {
 		s.failed(w, r, err)
 		return
 	}
-	defer func() { _ = server.Close() }()
-	defer func() { _ = conn.Close() }()
+	defer server.end()
 	t := &translation{server: server, conn: conn, statuses: version == commandV4}
 	if err := t.open(c, version); err != nil {
 		s.failed(w, r, err)
@@ -117,6 +116,11 @@ func (t *translation) run(c Command) {
 		t.fromClient()
 		_ = t.conn.Close() // ends what is read from the server
 	}()
+	for _, stream := range []*spdystream.Stream{t.stdin, t.resize} {
+		if stream != nil { // nothing is to come on it, and what does must not keep the connection from ending
+			go func() { _, _ = io.Copy(io.Discard, stream) }()
+		}
+	}
 	var outputs sync.WaitGroup
 	for channel, stream := range map[byte]*spdystream.Stream{channelStdout: t.stdout, channelStderr: t.stderr} {
 		if stream == nil {
@@ -125,6 +129,7 @@ func (t *translation) run(c Command) {
 		outputs.Go(func() {
 			if _, err := io.Copy(sender{t.client, channel}, stream); err != nil {
 				_ = t.conn.Close() // the client has gone
+				_ = stream.Reset()
 			}
 		})
 	}

@@ -48,7 +48,7 @@ func (s *Stream) PortForward(w http.ResponseWriter, r *http.Request, ports []uin
 		s.failed(w, r, err)
 		return
 	}
-	defer func() { _ = server.Close() }()
+	defer server.end()
 	ws, err := accept(w, r, protocol)
 	if err != nil {
 		return // the client has its answer
@@ -109,8 +109,8 @@ func forwardPorts(client *channels, server *spdyClient, conn io.Closer, ports []
 			continue
 		}
 		data[i] = stream
-		all.Go(func() { _, _ = io.Copy(sender{client, errorChannel}, failure) })
-		all.Go(func() { _, _ = io.Copy(sender{client, dataChannel}, stream) })
+		all.Go(func() { deliver(client, errorChannel, failure) })
+		all.Go(func() { deliver(client, dataChannel, stream) })
 	}
 	go func() {
 		defer func() { _ = conn.Close() }()
@@ -126,6 +126,13 @@ func forwardPorts(client *channels, server *spdyClient, conn io.Closer, ports []
 	}()
 	all.Wait()
 	client.finish(websocket.CloseNormalClosure, "")
+}
+
+// deliver sends the client what comes on a stream, until its end or until the client has gone.
+func deliver(client *channels, channel byte, stream *spdystream.Stream) {
+	if _, err := io.Copy(sender{client, channel}, stream); err != nil {
+		_ = stream.Reset()
+	}
 }
 
 // openPort opens the two streams of a port.

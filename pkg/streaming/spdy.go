@@ -89,8 +89,12 @@ func upgraded(ctx context.Context, transport http.RoundTripper, to *url.URL, pro
 	return conn, answer.Header.Get(headerProtocol), nil
 }
 
-// spdyClient is the end of a SPDY connection that opens streams.
-type spdyClient struct{ *spdystream.Connection }
+// spdyClient is the end of a SPDY connection that opens streams. One goroutine opens them.
+type spdyClient struct {
+	*spdystream.Connection
+	conn    io.Closer
+	streams []*spdystream.Stream
+}
 
 func newSPDYClient(conn io.ReadWriteCloser) (*spdyClient, error) {
 	c, err := spdystream.NewConnection(asConn{conn}, false)
@@ -99,20 +103,52 @@ func newSPDYClient(conn io.ReadWriteCloser) (*spdyClient, error) {
 		return nil, fmt.Errorf("beginning to speak SPDY: %w", err)
 	}
 	go c.Serve(func(s *spdystream.Stream) { _ = s.Reset() }) // servers open none
-	return &spdyClient{c}, nil
+	return &spdyClient{Connection: c, conn: conn}, nil
 }
 
-// open opens a stream of a type, and waits until the server has accepted it.
+// end lets go of the connection. The library waits for whoever is to read what came on a stream, and for every stream:
+// those that are left are reset.
+func (c *spdyClient) end() {
+	_ = c.conn.Close()
+	for _, s := range c.streams {
+		_ = s.Reset()
+	}
+	_ = c.Close()
+}
+
+// open opens a stream of a type, and waits until the server has accepted it. Who stops to read it before its end has to
+// reset it.
 func (c *spdyClient) open(streamType string, more http.Header) (*spdystream.Stream, error) {
 	h := http.Header{}
 	h.Set(headerStreamType, streamType)
 	maps.Copy(h, more)
 	s, err := c.CreateStream(h, nil, false)
+	if s != nil {
+		c.streams = append(c.streams, s)
+	}
 	if err == nil {
-		err = s.WaitTimeout(streamAccepted)
+		err = c.accepted(s)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the %s stream: %w", streamType, err)
 	}
 	return s, nil
+}
+
+// accepted waits for the answer to a new stream. A connection that ended before it was made known to the library's
+// reader would leave it waiting.
+func (c *spdyClient) accepted(s *spdystream.Stream) error {
+	answer := make(chan error, 1)
+	go func() { answer <- s.WaitTimeout(streamAccepted) }()
+	select {
+	case err := <-answer:
+		return err
+	case <-c.CloseChan():
+	}
+	select {
+	case err := <-answer: // both were there
+		return err
+	default:
+		return errors.New("the server ended the connection")
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -273,6 +274,41 @@ func TestClientThatGoesEndsTheCommand(t *testing.T) {
 	case <-ended:
 	case <-time.After(10 * time.Second):
 		t.Error("the command still has its input")
+	}
+}
+
+// TestNothingIsLeftOfClientsThatGo while a command says more than anybody reads.
+func TestNothingIsLeftOfClientsThatGo(t *testing.T) {
+	server := front(t, &streamingtest.Server{Command: func(c *streamingtest.Call) error {
+		for {
+			if _, err := c.Stdout.Write(make([]byte, 32<<10)); err != nil {
+				return err
+			}
+		}
+	}}, 0)
+	for range 10 {
+		ws := dialWebSocket(t, server, "/command?stdin=true&stdout=true&stderr=true", "v5.channel.k8s.io")
+		for range 3 {
+			if _, _, err := ws.ReadMessage(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = ws.NetConn().Close()
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	until := time.Now().Add(20 * time.Second)
+	for {
+		stacks := make([]byte, 8<<20)
+		text := string(stacks[:runtime.Stack(stacks, true)])
+		left := strings.Count(text, "created by github.com/sampan-project/sampan/pkg/streaming.newSPDYClient") + strings.Count(text, "streaming.(*translation).run(")
+		if left == 0 {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("%d goroutines of clients that have gone are left:\n%s", left, text)
+		}
+		<-tick.C
 	}
 }
 

@@ -187,6 +187,10 @@ func (s *Server) ports(server *spdystream.Connection, streams chan accepted) {
 				continue
 			}
 			failure := failures[id]
+			if failure == nil { // what fails would be told to nobody
+				_ = st.Reset()
+				continue
+			}
 			go func() {
 				port, err := strconv.Atoi(st.Headers().Get("port"))
 				if err == nil {
