@@ -41,8 +41,13 @@ const (
 	portForwardV1 = "portforward.k8s.io"
 )
 
-// streamAccepted is how long the other end may take to accept a stream.
-const streamAccepted = 30 * time.Second
+const (
+	// streamAccepted is how long the other end may take to accept a stream.
+	streamAccepted = 30 * time.Second
+	// connectionDrained is how long it may take to hand out what came before a connection ended. Data waits for who
+	// reads it, and nobody may while streams are opened.
+	connectionDrained = 5 * time.Second
+)
 
 // refusal is a server's answer to a request to upgrade that it did not accept.
 type refusal struct {
@@ -93,6 +98,7 @@ func upgraded(ctx context.Context, transport http.RoundTripper, to *url.URL, pro
 type spdyClient struct {
 	*spdystream.Connection
 	conn    io.Closer
+	served  chan struct{} // closed when all that came was handed out
 	streams []*spdystream.Stream
 }
 
@@ -102,8 +108,12 @@ func newSPDYClient(conn io.ReadWriteCloser) (*spdyClient, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("beginning to speak SPDY: %w", err)
 	}
-	go c.Serve(func(s *spdystream.Stream) { _ = s.Reset() }) // servers open none
-	return &spdyClient{Connection: c, conn: conn}, nil
+	client := &spdyClient{Connection: c, conn: conn, served: make(chan struct{})}
+	go func() {
+		defer close(client.served)
+		c.Serve(func(s *spdystream.Stream) { _ = s.Reset() }) // servers open none
+	}()
+	return client, nil
 }
 
 // end lets go of the connection. The library waits for whoever is to read what came on a stream, and for every stream:
@@ -135,8 +145,8 @@ func (c *spdyClient) open(streamType string, more http.Header) (*spdystream.Stre
 	return s, nil
 }
 
-// accepted waits for the answer to a new stream. A connection that ended before it was made known to the library's
-// reader would leave it waiting.
+// accepted waits for the answer to a new stream. It may be among what the server said before it ended the connection;
+// a stream that was made known to the library's reader after that gets none.
 func (c *spdyClient) accepted(s *spdystream.Stream) error {
 	answer := make(chan error, 1)
 	go func() { answer <- s.WaitTimeout(streamAccepted) }()
@@ -144,6 +154,14 @@ func (c *spdyClient) accepted(s *spdystream.Stream) error {
 	case err := <-answer:
 		return err
 	case <-c.CloseChan():
+	}
+	drained := time.NewTimer(connectionDrained)
+	defer drained.Stop()
+	select {
+	case err := <-answer:
+		return err
+	case <-c.served:
+	case <-drained.C:
 	}
 	select {
 	case err := <-answer: // both were there
