@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/crdschema"
+	"github.com/sampan-project/sampan/pkg/apiserver/lazy"
 	"github.com/sampan-project/sampan/pkg/apiserver/webhookclient"
 )
 
@@ -62,21 +63,21 @@ func newVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, gvk schema.G
 		return nil, nil
 	}
 	properties := out.read
-	out.structural = lasting(func() (*structural.Structural, error) {
+	out.structural = lazy.Func(func() (*structural.Structural, error) {
 		p, err := properties()
 		if err != nil || p == nil {
 			return nil, err
 		}
 		return crdschema.Structural(p)
 	})
-	out.validator = lasting(func() (*crdschema.Validator, error) {
+	out.validator = lazy.Func(func() (*crdschema.Validator, error) {
 		p, err := properties()
 		if err != nil {
 			return nil, err
 		}
 		return crdschema.NewValidator(p)
 	})
-	out.status = lasting(func() (*crdschema.Validator, error) {
+	out.status = lazy.Func(func() (*crdschema.Validator, error) {
 		p, err := properties()
 		if err != nil || p == nil {
 			return nil, err
@@ -87,7 +88,7 @@ func newVersion(v *apiextensionsv1.CustomResourceDefinitionVersion, gvk schema.G
 		}
 		return crdschema.NewValidator(&status)
 	})
-	out.rules = lasting(func() (*cel.Validator, error) {
+	out.rules = lazy.Func(func() (*cel.Validator, error) {
 		s, err := out.structural()
 		if err != nil {
 			return nil, err

@@ -12,7 +12,6 @@ import (
 	"reflect"
 	"sort"
 	"strings"
-	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -180,22 +179,4 @@ func references(of any, found []string) []string {
 		}
 	}
 	return found
-}
-
-// cached makes a value once, until forgotten.
-type cached[T any] struct {
-	mu   sync.Mutex
-	made bool
-	v    T
-	err  error
-}
-
-func (c *cached[T]) get(make func() (T, error)) (T, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.made {
-		c.v, c.err = make()
-		c.made = c.err == nil
-	}
-	return c.v, c.err
 }

@@ -22,6 +22,7 @@ import (
 	"k8s.io/kube-openapi/pkg/handler3"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
+	"github.com/sampan-project/sampan/pkg/apiserver/lazy"
 )
 
 // Content types of the documents in protobuf, as clients name them.
@@ -45,7 +46,7 @@ type Handler struct {
 type documents struct {
 	served   []*endpoint.Served
 	versions []schema.GroupVersion
-	v2       cached[*document]
+	v2       lazy.Value[*document]
 	v3       map[string]*part // by the path under /openapi/v3/
 }
 
@@ -53,7 +54,7 @@ type documents struct {
 type part struct {
 	gv   schema.GroupVersion
 	root string // the path; empty for a group version
-	doc  *cached[*document]
+	doc  *lazy.Value[*document]
 }
 
 // document is one in JSON, gzipped, with its hash in hex.
@@ -86,12 +87,12 @@ func (h *Handler) current() *documents {
 	for _, s := range d.served {
 		gv := s.Kind.GroupVersion()
 		if d.v3[pathOf(gv)] == nil {
-			d.v3[pathOf(gv)] = &part{gv: gv, doc: &cached[*document]{}}
+			d.v3[pathOf(gv)] = &part{gv: gv, doc: &lazy.Value[*document]{}}
 			d.versions = append(d.versions, gv)
 		}
 	}
 	for path := range roots(d.served) {
-		d.v3[nameOfRoot(path)] = &part{root: path, doc: &cached[*document]{}}
+		d.v3[nameOfRoot(path)] = &part{root: path, doc: &lazy.Value[*document]{}}
 	}
 	if h.docs != nil {
 		d.keep(h.docs)
@@ -119,7 +120,7 @@ func (d *documents) keep(before *documents) {
 
 // version3 makes a document of v3; embedded gives the schemas of types when they are needed.
 func (h *Handler) version3(d *documents, p *part, embedded func(*runtime.Scheme) (*definitions, error)) (*document, error) {
-	return p.doc.get(func() (*document, error) {
+	return p.doc.Get(func() (*document, error) {
 		types := h.types
 		if p.root == "" && isCustom(p.gv, d.served) {
 			types = scheme.Scheme // whose kinds the documents of custom resources list, as kube-apiserver's
@@ -142,7 +143,7 @@ func (h *Handler) version3(d *documents, p *part, embedded func(*runtime.Scheme)
 }
 
 func (h *Handler) version2(d *documents) (*document, error) {
-	return d.v2.get(func() (*document, error) {
+	return d.v2.Get(func() (*document, error) {
 		known, err := read(h.types)
 		if err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 	"k8s.io/kube-openapi/pkg/validation/spec"
 	"sigs.k8s.io/structured-merge-diff/v6/typed"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/lazy"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
@@ -114,8 +115,7 @@ func CustomTypes(known *runtime.Scheme, r *resource.Resource, open bool) managed
 		}
 		return converter(schemas, open)
 	}
-	types := &cached[managedfields.TypeConverter]{} // the schema is read from etcd, which may fail for a while
-	return lazyTypes(func() (managedfields.TypeConverter, error) { return types.get(make) })
+	return lazyTypes(lazy.Func(make)) // the schema is read from etcd, which may fail for a while
 }
 
 func converter(schemas object, open bool) (managedfields.TypeConverter, error) {
