@@ -22,6 +22,9 @@ func TestWritesAreJudgedAlike(t *testing.T) {
 	const there, ending = configMaps + "/there", configMaps + "/ending"
 	admin.must(t, http.StatusCreated, "POST", configMaps, json.RawMessage(body(`"name":"ending","finalizers":["a.b/c"]`)))
 	admin.must(t, http.StatusOK, "DELETE", ending, nil)
+	addAccount(t, admin)
+	addPod(t, admin, "p", "n", "10.0.0.1")
+	const pod, otherPod = "/api/v1/namespaces/default/pods/p", `{"metadata":{"name":"p","uid":"x"},"spec":{"containers":[{"name":"c","image":"i"}]}}`
 	for _, c := range []struct {
 		name, method, path, body, media string
 		code                            int
@@ -56,6 +59,9 @@ func TestWritesAreJudgedAlike(t *testing.T) {
 		{"what has no namespace takes none by PUT", "PUT", "/api/v1/namespaces/default", `{"metadata":{"name":"default","namespace":"x"}}`, "", 200, "", ""},
 		{"nor by a patch", "PATCH", "/api/v1/namespaces/default", `{"metadata":{"namespace":"x"}}`, merge, 200, "", ""},
 		{"nor by an apply", "PATCH", "/api/v1/namespaces/default?fieldManager=m", `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"default","namespace":"x"}}`, apply, 200, "", ""},
+		{"a resize by a patch of another pod", "PATCH", pod + "/resize", `{"metadata":{"uid":"x","labels":{"a":"b"}}}`, merge, 422, `metadata.uid: Invalid value: \"x\": field is immutable`, ""},
+		{"an ephemeral container of another pod", "PATCH", pod + "/ephemeralcontainers", `{"metadata":{"uid":"x"}}`, merge, 422, `metadata.uid: Invalid value: \"x\": field is immutable`, ""},
+		{"a resize of another pod", "PUT", pod + "/resize", otherPod, "", 409, "Precondition failed: UID in precondition: x, UID in object meta: ", ""},
 		{"options of another kind", "DELETE", there, body(`"name":"there"`), "", 400, `no kind \"ConfigMap\" is registered for version \"v1\" in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"`, ""},
 	} {
 		media := c.media

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
@@ -241,11 +242,10 @@ func podResize() resource.Subresource[*corev1.Pod] {
 	}
 }
 
-// keepAllOf undoes every change but to what identifies the write.
+// keepAllOf undoes every change but to what identifies the pod and the write.
 func keepAllOf(pod, old *corev1.Pod) {
-	revision, managed := pod.ResourceVersion, pod.ManagedFields
-	old.DeepCopyInto(pod)
-	pod.ResourceVersion, pod.ManagedFields = revision, managed
+	metav1.ResetObjectMetaForStatus(&pod.ObjectMeta, &old.ObjectMeta)
+	pod.Spec, pod.Status = *old.Spec.DeepCopy(), old.Status
 }
 
 var (
