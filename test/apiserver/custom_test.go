@@ -292,6 +292,38 @@ func TestAppliedNumbersAreWhole(t *testing.T) {
 	}
 }
 
+// TestPathsOfCustomObjectsTakeMoreVerbs than those of built-in kinds: what cannot be done there is refused for another reason.
+func TestPathsOfCustomObjectsTakeMoreVerbs(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const group = "paths.example.com"
+	admin.define(t, definition(group, nil, version("v1", true, "a")))
+	const all, merge = "/apis/" + group + "/v1/widgets", "application/merge-patch+json"
+	body := func(name string) string {
+		return `{"apiVersion":"` + group + `/v1","kind":"Widget","metadata":{"name":"` + name + `"}}`
+	}
+	for _, c := range []struct {
+		method, path, body, media string
+		code                      int
+		text                      string
+	}{
+		{"POST", widgets(group, "v1") + "/a", body("b"), "application/json", 201, `"name":"b"`},
+		{"POST", widgets(group, "v1") + "/a", body(""), "application/json", 422, "name or generateName is required"},
+		{"POST", widgets(group, "v1") + "/a/status", body("b"), "application/json", 404, ""},
+		{"POST", all, body("b"), "application/json", 404, "404 page not found"},
+		{"PUT", widgets(group, "v1"), body("b"), "application/json", 400, `"name must be provided"`},
+		{"PUT", all, body("b"), "application/json", 404, "404 page not found"},
+		{"PATCH", widgets(group, "v1"), `{}`, merge, 400, `"name must be provided"`},
+		{"PATCH", widgets(group, "v1"), `{}`, "application/strategic-merge-patch+json", 415, ""},
+		{"POST", "/apis/" + group + "/v1/watch/namespaces/default/widgets?timeoutSeconds=1", "", "", 200, `"type":"ADDED"`},
+		{"POST", configMaps + "/a", `{"metadata":{"name":"b"}}`, "application/json", 405, ""},
+		{"PUT", configMaps, `{"metadata":{"name":"b"}}`, "application/json", 405, ""},
+	} {
+		if a := admin.ask(t, c.method, c.path, c.body, "Content-Type", c.media); a.code != c.code || !strings.Contains(a.text, c.text) {
+			t.Errorf("%s %s: %d, want %d with %s: %s", c.method, c.path, a.code, c.code, c.text, a.text)
+		}
+	}
+}
+
 func TestWhatAdmissionAddsIsPruned(t *testing.T) {
 	h := serveHooks(t, map[string]func(*http.Request, map[string]any) map[string]any{
 		"/a": func(*http.Request, map[string]any) map[string]any {

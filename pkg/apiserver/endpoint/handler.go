@@ -159,7 +159,9 @@ func (h *Handler) resource(w http.ResponseWriter, r *http.Request, info *request
 func (s *Served) allows(r *http.Request, info *request.Info) bool {
 	across := !s.ClusterScoped && info.Namespace == "" // where objects can only be read
 	switch verb := info.Verb; {
-	case !slices.Contains(allVerbs, verb), !s.can(verb), r.Method == http.MethodHead && !s.custom(), info.DeprecatedWatch && r.Method != http.MethodGet:
+	case s.custom():
+		return true // see refuseCustom
+	case !slices.Contains(allVerbs, verb), !s.can(verb), r.Method == http.MethodHead, info.DeprecatedWatch && r.Method != http.MethodGet:
 		return false
 	case verb == "create":
 		return info.Name == "" && !across
@@ -265,10 +267,25 @@ func (h *Handler) refuseCustom(w http.ResponseWriter, r *http.Request, info *req
 		}
 		verbs = sub.Verbs
 	}
-	if slices.Contains(verbs, info.Verb) {
+	if !slices.Contains(verbs, info.Verb) {
+		fail(w, r, apierrors.NewMethodNotSupported(s.GroupResource(), info.Verb))
+		return true
+	}
+	return info.Name == "" && s.refuseNameless(w, r, info.Verb)
+}
+
+// refuseNameless answers a change of an object that has no name. The path of a collection takes it, but for that.
+func (s *Served) refuseNameless(w http.ResponseWriter, r *http.Request, verb string) bool {
+	if verb != "update" && verb != "patch" {
 		return false
 	}
-	fail(w, r, apierrors.NewMethodNotSupported(s.GroupResource(), info.Verb))
+	if verb == "patch" {
+		if _, err := s.patchType(r); err != nil {
+			fail(w, r, err)
+			return true
+		}
+	}
+	fail(w, r, apierrors.NewBadRequest("name must be provided"))
 	return true
 }
 

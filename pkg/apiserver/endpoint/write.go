@@ -164,7 +164,7 @@ func (s *Served) create(w http.ResponseWriter, r *http.Request, info *request.In
 		return
 	}
 	write := s.writeOf(r, info, chain, opts.DryRun, managerOf(opts.FieldManager, r), opts)
-	write.Name = obj.GetName()
+	write.Name = cmp.Or(info.Name, obj.GetName()) // admission hears of the path's, where that has one
 	out, err := s.Create(r.Context(), obj, write)
 	if err != nil {
 		fail(w, r, err)
