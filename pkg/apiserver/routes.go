@@ -19,19 +19,23 @@ import (
 func (s *Server) handler(stopping context.Context) http.Handler {
 	paths := s.paths()
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		if strings.HasPrefix(path, "//") || strings.HasPrefix(path, "/apis//") { // who may ask was judged without these slashes
+			endpoint.NotFound(w, r)
+			return
+		}
 		if info := request.InfoFrom(r.Context()); info.IsResource {
 			if s.endpoint.Find(info) != nil || !s.elsewhere(w, r) {
 				s.endpoint.ServeHTTP(w, r)
 			}
 			return
 		}
-		path := r.URL.Path
 		if h, ok := paths[path]; ok {
 			h.ServeHTTP(w, r)
 			return
 		}
 		for _, below := range []string{"/healthz/", "/livez/", "/readyz/"} {
-			if strings.HasPrefix(path, below) {
+			if strings.HasPrefix(path, below) && !strings.Contains(path, "//") { // which a ServeMux would redirect
 				paths[below].ServeHTTP(w, r)
 				return
 			}

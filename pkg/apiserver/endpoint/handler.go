@@ -87,7 +87,7 @@ func (h *Handler) Find(info *request.Info) *Served {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	info := request.InfoFrom(r.Context())
 	s := h.find(info)
-	if s == nil || s.ClusterScoped && info.Namespace != "" && s.Plural != "namespaces" || strings.HasSuffix(r.URL.Path, "//") {
+	if s == nil || s.ClusterScoped && info.Namespace != "" && s.Plural != "namespaces" {
 		h.NotFound(w, r)
 		return
 	}
