@@ -1,12 +1,10 @@
 package resources
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -15,77 +13,95 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
-func TestPrivilegedContainersAreRefusedUnlessAllowed(t *testing.T) {
-	yes := true
-	privileged := &corev1.SecurityContext{Privileged: &yes}
+// privileged is an object of a kind that holds a pod's spec, with privileged containers in it; nil of another kind.
+func privileged(t *testing.T, r *resource.Resource) resource.Object {
+	t.Helper()
+	pods := podsecurity.DefaultPodSpecExtractor{}
+	if !pods.HasPodSpec(schema.GroupResource{Group: r.Kind.Group, Resource: r.Plural}) {
+		return nil
+	}
+	obj := r.New()
+	if rc, ok := obj.(*corev1.ReplicationController); ok {
+		rc.Spec.Template = &corev1.PodTemplateSpec{}
+	}
+	if r.Default != nil {
+		r.Default(obj)
+	}
+	_, spec, err := pods.ExtractPodSpec(obj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes, nobody := true, int64(-1)
+	context := &corev1.SecurityContext{Privileged: &yes, RunAsUser: &nobody}
 	onHost := &corev1.SecurityContext{WindowsOptions: &corev1.WindowsSecurityContextOptions{HostProcess: &yes}}
+	spec.InitContainers = []corev1.Container{{Name: "init", SecurityContext: context}}
+	spec.Containers = []corev1.Container{{Name: "one", SecurityContext: onHost}, {Name: "two", SecurityContext: context}}
+	look := corev1.EphemeralContainerCommon{Name: "look", SecurityContext: context}
+	spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: look}}
+	return obj
+}
+
+func TestPrivilegedContainersAreRefusedUnlessAllowed(t *testing.T) {
 	for _, allowed := range []bool{false, true} {
 		deps := testDeps()
 		deps.AllowPrivileged = allowed
 		for _, r := range All(deps) {
-			name := schema.GroupResource{Group: r.Kind.Group, Resource: r.Plural}
-			holds := podsecurity.DefaultPodSpecExtractor{}.HasPodSpec(name)
-			path, _ := podSpec(r.New())
-			if holds != (path != nil) {
-				t.Errorf("%s holds a pod's spec: %t, and one was found: %t", r.Plural, holds, path != nil)
-			}
-			if path == nil {
+			obj := privileged(t, r)
+			if obj == nil {
 				continue
 			}
-			obj, old := r.New(), r.New()
-			for _, o := range []resource.Object{obj, old} {
-				if rc, ok := o.(*corev1.ReplicationController); ok {
-					rc.Spec.Template = &corev1.PodTemplateSpec{}
-				}
-				if r.Default != nil {
-					r.Default(o)
-				}
+			at := "spec.template.spec"
+			switch r.Plural {
+			case "pods":
+				at = "spec"
+			case "podtemplates":
+				at = "template.spec"
+			case "cronjobs":
+				at = "spec.jobTemplate.spec.template.spec"
 			}
-			_, spec := podSpec(obj)
-			spec.InitContainers = []corev1.Container{{Name: "init", SecurityContext: privileged}}
-			spec.Containers = []corev1.Container{{Name: "one", SecurityContext: onHost}, {Name: "two", SecurityContext: privileged}}
-			look := corev1.EphemeralContainerCommon{Name: "look", SecurityContext: privileged}
-			spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: look}}
-			at := path.String()
-			want := []string{at + ".initContainers[0]", at + ".containers[1]", at + ".ephemeralContainers[0]", at}
-			if allowed {
-				want = nil
+			var want []string // the user, which is none, is judged right after
+			for _, c := range []string{".containers[1]", ".initContainers[0]", ".ephemeralContainers[0]"} {
+				if !allowed {
+					want = append(want, at+c+".securityContext.privileged")
+				}
+				want = append(want, at+c+".securityContext.runAsUser")
 			}
-			judges := map[string]judgement{"": r.Validate}
+			if !allowed {
+				want = append(want, at)
+			}
+			if got := refused(r.Validate(t.Context(), obj, nil)); !slices.Equal(got, want) {
+				t.Errorf("%s, allowed: %t: %v, want %v", r.Plural, allowed, got, want)
+			}
 			for _, s := range r.Subresources {
-				if s.Update != nil && s.Update.Validate != nil && s.Name != "status" {
-					judges[s.Name] = s.Update.Validate
+				if s.Name != "resize" && s.Name != "ephemeralcontainers" {
+					continue
 				}
-			}
-			for name, validate := range judges {
-				if got := refusedAsPrivileged(validate(t.Context(), obj, old)); !slices.Equal(got, want) {
-					t.Errorf("%s/%s, allowed: %t: %v, want %v", r.Plural, name, allowed, got, want)
+				if got := refused(s.Update.Validate(t.Context(), obj, r.New())); !slices.Equal(got, want) {
+					t.Errorf("%s/%s, allowed: %t: %v, want %v", r.Plural, s.Name, allowed, got, want)
 				}
 			}
 		}
 	}
 }
 
-func TestStatefulSetsThatWerePrivilegedCanBeScaled(t *testing.T) {
-	yes := true
-	template := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{SecurityContext: &corev1.SecurityContext{Privileged: &yes}}}}}
-	none := func(context.Context, resource.Object, resource.Object) field.ErrorList { return nil }
-	had := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Template: template}}
-	for _, c := range []struct {
-		old  resource.Object
-		want int
-	}{{nil, 1}, {&appsv1.StatefulSet{}, 1}, {had, 0}} {
-		if got := alsoUnprivileged(none)(t.Context(), had, c.old); len(got) != c.want {
-			t.Errorf("after %v: %v, want %d faults", c.old, got, c.want)
+// TestTemplatesThatWerePrivileged: what a stateful set had already keeps nobody from changing the rest; other kinds are
+// refused as before.
+func TestTemplatesThatWerePrivileged(t *testing.T) {
+	for _, r := range All(testDeps()) {
+		if obj := privileged(t, r); obj != nil {
+			want := r.Plural != "statefulsets"
+			if got := refused(r.Validate(t.Context(), obj, obj)); len(got) > 0 != want {
+				t.Errorf("%s: refused as it was: %v", r.Plural, got)
+			}
 		}
 	}
 }
 
-// refusedAsPrivileged are the paths of the containers that were refused.
-func refusedAsPrivileged(faults field.ErrorList) (paths []string) {
+// refused are the places of faults that say that a container is privileged, or runs as no user.
+func refused(faults field.ErrorList) (paths []string) {
 	for _, f := range faults {
-		if f.Type == field.ErrorTypeForbidden && strings.HasSuffix(f.Detail, "disallowed by cluster policy") {
-			paths = append(paths, strings.TrimSuffix(f.Field, ".securityContext.privileged"))
+		if strings.HasSuffix(f.Detail, "disallowed by cluster policy") || strings.HasSuffix(f.Field, ".securityContext.runAsUser") {
+			paths = append(paths, f.Field)
 		}
 	}
 	return paths

@@ -117,7 +117,7 @@ func container(path *field.Path, c *corev1.Container, s *surroundings) field.Err
 		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 	faults = append(faults, containerResourcesOf(path.Child("resources"), &c.Resources, s)...)
 	faults = append(faults, resizePolicy(path.Child("resizePolicy"), c, s.spec.RestartPolicy)...)
-	return append(faults, securityContext(path.Child("securityContext"), c.SecurityContext, s.spec.HostUsers)...)
+	return append(faults, securityContext(path.Child("securityContext"), c.SecurityContext, s.spec.HostUsers, s.options)...)
 }
 
 func containerPorts(path *field.Path, ports []corev1.ContainerPort) field.ErrorList {

@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"context"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,8 @@ import (
 
 // PodOptions let faults stand that an object was already stored with, before they were judged.
 type PodOptions struct {
+	// Unprivileged lets nothing stand: it refuses privileged containers, and those that run on a Windows host.
+	Unprivileged bool
 	// SelectorValues: label values in selectors that nothing can have.
 	SelectorValues bool
 	// IndivisibleHugePages: amounts that are no multiple of the page size.
@@ -36,12 +39,21 @@ type PodOptions struct {
 	OldNameservers, OldAliasIPs []string
 }
 
+type unprivilegedKey struct{}
+
+// ForbidPrivileged makes the options that are found in ctx refuse privileged containers.
+func ForbidPrivileged(ctx context.Context) context.Context {
+	return context.WithValue(ctx, unprivilegedKey{}, true)
+}
+
 // OptionsFor says what an update from an old spec may leave as it is; old is nil on create.
-func OptionsFor(old *corev1.PodSpec, meta *metav1.ObjectMeta) PodOptions {
+func OptionsFor(ctx context.Context, old *corev1.PodSpec, meta *metav1.ObjectMeta) PodOptions {
+	unprivileged := ctx.Value(unprivilegedKey{}) != nil
 	if old == nil {
-		return PodOptions{}
+		return PodOptions{Unprivileged: unprivileged}
 	}
 	o := PodOptions{
+		Unprivileged:         unprivileged,
 		SelectorValues:       selectorsHaveBadValues(old),
 		IndivisibleHugePages: hasIndivisiblePages(old),
 		NamespacedSysctls:    old.SecurityContext != nil && len(sysctls(field.NewPath(""), old.SecurityContext.Sysctls, old, PodOptions{})) > 0,

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,7 +29,7 @@ func withResourcesOf(list, from []corev1.Container) []corev1.Container {
 }
 
 // Resize judges a change of what a running pod may use.
-func Resize(pod, old *corev1.Pod) field.ErrorList {
+func Resize(ctx context.Context, pod, old *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
 	if _, mirror := old.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
 		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods cannot be resized")}
@@ -36,7 +37,7 @@ func Resize(pod, old *corev1.Pod) field.ErrorList {
 	if old.Spec.OS != nil && old.Spec.OS.Name == corev1.Windows {
 		return field.ErrorList{field.Forbidden(field.NewPath(""), "windows pods cannot be resized")}
 	}
-	faults := wholePod(pod, OptionsFor(&old.Spec, &old.ObjectMeta))
+	faults := wholePod(pod, OptionsFor(ctx, &old.Spec, &old.ObjectMeta))
 	if QOS(&pod.Spec) != cmp.Or(old.Status.QOSClass, QOS(&old.Spec)) {
 		faults = append(faults, field.Invalid(spec, pod.Status.QOSClass, "Pod QOS Class may not change as a result of resizing"))
 	}

@@ -52,7 +52,7 @@ func PodSpec(path *field.Path, s *corev1.PodSpec, meta *metav1.ObjectMeta, optio
 	faults = append(faults, dnsConfig(path.Child("dnsConfig"), s.DNSConfig, s.DNSPolicy, options)...)
 	faults = append(faults, gates(path, s)...)
 	faults = append(faults, spread(path.Child("topologySpreadConstraints"), s.TopologySpreadConstraints, options)...)
-	faults = append(faults, hostProcess(path, s)...)
+	faults = append(faults, hostProcess(path, s, options)...)
 	faults = append(faults, hostUsers(path, s, options)...)
 	faults = append(faults, hostnameOverride(path, s)...)
 	faults = append(faults, podNames(path, s)...)

@@ -78,7 +78,7 @@ func judged(t *testing.T, tests []podCase) {
 	t.Helper()
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := said(Pod(aPod(test.edit))); !slices.Equal(got, test.want) {
+			if got := said(Pod(t.Context(), aPod(test.edit))); !slices.Equal(got, test.want) {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
 		})
@@ -207,7 +207,7 @@ func TestWhatPodsMayChange(t *testing.T) {
 		{"another gate", gates("a"), gates("a", "b"), []string{"spec.schedulingGates[1].name: only deletion is allowed, but found new scheduling gate 'b'"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := said(PodUpdate(aPod(test.now), aPod(test.was), false)); !slices.Equal(got, test.want) {
+			if got := said(PodUpdate(t.Context(), aPod(test.now), aPod(test.was), false)); !slices.Equal(got, test.want) {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
 		})

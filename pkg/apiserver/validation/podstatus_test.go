@@ -102,7 +102,7 @@ func TestResizesAreJudged(t *testing.T) {
 			old := aPod(running, test.was)
 			now := old.DeepCopy()
 			test.now(now)
-			if got := said(Resize(now, old)); !slices.Equal(got, test.want) {
+			if got := said(Resize(t.Context(), now, old)); !slices.Equal(got, test.want) {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
 		})

@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"reflect"
@@ -41,9 +42,9 @@ func wholePod(pod *corev1.Pod, options PodOptions) field.ErrorList {
 }
 
 // Pod judges a pod that is to be created.
-func Pod(pod *corev1.Pod) field.ErrorList {
+func Pod(ctx context.Context, pod *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
-	faults := wholePod(pod, PodOptions{})
+	faults := wholePod(pod, OptionsFor(ctx, nil, nil))
 	if len(pod.Spec.EphemeralContainers) > 0 {
 		faults = append(faults, field.Forbidden(spec.Child("ephemeralContainers"), "cannot be set on create"))
 	}
@@ -55,13 +56,13 @@ func Pod(pod *corev1.Pod) field.ErrorList {
 
 // PodUpdate judges a change to a pod: next to nothing of its spec may differ. judged says that the spec is the old one,
 // and was found without fault before.
-func PodUpdate(pod, old *corev1.Pod, judged bool) field.ErrorList {
+func PodUpdate(ctx context.Context, pod, old *corev1.Pod, judged bool) field.ErrorList {
 	spec, annotations := field.NewPath("spec"), field.NewPath("metadata", "annotations")
 	if judged {
 		options := PodOptions{DeletionCost: deletionCost(old.Annotations) != nil}
 		return append(podAnnotations(annotations, pod.Annotations, &pod.Spec, options), annotationUpdates(annotations, pod, old, options)...)
 	}
-	options := OptionsFor(&old.Spec, &old.ObjectMeta)
+	options := OptionsFor(ctx, &old.Spec, &old.ObjectMeta)
 	faults := wholePod(pod, options)
 	faults = append(faults, annotationUpdates(annotations, pod, old, options)...)
 	for _, pair := range []struct {
@@ -243,11 +244,11 @@ func annotationUpdates(path *field.Path, pod, old *corev1.Pod, options PodOption
 }
 
 // EphemeralContainersUpdate judges containers that are added to a running pod: they can only be added.
-func EphemeralContainersUpdate(pod, old *corev1.Pod) field.ErrorList {
+func EphemeralContainersUpdate(ctx context.Context, pod, old *corev1.Pod) field.ErrorList {
 	if _, mirror := old.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
 		return field.ErrorList{field.Forbidden(field.NewPath(""), "static pods do not support ephemeral containers")}
 	}
-	options := OptionsFor(&old.Spec, &old.ObjectMeta)
+	options := OptionsFor(ctx, &old.Spec, &old.ObjectMeta)
 	faults := wholePod(pod, options)
 	faults = append(faults, annotationUpdates(field.NewPath("metadata", "annotations"), pod, old, options)...)
 	path := field.NewPath("spec", "ephemeralContainers")

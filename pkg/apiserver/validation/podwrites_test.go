@@ -35,8 +35,8 @@ func TestWhatWasJudgedIsJudgedAlike(t *testing.T) {
 				if len(PodSpec(nil, &old.Spec, &old.ObjectMeta, PodOptions{})) > 0 {
 					t.Fatal("the spec itself has faults")
 				}
-				whole := PodUpdate(pod, old, false)
-				if d := cmp.Diff(whole, PodUpdate(pod, old, true), cmp.AllowUnexported()); d != "" {
+				whole := PodUpdate(t.Context(), pod, old, false)
+				if d := cmp.Diff(whole, PodUpdate(t.Context(), pod, old, true), cmp.AllowUnexported()); d != "" {
 					t.Errorf("%v after %v: judged whole (-) and without the spec (+):\n%s", is, was, d)
 				}
 				if compared++; len(whole) > 0 {

@@ -19,11 +19,14 @@ const (
 var sysctlName = regexp.MustCompile(sysctlFormat)
 
 // securityContext judges one container's.
-func securityContext(path *field.Path, sc *corev1.SecurityContext, hostUsers *bool) field.ErrorList {
+func securityContext(path *field.Path, sc *corev1.SecurityContext, hostUsers *bool, options PodOptions) field.ErrorList {
 	if sc == nil {
 		return nil
 	}
 	var faults field.ErrorList
+	if isTrue(sc.Privileged) && options.Unprivileged {
+		faults = append(faults, field.Forbidden(path.Child("privileged"), "disallowed by cluster policy"))
+	}
 	faults = append(faults, userID(path.Child("runAsUser"), sc.RunAsUser)...)
 	faults = append(faults, groupID(path.Child("runAsGroup"), sc.RunAsGroup)...)
 	if sc.ProcMount != nil {
@@ -43,21 +46,6 @@ func securityContext(path *field.Path, sc *corev1.SecurityContext, hostUsers *bo
 	}
 	faults = append(faults, windowsOptions(path.Child("windowsOptions"), sc.WindowsOptions)...)
 	return append(faults, appArmor(path.Child("appArmorProfile"), sc.AppArmorProfile)...)
-}
-
-// Unprivileged refuses privileged containers, where the cluster allows none, and those that run on a Windows host.
-func Unprivileged(spec *field.Path, s *corev1.PodSpec) (faults field.ErrorList) {
-	onHost := false
-	eachContainer(spec, s, func(at containerAt, c *corev1.Container) {
-		if c.SecurityContext != nil && isTrue(c.SecurityContext.Privileged) {
-			faults = append(faults, field.Forbidden(at.path().Child("securityContext", "privileged"), "disallowed by cluster policy"))
-		}
-		onHost = onHost || runsOnHost(s, c)
-	})
-	if onHost {
-		faults = append(faults, field.Forbidden(spec, "hostProcess containers are disallowed by cluster policy"))
-	}
-	return faults
 }
 
 func userID(path *field.Path, id *int64) field.ErrorList {

@@ -84,7 +84,7 @@ func windowsUserFaults(name string) []string {
 }
 
 // hostProcess holds pods that run processes on a Windows host to all containers doing so, on its network.
-func hostProcess(path *field.Path, s *corev1.PodSpec) field.ErrorList {
+func hostProcess(path *field.Path, s *corev1.PodSpec, options PodOptions) field.ErrorList {
 	var faults field.ErrorList
 	var pod *bool
 	if s.SecurityContext != nil && s.SecurityContext.WindowsOptions != nil {
@@ -113,6 +113,9 @@ func hostProcess(path *field.Path, s *corev1.PodSpec) field.ErrorList {
 	}
 	if !s.HostNetwork {
 		faults = append(faults, field.Invalid(path.Child("hostNetwork"), s.HostNetwork, "hostNetwork must be true if pod contains any hostProcess containers"))
+	}
+	if options.Unprivileged {
+		faults = append(faults, field.Forbidden(path, "hostProcess containers are disallowed by cluster policy"))
 	}
 	return faults
 }

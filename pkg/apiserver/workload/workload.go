@@ -60,11 +60,11 @@ func Selector(path *field.Path, s *metav1.LabelSelector, kind string, tolerant b
 }
 
 // Options are those of an update from an old template; old is nil on create.
-func Options(old *corev1.PodTemplateSpec) validation.PodOptions {
+func Options(ctx context.Context, old *corev1.PodTemplateSpec) validation.PodOptions {
 	if old == nil {
-		return validation.PodOptions{}
+		return validation.OptionsFor(ctx, nil, nil)
 	}
-	return validation.OptionsFor(&old.Spec, &old.ObjectMeta)
+	return validation.OptionsFor(ctx, &old.Spec, &old.ObjectMeta)
 }
 
 // object is a pointer to a kind with metadata; nil on create for the old one.
@@ -128,17 +128,13 @@ func DropSwitchedOff(t, old *corev1.PodTemplateSpec) {
 
 // SelectedTemplate judges the selector and the template of a kind that keeps a number of equal pods; old is the template
 // before, nil on create. The words name deployments and replica sets for all of them: clients know them so.
-func SelectedTemplate(path *field.Path, s *metav1.LabelSelector, t, old *corev1.PodTemplateSpec) field.ErrorList {
-	options := validation.PodOptions{}
-	if old != nil {
-		options = Options(old)
-	}
+func SelectedTemplate(ctx context.Context, path *field.Path, s *metav1.LabelSelector, t, old *corev1.PodTemplateSpec) field.ErrorList {
 	faults := Selector(path.Child("selector"), s, "deployment", false)
 	selector, err := metav1.LabelSelectorAsSelector(s)
 	if err != nil {
 		return append(faults, field.Invalid(path.Child("selector"), s, "invalid label selector"))
 	}
-	return append(faults, Template(path.Child("template"), t, selector, "ReplicaSet", options)...)
+	return append(faults, Template(path.Child("template"), t, selector, "ReplicaSet", Options(ctx, old))...)
 }
 
 // NameWarnings warns of a name that is no DNS label, of a kind whose pods are named after it.

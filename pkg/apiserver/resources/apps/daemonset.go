@@ -119,13 +119,13 @@ func templateGeneration(d *appsv1.DaemonSet) int64 {
 	return n
 }
 
-func validateDaemonSet(_ context.Context, d, old *appsv1.DaemonSet) field.ErrorList {
+func validateDaemonSet(ctx context.Context, d, old *appsv1.DaemonSet) field.ErrorList {
 	path, s := field.NewPath("spec"), &d.Spec
 	template := path.Child("template")
-	options := validation.PodOptions{}
+	options := workload.Options(ctx, nil)
 	var faults field.ErrorList
 	if old != nil {
-		options = workload.Options(&old.Spec.Template)
+		options = workload.Options(ctx, &old.Spec.Template)
 		options.SelectorValues = options.SelectorValues || metav1validation.LabelSelectorHasInvalidLabelValue(old.Spec.Selector)
 		faults = validation.Unchanged(path.Child("selector"), s.Selector, old.Spec.Selector)
 	}

@@ -104,14 +104,14 @@ func set[T any](field **T, value T) {
 	}
 }
 
-func validateDeployment(_ context.Context, d, old *appsv1.Deployment) field.ErrorList {
+func validateDeployment(ctx context.Context, d, old *appsv1.Deployment) field.ErrorList {
 	path, s := field.NewPath("spec"), &d.Spec
 	var was *corev1.PodTemplateSpec
 	if old != nil {
 		was = &old.Spec.Template
 	}
 	faults := validation.NotNegative(path.Child("replicas"), *s.Replicas)
-	faults = append(faults, workload.SelectedTemplate(path, s.Selector, &s.Template, was)...)
+	faults = append(faults, workload.SelectedTemplate(ctx, path, s.Selector, &s.Template, was)...)
 	faults = append(faults, deploymentStrategy(path.Child("strategy"), &s.Strategy)...)
 	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)...)
 	if s.RevisionHistoryLimit != nil {

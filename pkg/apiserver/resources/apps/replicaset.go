@@ -59,7 +59,7 @@ func ReplicaSet() *resource.Resource {
 	})
 }
 
-func validateReplicaSet(_ context.Context, r, old *appsv1.ReplicaSet) field.ErrorList {
+func validateReplicaSet(ctx context.Context, r, old *appsv1.ReplicaSet) field.ErrorList {
 	path, s := field.NewPath("spec"), &r.Spec
 	var was *corev1.PodTemplateSpec
 	if old != nil {
@@ -67,7 +67,7 @@ func validateReplicaSet(_ context.Context, r, old *appsv1.ReplicaSet) field.Erro
 	}
 	faults := validation.NotNegative(path.Child("replicas"), *s.Replicas)
 	faults = append(faults, validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)...)
-	faults = append(faults, workload.SelectedTemplate(path, s.Selector, &s.Template, was)...)
+	faults = append(faults, workload.SelectedTemplate(ctx, path, s.Selector, &s.Template, was)...)
 	if old != nil {
 		faults = append(faults, validation.Unchanged(path.Child("selector"), s.Selector, old.Spec.Selector)...)
 	}

@@ -102,12 +102,12 @@ func defaultStatefulSet(s *appsv1.StatefulSet) {
 	}
 }
 
-func validateStatefulSet(_ context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
+func validateStatefulSet(ctx context.Context, s, old *appsv1.StatefulSet) field.ErrorList {
 	path := field.NewPath("spec")
 	if old == nil {
-		return statefulSetSpec(path, &s.Spec, validation.PodOptions{}, statefulSetRules{claims: true, pods: true})
+		return statefulSetSpec(path, &s.Spec, workload.Options(ctx, nil), statefulSetRules{claims: true, pods: true})
 	}
-	options := workload.Options(&old.Spec.Template)
+	options := workload.Options(ctx, &old.Spec.Template)
 	faults := statefulSetSpec(path, &s.Spec, options, statefulSetRules{pods: true})
 	if len(faults) > 0 && len(statefulSetSpec(path, &old.Spec, options, statefulSetRules{pods: true})) > 0 {
 		// Templates were once not judged, and one stored then must not keep the rest from being changed.

@@ -92,13 +92,13 @@ func defaultCronJob(c *batchv1.CronJob) {
 	set(&c.Spec.FailedJobsHistoryLimit, 1)
 }
 
-func validateCronJob(_ context.Context, c, old *batchv1.CronJob) field.ErrorList {
+func validateCronJob(ctx context.Context, c, old *batchv1.CronJob) field.ErrorList {
 	path, s := field.NewPath("spec"), &c.Spec
-	options := validation.PodOptions{}
+	options := workload.Options(ctx, nil)
 	var was *batchv1.CronJobSpec
 	if old != nil {
 		was = &old.Spec
-		options = workload.Options(&was.JobTemplate.Spec.Template)
+		options = workload.Options(ctx, &was.JobTemplate.Spec.Template)
 	}
 	faults := schedule(path.Child("schedule"), s, was)
 	if s.StartingDeadlineSeconds != nil {

@@ -17,11 +17,11 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/workload"
 )
 
-func validateJob(_ context.Context, j, old *batchv1.Job) field.ErrorList {
+func validateJob(ctx context.Context, j, old *batchv1.Job) field.ErrorList {
 	path := field.NewPath("spec")
-	options, prefixed := validation.PodOptions{}, true
+	options, prefixed := workload.Options(ctx, nil), true
 	if old != nil {
-		options = workload.Options(&old.Spec.Template)
+		options = workload.Options(ctx, &old.Spec.Template)
 		options.SelectorValues = options.SelectorValues || metav1validation.LabelSelectorHasInvalidLabelValue(old.Spec.Selector)
 		// Jobs from before there were labels with a prefix do without.
 		_, named := old.Spec.Template.Labels[batchv1.JobNameLabel]

@@ -85,9 +85,9 @@ func prepareNewPod(ctx context.Context, pod *corev1.Pod, d PodDeps) {
 
 func validatePod(ctx context.Context, pod, old *corev1.Pod) field.ErrorList {
 	if old == nil {
-		return podvalidation.Pod(pod)
+		return podvalidation.Pod(ctx, pod)
 	}
-	return podvalidation.PodUpdate(pod, old, resource.SpecIsJudged(ctx))
+	return podvalidation.PodUpdate(ctx, pod, old, resource.SpecIsJudged(ctx))
 }
 
 // warnPod speaks at creation only: updates come from machines.
@@ -215,8 +215,8 @@ func podEphemeralContainers() resource.Subresource[*corev1.Pod] {
 				keepAllOf(pod, old)
 				pod.Spec.EphemeralContainers = asked
 			},
-			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
-				return podvalidation.EphemeralContainersUpdate(pod, old)
+			Validate: func(ctx context.Context, pod, old *corev1.Pod) field.ErrorList {
+				return podvalidation.EphemeralContainersUpdate(ctx, pod, old)
 			},
 			Counts: true,
 		},
@@ -234,8 +234,8 @@ func podResize() resource.Subresource[*corev1.Pod] {
 				keepAllOf(pod, old)
 				podvalidation.TakeResources(&pod.Spec, asked)
 			},
-			Validate: func(_ context.Context, pod, old *corev1.Pod) field.ErrorList {
-				return podvalidation.Resize(pod, old)
+			Validate: func(ctx context.Context, pod, old *corev1.Pod) field.ErrorList {
+				return podvalidation.Resize(ctx, pod, old)
 			},
 			Counts: true,
 		},

@@ -29,10 +29,10 @@ func PodTemplate() *resource.Resource {
 			}
 			workload.DropSwitchedOff(&t.Template, &old.Template)
 		},
-		Validate: func(_ context.Context, t, old *corev1.PodTemplate) field.ErrorList {
-			var options validation.PodOptions
+		Validate: func(ctx context.Context, t, old *corev1.PodTemplate) field.ErrorList {
+			options := workload.Options(ctx, nil)
 			if old != nil {
-				options = workload.Options(&old.Template)
+				options = workload.Options(ctx, &old.Template)
 			}
 			return validation.PodTemplate(field.NewPath("template"), &t.Template, options)
 		},

@@ -94,7 +94,7 @@ func defaultReplicationController(rc *corev1.ReplicationController) {
 	}
 }
 
-func validateReplicationController(_ context.Context, rc, old *corev1.ReplicationController) field.ErrorList {
+func validateReplicationController(ctx context.Context, rc, old *corev1.ReplicationController) field.ErrorList {
 	path, s := field.NewPath("spec"), &rc.Spec
 	faults := validation.NotNegative(path.Child("minReadySeconds"), s.MinReadySeconds)
 	if len(s.Selector) == 0 {
@@ -104,9 +104,9 @@ func validateReplicationController(_ context.Context, rc, old *corev1.Replicatio
 	if s.Template == nil {
 		return append(faults, field.Required(path.Child("template"), ""))
 	}
-	var options validation.PodOptions
+	options := workload.Options(ctx, nil)
 	if old != nil {
-		options = workload.Options(old.Spec.Template)
+		options = workload.Options(ctx, old.Spec.Template)
 	}
 	selector := labels.Set(s.Selector).AsSelectorPreValidated()
 	faults = append(faults, workload.Template(path.Child("template"), s.Template, selector, "ReplicationController", options)...)
