@@ -4,6 +4,7 @@ package admission
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -21,6 +22,25 @@ const (
 	Delete  Operation = "DELETE"
 	Connect Operation = "CONNECT"
 )
+
+// operations are all there are.
+var operations = [...]Operation{Create, Update, Delete, Connect}
+
+func (o Operation) index() int { return max(0, slices.Index(operations[:], o)) }
+
+// Operations is a set of them; the empty one stands for all.
+type Operations uint8
+
+// On makes a set.
+func On(in ...Operation) (set Operations) {
+	for _, o := range in {
+		set |= 1 << o.index()
+	}
+	return set
+}
+
+// has looks for an operation by its index.
+func (s Operations) has(operation int) bool { return s == 0 || s&(1<<operation) != 0 }
 
 // Attributes describe one write. Object is nil on Delete; OldObject is nil on Create and must not be
 // changed. Options is the *metav1.CreateOptions, UpdateOptions, PatchOptions or DeleteOptions.
@@ -50,28 +70,40 @@ type Attributes struct {
 // for the usual one.
 type Plugin struct {
 	Name     string // upstream's, as in --enable-admission-plugins
+	On       Operations
 	Admit    func(ctx context.Context, a *Attributes) error
 	Validate func(ctx context.Context, a *Attributes) error
+
+	took *timings // nil: it is not timed
 }
 
 // Chain runs plugins in the order given.
-type Chain []Plugin
+type Chain struct {
+	Plugins []Plugin
+
+	steps *timings // nil: it is not timed
+}
 
 // Admit lets every plugin change the object; the first error ends it. All see it once more where one that
 // users configure has changed it.
 func (c Chain) Admit(ctx context.Context, a *Attributes) error {
 	a.Passes = &Passes{State: map[string]any{}}
-	if err := c.admit(ctx, a); err != nil || !a.Passes.Again {
-		return err
+	w := c.start(admitting, a.Operation)
+	err := c.admit(ctx, a, &w)
+	if err == nil && a.Passes.Again {
+		a.Passes.Second = true
+		err = c.admit(ctx, a, &w)
 	}
-	a.Passes.Second = true
-	return c.admit(ctx, a)
+	w.end(err)
+	return err
 }
 
-func (c Chain) admit(ctx context.Context, a *Attributes) error {
-	for _, p := range c {
-		if p.Admit != nil {
-			if err := p.Admit(ctx, a); err != nil {
+func (c Chain) admit(ctx context.Context, a *Attributes, w *stopwatch) error {
+	for i := range c.Plugins {
+		if p := &c.Plugins[i]; p.Admit != nil && p.On.has(w.operation) {
+			err := p.Admit(ctx, a)
+			w.done(p, err)
+			if err != nil {
 				return err
 			}
 		}
@@ -80,13 +112,17 @@ func (c Chain) admit(ctx context.Context, a *Attributes) error {
 }
 
 // Validate lets every plugin refuse the final object; the first error ends it.
-func (c Chain) Validate(ctx context.Context, a *Attributes) error {
-	for _, p := range c {
-		if p.Validate != nil {
-			if err := p.Validate(ctx, a); err != nil {
-				return err
+func (c Chain) Validate(ctx context.Context, a *Attributes) (err error) {
+	w := c.start(validating, a.Operation)
+	for i := range c.Plugins {
+		if p := &c.Plugins[i]; p.Validate != nil && p.On.has(w.operation) {
+			err = p.Validate(ctx, a)
+			w.done(p, err)
+			if err != nil {
+				break
 			}
 		}
 	}
-	return nil
+	w.end(err)
+	return err
 }

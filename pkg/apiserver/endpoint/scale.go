@@ -71,7 +71,7 @@ func (s *Served) writeScale(r *http.Request, info *request.Info, chain admission
 		return nil, err
 	}
 	w := &scaleWrite{s: s, info: info, part: sub.Scale, change: change, chain: chain}
-	whole := s.writeOf(r, info, admission.Chain{{Name: "Scale", Validate: w.validate}}, opts.DryRun, managerOf(opts.FieldManager, r), opts)
+	whole := s.writeOf(r, info, admission.Chain{Plugins: []admission.Plugin{{Name: "Scale", Validate: w.validate}}}, opts.DryRun, managerOf(opts.FieldManager, r), opts)
 	whole.UID = change.uid
 	whole.Applied = true // the owners of the Scale's fields are brought into the object by the change
 	w.manager, w.force = whole.Manager, opts.Force != nil && *opts.Force

@@ -13,9 +13,9 @@ import (
 // creation refuses a PUT or an apply that makes what was not there, of a user who may not create it: before the
 // object was looked for, that user was only asked to be one who may update or patch.
 func creation(z authz.Authorizer) admission.Plugin {
-	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create), Validate: func(ctx context.Context, a *admission.Attributes) error {
 		info := request.InfoFrom(ctx)
-		if a.Operation != admission.Create || info == nil || info.Verb != "update" && info.Verb != "patch" {
+		if info == nil || info.Verb != "update" && info.Verb != "patch" {
 			return nil
 		}
 		asked := *info

@@ -71,14 +71,14 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	if err := g.authentication(verifier); err != nil {
 		return nil, err
 	}
-	rules, err := bootstrapobjects.NodeRules()
+	nodeRules, err := bootstrapobjects.NodeRules()
 	if err != nil {
 		return nil, err
 	}
-	if g.Authz, err = chain.New(ctx, chain.Config{Modes: cfg.Modes, Reader: cfg.Access, NodeRules: rules}); err != nil {
+	if g.Authz, err = chain.New(ctx, chain.Config{Modes: cfg.Modes, Reader: cfg.Access, NodeRules: nodeRules}); err != nil {
 		return nil, err
 	}
-	g.Admission, err = plugins.New(ctx, plugins.Config{
+	rules, err := plugins.New(ctx, plugins.Config{
 		Enable: cfg.EnablePlugins, Disable: cfg.DisablePlugins, Access: cfg.Access, Kinds: cfg.Kinds, Authorizer: g.Authz, Roles: g.Authz.Roles,
 		NotReadySeconds: cfg.NotReadySeconds, UnreachableSeconds: cfg.UnreachableSeconds, Now: cfg.Now,
 		Webhooks: webhook.NewMetrics(cfg.Metrics), Log: cfg.Log.WithName("admission"),
@@ -86,7 +86,9 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.Admission = append(admission.Chain{creation(g.Authz)}, g.Admission...)
+	var measured *admission.Metrics
+	g.Admission, measured = admission.Measured(append([]admission.Plugin{creation(g.Authz)}, rules...))
+	cfg.Metrics.MustRegister(measured)
 	return g, nil
 }
 

@@ -40,10 +40,10 @@ func TestAdmissionMaySayWhoOwnsWhat(t *testing.T) {
 		{"none", nil, "", false},
 	} {
 		ctx, warnings := request.WithWarnings(t.Context())
-		chain := admission.Chain{{Admit: func(_ context.Context, a *admission.Attributes) error {
+		chain := admission.Chain{Plugins: []admission.Plugin{{Admit: func(_ context.Context, a *admission.Attributes) error {
 			a.Object.(metav1.Object).SetManagedFields(c.entries)
 			return nil
-		}}}
+		}}}}
 		write := func() *resource.Write {
 			return &resource.Write{Namespace: "n", Name: "c", Manager: "client", Admission: chain, Attributes: admission.Attributes{Kind: s.Kind}}
 		}

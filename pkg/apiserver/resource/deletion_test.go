@@ -55,7 +55,7 @@ func TestADeletionIsAdmittedWhenItBegins(t *testing.T) {
 		for i, seconds := range c.grace {
 			asked := 0
 			count := func(context.Context, *admission.Attributes) error { asked++; return nil }
-			w := &resource.Write{Namespace: "n", Name: "o", Admission: admission.Chain{{Validate: count}}}
+			w := &resource.Write{Namespace: "n", Name: "o", Admission: admission.Chain{Plugins: []admission.Plugin{{Validate: count}}}}
 			if _, _, err := c.s.Delete(t.Context(), w, &metav1.DeleteOptions{GracePeriodSeconds: &seconds}); err != nil {
 				t.Fatal(err)
 			}

@@ -23,7 +23,7 @@ func alwaysDeny(*Config) admission.Plugin {
 
 // alwaysPullImages makes every container prove that its pod may use the image.
 func alwaysPullImages(*Config) admission.Plugin {
-	return admission.Plugin{Admit: func(_ context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Admit: func(_ context.Context, a *admission.Attributes) error {
 		pod, ok := a.Object.(*corev1.Pod)
 		if !ok || !a.Is("", "pods", a.Subresource) || a.Subresource != "" && a.Subresource != "ephemeralcontainers" {
 			return nil

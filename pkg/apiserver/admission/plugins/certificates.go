@@ -19,9 +19,9 @@ import (
 
 // certificateApproval asks of who approves a request the right to approve for its signer.
 func certificateApproval(cfg *Config) admission.Plugin {
-	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Update), Validate: func(ctx context.Context, a *admission.Attributes) error {
 		old, ok := a.OldObject.(*certificatesv1.CertificateSigningRequest)
-		if !ok || a.Operation != admission.Update || a.Subresource != "approval" {
+		if !ok || a.Subresource != "approval" {
 			return nil
 		}
 		if !forSigner(ctx, cfg, a, "approve", old.Spec.SignerName) {
@@ -33,10 +33,10 @@ func certificateApproval(cfg *Config) admission.Plugin {
 
 // certificateSigning asks of who writes a certificate the right to sign for the signer.
 func certificateSigning(cfg *Config) admission.Plugin {
-	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Update), Validate: func(ctx context.Context, a *admission.Attributes) error {
 		old, ok := a.OldObject.(*certificatesv1.CertificateSigningRequest)
 		csr, isRequest := a.Object.(*certificatesv1.CertificateSigningRequest)
-		if !ok || !isRequest || a.Operation != admission.Update || a.Subresource != "status" {
+		if !ok || !isRequest || a.Subresource != "status" {
 			return nil
 		}
 		if string(old.Status.Certificate) == string(csr.Status.Certificate) && equality.Semantic.DeepEqual(old.Status.Conditions, csr.Status.Conditions) {
@@ -62,9 +62,9 @@ func forSigner(ctx context.Context, cfg *Config, a *admission.Attributes, verb, 
 
 // certificateSubject keeps certificates of cluster administrators from being had by request.
 func certificateSubject(*Config) admission.Plugin {
-	return admission.Plugin{Validate: func(_ context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create), Validate: func(_ context.Context, a *admission.Attributes) error {
 		csr, ok := a.Object.(*certificatesv1.CertificateSigningRequest)
-		if !ok || a.Operation != admission.Create || a.Subresource != "" || csr.Spec.SignerName != certificatesv1.KubeAPIServerClientSignerName {
+		if !ok || a.Subresource != "" || csr.Spec.SignerName != certificatesv1.KubeAPIServerClientSignerName {
 			return nil
 		}
 		parsed, err := parseRequest(csr)

@@ -57,13 +57,13 @@ func (cfg *Config) complete() {
 // that are switched off. The check against escalation through RBAC is no plugin that could be switched
 // off; it comes last, so that it sees what other rules have changed.
 // What follows the cluster ends with ctx.
-func New(ctx context.Context, cfg Config) (admission.Chain, error) {
+func New(ctx context.Context, cfg Config) ([]admission.Plugin, error) {
 	cfg.ctx = ctx
 	cfg.complete()
 	if err := cfg.known(); err != nil {
 		return nil, err
 	}
-	var chain admission.Chain
+	var chain []admission.Plugin
 	for _, e := range order {
 		on := e.on || slices.Contains(cfg.Enable, e.name)
 		if e.build == nil || !on || slices.Contains(cfg.Disable, e.name) {

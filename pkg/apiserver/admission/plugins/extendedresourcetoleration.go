@@ -13,9 +13,9 @@ import (
 
 // extendedResourceToleration lets a pod that asks for a device onto the nodes that are kept for it.
 func extendedResourceToleration(*Config) admission.Plugin {
-	return admission.Plugin{Admit: func(_ context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Admit: func(_ context.Context, a *admission.Attributes) error {
 		pod, ok := a.Object.(*corev1.Pod)
-		if !ok || !a.Is("", "pods", "") || a.Operation == admission.Delete {
+		if !ok || !a.Is("", "pods", "") {
 			return nil
 		}
 		asked := map[string]bool{}

@@ -23,7 +23,7 @@ const limitRangerAnnotation = "kubernetes.io/limit-ranger"
 // pods and claims to them.
 func limitRanger(cfg *Config) admission.Plugin {
 	l := &limits{cfg}
-	return admission.Plugin{Admit: l.admit, Validate: l.validate}
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Admit: l.admit, Validate: l.validate}
 }
 
 type limits struct{ cfg *Config }

@@ -25,7 +25,7 @@ const forceLive = 30 * time.Second
 // that a cluster cannot be without.
 func namespaceLifecycle(cfg *Config) admission.Plugin {
 	l := &lifecycle{cfg: cfg, deleted: map[string]time.Time{}}
-	return admission.Plugin{Admit: l.admit}
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update, admission.Delete), Admit: l.admit}
 }
 
 type lifecycle struct {
@@ -40,7 +40,7 @@ func (l *lifecycle) admit(ctx context.Context, a *admission.Attributes) error {
 		return l.admitNamespace(a)
 	}
 	// Questions about access, deletions and connections make no content.
-	if a.Namespace == "" || a.Operation == admission.Delete || a.Operation == admission.Connect || a.Is("authorization.k8s.io", "localsubjectaccessreviews", "") {
+	if a.Namespace == "" || a.Operation == admission.Delete || a.Is("authorization.k8s.io", "localsubjectaccessreviews", "") {
 		return nil
 	}
 	ns, err := l.find(ctx, a.Namespace)

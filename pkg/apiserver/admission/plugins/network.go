@@ -17,9 +17,9 @@ const ingressClassAnnotation = "kubernetes.io/ingress.class"
 
 // defaultIngressClass gives an ingress without a class the default one: of several, the newest.
 func defaultIngressClass(cfg *Config) admission.Plugin {
-	return admission.Plugin{Admit: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create), Admit: func(ctx context.Context, a *admission.Attributes) error {
 		ingress, ok := a.Object.(*networkingv1.Ingress)
-		if !ok || a.Operation != admission.Create || !a.Is(networkingv1.GroupName, "ingresses", "") {
+		if !ok || !a.Is(networkingv1.GroupName, "ingresses", "") {
 			return nil
 		}
 		if _, named := ingress.Annotations[ingressClassAnnotation]; named || ingress.Spec.IngressClassName != nil {
@@ -44,7 +44,7 @@ func defaultIngressClass(cfg *Config) admission.Plugin {
 
 // denyServiceExternalIPs refuses new external addresses of services, which draw traffic that is not theirs.
 func denyServiceExternalIPs(*Config) admission.Plugin {
-	return admission.Plugin{Validate: func(_ context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Validate: func(_ context.Context, a *admission.Attributes) error {
 		service, ok := a.Object.(*corev1.Service)
 		if !ok || !a.Is("", "services", "") {
 			return nil
@@ -67,8 +67,8 @@ var topologyLabels = []string{corev1.LabelTopologyZone, corev1.LabelTopologyRegi
 
 // podTopologyLabels copies where a node is onto the pods that are bound to it.
 func podTopologyLabels(cfg *Config) admission.Plugin {
-	return admission.Plugin{Admit: func(ctx context.Context, a *admission.Attributes) error {
-		if a.Operation != admission.Create || a.Resource.Group != "" {
+	return admission.Plugin{On: admission.On(admission.Create), Admit: func(ctx context.Context, a *admission.Attributes) error {
+		if a.Resource.Group != "" {
 			return nil
 		}
 		switch o := a.Object.(type) {

@@ -20,10 +20,10 @@ import (
 // nodeFeatures refuses to change a pod in a way that its node has not declared to be able to carry out.
 func nodeFeatures(cfg *Config) admission.Plugin {
 	known, served := nodedeclaredfeatures.New(slices.Clone(features.AllFeatures)), version.MustParse(daemon.Version)
-	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Update), Validate: func(ctx context.Context, a *admission.Attributes) error {
 		pod, is := a.Object.(*corev1.Pod)
 		old, was := a.OldObject.(*corev1.Pod)
-		if !is || !was || a.Operation != admission.Update || !a.Is("", "pods", "") && !a.Is("", "pods", "resize") ||
+		if !is || !was || !a.Is("", "pods", "") && !a.Is("", "pods", "resize") ||
 			pod.Spec.NodeName == "" || pod.Generation == old.Generation {
 			return nil
 		}

@@ -37,9 +37,9 @@ var (
 // is written; whether the node may write there at all is the Node authorizer's.
 func nodeRestriction(cfg *Config) admission.Plugin {
 	r := &restriction{cfg}
-	return admission.Plugin{Admit: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update, admission.Delete), Admit: func(ctx context.Context, a *admission.Attributes) error {
 		name, isNode := node.Identity(a.User)
-		if !isNode || a.Operation == admission.Connect {
+		if !isNode {
 			return nil
 		}
 		if name == "" {

@@ -23,10 +23,10 @@ const (
 
 // podResize refuses to resize a pod to more than its node could ever give, and on nodes that cannot do it.
 func podResize(cfg *Config) admission.Plugin {
-	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Update), Validate: func(ctx context.Context, a *admission.Attributes) error {
 		pod, is := a.Object.(*corev1.Pod)
 		old, was := a.OldObject.(*corev1.Pod)
-		if !is || !was || !a.Is("", "pods", "resize") || a.Operation != admission.Update || pod.Spec.NodeName == "" || equality.Semantic.DeepEqual(old.Spec, pod.Spec) {
+		if !is || !was || !a.Is("", "pods", "resize") || pod.Spec.NodeName == "" || equality.Semantic.DeepEqual(old.Spec, pod.Spec) {
 			return nil
 		}
 		node, err := nodeOf(ctx, cfg, a, pod)

@@ -25,8 +25,8 @@ import (
 // podSecurity holds pods to the security level that their namespace's labels ask for.
 func podSecurity(cfg *Config) admission.Plugin {
 	checker, err := newPodSecurity(cfg)
-	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
-		if a.Operation != admission.Create && a.Operation != admission.Update || !holdsPods(a.GroupResource()) {
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Validate: func(ctx context.Context, a *admission.Attributes) error {
+		if !holdsPods(a.GroupResource()) {
 			return nil
 		}
 		if err != nil {

@@ -11,7 +11,7 @@ func mutatingPolicies(cfg *Config) admission.Plugin {
 	if err != nil {
 		return broken(err)
 	}
-	return admission.Plugin{Admit: m.Admit}
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update, admission.Connect), Admit: m.Admit}
 }
 
 // validatingPolicies carries out the policies that refuse writes.

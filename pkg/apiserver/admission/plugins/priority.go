@@ -17,7 +17,7 @@ var priorityClasses = schema.GroupResource{Group: schedulingv1.GroupName, Resour
 // priority turns the name of a priority class into the number that the scheduler reads.
 func priority(cfg *Config) admission.Plugin {
 	p := &priorities{cfg}
-	return admission.Plugin{Admit: p.admit, Validate: p.validate}
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update, admission.Delete), Admit: p.admit, Validate: p.validate}
 }
 
 type priorities struct{ cfg *Config }

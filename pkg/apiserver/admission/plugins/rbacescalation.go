@@ -20,11 +20,8 @@ import (
 // unless they may escalate or bind that role.
 func rbacEscalation(cfg *Config) admission.Plugin {
 	e := &escalation{cfg}
-	return admission.Plugin{Name: "RBACEscalationCheck", Admit: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{Name: "RBACEscalationCheck", On: admission.On(admission.Create, admission.Update), Admit: func(ctx context.Context, a *admission.Attributes) error {
 		if a.Resource.Group != rbacv1.GroupName || a.Subresource != "" || a.User == nil || a.User.InGroup(authz.MastersGroup) {
-			return nil
-		}
-		if a.Operation != admission.Create && a.Operation != admission.Update {
 			return nil
 		}
 		if a.OldObject != nil && onlyCollectorFields(a.Object, a.OldObject) {

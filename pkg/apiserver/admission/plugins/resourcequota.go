@@ -26,8 +26,8 @@ var uncharged = []schema.GroupResource{
 // resourceQuota charges what a write uses to the quotas of its namespace, and refuses what they do not allow.
 func resourceQuota(cfg *Config) admission.Plugin {
 	l := &ledger{access: cfg.Access, now: cfg.Now, waiting: map[string][]*charge{}}
-	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
-		if a.Operation != admission.Create && a.Operation != admission.Update || a.Namespace == "" || a.Object == nil ||
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Validate: func(ctx context.Context, a *admission.Attributes) error {
+		if a.Namespace == "" || a.Object == nil ||
 			a.Is("", "namespaces", a.Subresource) || slices.Contains(uncharged, a.Resource.GroupResource()) {
 			return nil
 		}

@@ -23,7 +23,7 @@ var (
 // runtimeClass puts the cost of a runtime, and the nodes that have it, into the pods that use it.
 func runtimeClass(cfg *Config) admission.Plugin {
 	r := &runtimeClasses{cfg}
-	return admission.Plugin{Admit: r.admit, Validate: r.validate}
+	return admission.Plugin{On: admission.On(admission.Create), Admit: r.admit, Validate: r.validate}
 }
 
 type runtimeClasses struct{ cfg *Config }
@@ -31,7 +31,7 @@ type runtimeClasses struct{ cfg *Config }
 // of answers the pod that is created, nil for other writes, and its class, nil where it has none.
 func (r *runtimeClasses) of(ctx context.Context, a *admission.Attributes) (*corev1.Pod, *nodev1.RuntimeClass, error) {
 	pod, ok := a.Object.(*corev1.Pod)
-	if !ok || !a.Is("", "pods", "") || a.Operation != admission.Create {
+	if !ok || !a.Is("", "pods", "") {
 		return nil, nil, nil
 	}
 	if pod.Spec.RuntimeClassName == nil {

@@ -33,7 +33,7 @@ const (
 // serviceAccount gives every pod an account, and a volume with the account's token.
 func serviceAccount(cfg *Config) admission.Plugin {
 	s := &accounts{cfg}
-	return admission.Plugin{Admit: s.admit, Validate: s.validate}
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Admit: s.admit, Validate: s.validate}
 }
 
 type accounts struct{ cfg *Config }

@@ -30,9 +30,9 @@ const (
 
 // defaultStorageClass gives a claim without a class the default one: of several, the newest.
 func defaultStorageClass(cfg *Config) admission.Plugin {
-	return admission.Plugin{Admit: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create), Admit: func(ctx context.Context, a *admission.Attributes) error {
 		claim, ok := a.Object.(*corev1.PersistentVolumeClaim)
-		if !ok || a.Operation != admission.Create || !a.Is("", "persistentvolumeclaims", "") {
+		if !ok || !a.Is("", "persistentvolumeclaims", "") {
 			return nil
 		}
 		if _, named := claim.Annotations[corev1.BetaStorageClassAnnotation]; named || claim.Spec.StorageClassName != nil {
@@ -69,8 +69,8 @@ func newer(a, b metav1.Object) bool {
 
 // storageInUse puts the finalizers on that keep storage until nothing uses it.
 func storageInUse(*Config) admission.Plugin {
-	return admission.Plugin{Admit: func(_ context.Context, a *admission.Attributes) error {
-		if a.Operation != admission.Create || a.Subresource != "" {
+	return admission.Plugin{On: admission.On(admission.Create), Admit: func(_ context.Context, a *admission.Attributes) error {
+		if a.Subresource != "" {
 			return nil
 		}
 		protect := func(o metav1.Object, finalizer string) {
@@ -92,10 +92,10 @@ func storageInUse(*Config) admission.Plugin {
 
 // claimResize lets a claim grow only where its class says that its volumes can.
 func claimResize(cfg *Config) admission.Plugin {
-	return admission.Plugin{Validate: func(ctx context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Update), Validate: func(ctx context.Context, a *admission.Attributes) error {
 		claim, ok := a.Object.(*corev1.PersistentVolumeClaim)
 		old, wasClaim := a.OldObject.(*corev1.PersistentVolumeClaim)
-		if !ok || !wasClaim || a.Operation != admission.Update || a.Subresource != "" {
+		if !ok || !wasClaim || a.Subresource != "" {
 			return nil
 		}
 		size, oldSize := claim.Spec.Resources.Requests[corev1.ResourceStorage], old.Spec.Resources.Requests[corev1.ResourceStorage]

@@ -129,7 +129,7 @@ func TestStorageIsProtectedFromItsBeginning(t *testing.T) {
 			want []string
 		}{{admission.Update, nil}, {admission.Create, []string{finalizer}}, {admission.Create, []string{finalizer}}} {
 			a.Operation = step.op
-			if err := storageInUse(nil).Admit(t.Context(), a); err != nil {
+			if err := (admission.Chain{Plugins: []admission.Plugin{storageInUse(nil)}}).Admit(t.Context(), a); err != nil {
 				t.Fatal(err)
 			}
 			if got := o.GetFinalizers(); !slices.Equal(got, step.want) {

@@ -11,9 +11,9 @@ import (
 
 // taintNodesByCondition keeps pods away from a new node until a controller has seen that it is ready.
 func taintNodesByCondition(*Config) admission.Plugin {
-	return admission.Plugin{Admit: func(_ context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create), Admit: func(_ context.Context, a *admission.Attributes) error {
 		node, ok := a.Object.(*corev1.Node)
-		if !ok || a.Operation != admission.Create || !a.Is("", "nodes", "") {
+		if !ok || !a.Is("", "nodes", "") {
 			return nil
 		}
 		taint := corev1.Taint{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}

@@ -13,9 +13,9 @@ const defaultTolerationSeconds = 300
 
 // tolerationSeconds lets pods stay for a while on a node that has lost its health.
 func tolerationSeconds(cfg *Config) admission.Plugin {
-	return admission.Plugin{Admit: func(_ context.Context, a *admission.Attributes) error {
+	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Admit: func(_ context.Context, a *admission.Attributes) error {
 		pod, ok := a.Object.(*corev1.Pod)
-		if !ok || !a.Is("", "pods", "") || a.Operation != admission.Create && a.Operation != admission.Update {
+		if !ok || !a.Is("", "pods", "") {
 			return nil
 		}
 		tolerate(pod, corev1.TaintNodeNotReady, cfg.NotReadySeconds)
