@@ -281,37 +281,3 @@ func scope(info *request.Info) string {
 	}
 	return "cluster"
 }
-
-// storedObjects counts what is stored of each resource when metrics are read.
-type storedObjects struct {
-	served           func() []*endpoint.Served
-	byResource, both *prometheus.Desc
-}
-
-func newStoredObjects(served func() []*endpoint.Served) *storedObjects {
-	const help = "Objects that are stored."
-	return &storedObjects{
-		served:     served,
-		byResource: prometheus.NewDesc("apiserver_storage_objects", help, []string{"resource"}, nil),
-		both:       prometheus.NewDesc("apiserver_resource_objects", help, []string{"group", "resource"}, nil),
-	}
-}
-
-// Describe implements prometheus.Collector.
-func (o *storedObjects) Describe(to chan<- *prometheus.Desc) { to <- o.byResource; to <- o.both }
-
-// Collect implements prometheus.Collector.
-func (o *storedObjects) Collect(to chan<- prometheus.Metric) {
-	counted := map[schema.GroupResource]bool{}
-	for _, s := range o.served() {
-		r := s.GroupResource()
-		if s.View != nil || s.Answer != nil || s.Observe != nil || counted[r] {
-			continue
-		}
-		counted[r] = true
-		now, _ := s.Cached.Now()
-		n := float64(now.Len("", ""))
-		to <- prometheus.MustNewConstMetric(o.byResource, prometheus.GaugeValue, n, r.String())
-		to <- prometheus.MustNewConstMetric(o.both, prometheus.GaugeValue, n, r.Group, r.Resource)
-	}
-}

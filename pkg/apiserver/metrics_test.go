@@ -76,6 +76,8 @@ func TestMetricsNameRequestsAsDashboardsDo(t *testing.T) {
 		`apiserver_longrunning_requests{component="apiserver",group="",resource="pods",scope="resource",subresource="log",verb="CONNECT",version="v1"} 0`,
 		`apiserver_storage_objects{resource="clusterroles.rbac.authorization.k8s.io"}`,
 		`apiserver_resource_objects{group="",resource="configmaps"}`,
+		`apiserver_storage_events_received_total{group="",resource="configmaps"} `,
+		`apiserver_storage_size_bytes{storage_cluster_id="etcd-0"} `,
 		`apiserver_admission_controller_admission_duration_seconds_count{name="NamespaceLifecycle",operation="CREATE",rejected="false",type="admit"}`,
 		`apiserver_admission_step_admission_duration_seconds_bucket{operation="DELETE",rejected="false",type="validate",le="2.5"}`,
 		`kubernetes_build_info{`,

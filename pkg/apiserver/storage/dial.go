@@ -29,6 +29,7 @@ const (
 	compactMethod = "/etcdserverpb.KV/Compact"
 	grantMethod   = "/etcdserverpb.Lease/LeaseGrant"
 	watchMethod   = "/etcdserverpb.Watch/Watch"
+	statusMethod  = "/etcdserverpb.Maintenance/Status"
 )
 
 // Dial connects to etcd. It does not wait until etcd answers: Healthy tells.
@@ -38,7 +39,7 @@ func Dial(cfg DialConfig, log logr.Logger) (*Etcd, error) {
 		return nil, err
 	}
 	// A write that nobody knows the end of is never repeated: its caller is told so.
-	client, err := rpc.New(rpc.Config{Endpoints: cfg.Endpoints, TLS: t, Repeatable: []string{rangeMethod, compactMethod}})
+	client, err := rpc.New(rpc.Config{Endpoints: cfg.Endpoints, TLS: t, Repeatable: []string{rangeMethod, compactMethod, statusMethod}})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to etcd at %s: %w", strings.Join(cfg.Endpoints, ", "), err)
 	}
@@ -77,6 +78,13 @@ func (r remote) Compact(ctx context.Context, in *etcdserverpb.CompactionRequest)
 func (r remote) LeaseGrant(ctx context.Context, in *etcdserverpb.LeaseGrantRequest) (*etcdserverpb.LeaseGrantResponse, error) {
 	out := new(etcdserverpb.LeaseGrantResponse)
 	return out, r.client.Call(ctx, grantMethod, in, out)
+}
+
+// Size is that of the member that happens to be asked.
+func (r remote) Size(ctx context.Context) (int64, error) {
+	out := new(etcdserverpb.StatusResponse)
+	err := r.client.Call(ctx, statusMethod, new(etcdserverpb.StatusRequest), out)
+	return out.DbSize, err
 }
 
 // Watch demands a member that knows a leader: one that is cut off would else be silent for ever.

@@ -117,6 +117,7 @@ type inProcess struct {
 	etcdserverpb.KVServer
 	etcdserverpb.LeaseServer
 	watches etcdserverpb.WatchClient
+	size    func() int64
 	dir     string // of its data
 	ctx     context.Context
 	cancel  context.CancelFunc // ends the watches, which the server would not
@@ -125,6 +126,7 @@ type inProcess struct {
 
 func newInProcess(server *etcdserver.EtcdServer, dir string, stop func()) *inProcess {
 	p := &inProcess{
+		size:     func() int64 { return server.Backend().Size() },
 		dir:      dir,
 		KVServer: v3rpc.NewQuotaKVServer(server), LeaseServer: v3rpc.NewQuotaLeaseServer(server),
 		watches: adapter.WatchServerToWatchClient(v3rpc.NewWatchServer(server)), stop: stop,
@@ -146,6 +148,8 @@ func (p *inProcess) LeaseGrant(ctx context.Context, r *etcdserverpb.LeaseGrantRe
 	}
 	return p.LeaseServer.LeaseGrant(ctx, r)
 }
+
+func (p *inProcess) Size(context.Context) (int64, error) { return p.size(), nil }
 
 func (p *inProcess) Watch(ctx context.Context) (watchStream, error) {
 	ctx, cancel := context.WithCancel(ctx)

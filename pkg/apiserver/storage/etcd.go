@@ -19,6 +19,7 @@ type calls interface {
 	Txn(context.Context, *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error)
 	Compact(context.Context, *etcdserverpb.CompactionRequest) (*etcdserverpb.CompactionResponse, error)
 	LeaseGrant(context.Context, *etcdserverpb.LeaseGrantRequest) (*etcdserverpb.LeaseGrantResponse, error)
+	Size(context.Context) (int64, error)
 	// Watch begins a stream of watches that ends with ctx.
 	Watch(ctx context.Context) (watchStream, error)
 	Close() error
@@ -164,6 +165,11 @@ func (e *Etcd) Compact(ctx context.Context, revision int64) error {
 		return nil
 	}
 	return err
+}
+
+func (e *Etcd) Size(ctx context.Context) (int64, error) {
+	size, err := e.calls.Size(ctx)
+	return size, classified(ctx, "asking for the size", err)
 }
 
 func (e *Etcd) Healthy(ctx context.Context) error {

@@ -194,5 +194,14 @@ func (m *Memory) Compact(_ context.Context, revision int64) error {
 	return nil
 }
 
+func (m *Memory) Size(context.Context) (size int64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, kv := range m.kept {
+		size += int64(len(kv.Value))
+	}
+	return size, nil
+}
+
 func (m *Memory) Healthy(context.Context) error { return nil }
 func (m *Memory) Close() error                  { return nil }

@@ -91,6 +91,8 @@ type Interface interface {
 	Revision(ctx context.Context) (int64, error)
 	// Compact forgets what was before a revision.
 	Compact(ctx context.Context, revision int64) error
+	// Size is how many bytes the store's file takes on its disk, what is free within it included.
+	Size(ctx context.Context) (int64, error)
 	// Healthy answers why the store cannot serve, nil where it can.
 	Healthy(ctx context.Context) error
 	Close() error

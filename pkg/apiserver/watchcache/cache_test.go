@@ -118,6 +118,9 @@ func TestFreshListsHoldWhatWasJustWritten(t *testing.T) {
 			t.Fatalf("%s is missing after a wait for freshness", key)
 		}
 	}
+	if n := r.Received(); n != 50 {
+		t.Errorf("%d events were received, want 50", n)
+	}
 }
 
 func TestOldMomentsAreFoundAgain(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/btree"
 
@@ -14,6 +15,8 @@ import (
 type Store struct {
 	cache *Cache
 	kind  *Kind // replaced as a whole, under the cache's lock and mu
+
+	received atomic.Uint64 // events of etcd's
 
 	mu       sync.Mutex
 	tree     *btree.BTreeG[*Entry]
@@ -174,8 +177,12 @@ func (s *Store) expireLogs() {
 	s.main, s.sub = newLog(s.cache.cfg.Window), map[string]*log{}
 }
 
+// Received counts the events of etcd's that were for this resource.
+func (s *Store) Received() uint64 { return s.received.Load() }
+
 // apply takes over the changes of one revision.
 func (s *Store) apply(events ...storage.Event) {
+	s.received.Add(uint64(len(events)))
 	records := make([]*record, len(events))
 	for i, ev := range events {
 		records[i] = &record{revision: ev.ModRevision}

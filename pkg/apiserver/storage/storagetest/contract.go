@@ -51,6 +51,11 @@ func Run(t *testing.T, s storage.Interface) {
 			t.Errorf("one byte more: %v", err)
 		}
 	})
+	t.Run("what is written takes room", func(t *testing.T) {
+		if size, err := s.Size(ctx); err != nil || size < 1 {
+			t.Errorf("%d bytes, %v", size, err)
+		}
+	})
 	t.Run("what is compacted is refused", func(t *testing.T) {
 		first := must(t)(s.Create(ctx, "/c/1", nil, 0))
 		second := must(t)(s.Update(ctx, "/c/1", nil, first, 0))
