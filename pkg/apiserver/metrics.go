@@ -27,6 +27,7 @@ type servedMetrics struct {
 	total      *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
 	sli        *prometheus.HistogramVec
+	listed     *prometheus.HistogramVec
 	sizes      *prometheus.HistogramVec
 	deprecated *prometheus.GaugeVec
 	long       *prometheus.GaugeVec
@@ -57,6 +58,10 @@ func newServedMetrics(r *prometheus.Registry, find func(*request.Info) *endpoint
 			Name: "apiserver_request_sli_duration_seconds", Help: "How long requests took that changed what they asked to change, in seconds, webhooks included.",
 			Buckets: slowest,
 		}, forLabels),
+		listed: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "apiserver_watch_list_duration_seconds", Help: "How long watches that begin with a list took to send it, in seconds.",
+			Buckets: []float64{0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 15, 20, 30, 45, 60},
+		}, []string{"group", "version", "resource", "scope"}),
 		sizes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "apiserver_response_sizes", Help: "How large the answers to reads were, in bytes.", Buckets: prometheus.ExponentialBuckets(1000, 10, 7),
 		}, forLabels),
@@ -70,7 +75,7 @@ func newServedMetrics(r *prometheus.Registry, find func(*request.Info) *endpoint
 			Name: "apiserver_current_inflight_requests", Help: "Requests being served now, by kind.",
 		}, []string{"request_kind"}),
 	}
-	r.MustRegister(m.total, m.duration, m.sli, m.sizes, m.deprecated, m.long, m.inflight)
+	r.MustRegister(m.total, m.duration, m.sli, m.listed, m.sizes, m.deprecated, m.long, m.inflight)
 	return m
 }
 
@@ -183,6 +188,14 @@ func (m *servedMetrics) lasting(k requestKind, info *request.Info) prometheus.Ga
 	return m.long.WithLabelValues(k.labels()...)
 }
 
+// hasListed times a list that a watch began with.
+func (m *servedMetrics) hasListed(k requestKind, info *request.Info, took time.Duration) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	m.unname(&k, info)
+	m.listed.WithLabelValues(k.group, k.version, k.resource, k.scope).Observe(took.Seconds())
+}
+
 // forget drops the series of versions of a resource that are no longer served.
 func (m *servedMetrics) forget(r schema.GroupResource, versions []string) {
 	m.mu.Lock()
@@ -191,7 +204,7 @@ func (m *servedMetrics) forget(r schema.GroupResource, versions []string) {
 		labels := prometheus.Labels{"group": r.Group, "version": version, "resource": r.Resource}
 		for _, v := range []interface {
 			DeletePartialMatch(prometheus.Labels) int
-		}{m.total, m.duration, m.sli, m.sizes, m.deprecated, m.long} {
+		}{m.total, m.duration, m.sli, m.listed, m.sizes, m.deprecated, m.long} {
 			v.DeletePartialMatch(labels)
 		}
 		maps.DeleteFunc(m.known, func(k requestKind, _ counters) bool {
@@ -233,6 +246,9 @@ func (m *servedMetrics) measured(next http.Handler) http.Handler {
 		}
 		gauge.Inc()
 		c, start := &statusRecorder{ResponseWriter: w}, m.clock.Now()
+		if info.Verb == "watch" {
+			info.Listed = func() { m.hasListed(k, info, m.clock.Since(start)) }
+		}
 		defer func() {
 			gauge.Dec()
 			k.code = knownCode(cmp.Or(c.code, http.StatusOK))

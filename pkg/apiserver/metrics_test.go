@@ -49,6 +49,8 @@ func TestMetricsNameRequestsAsDashboardsDo(t *testing.T) {
 		{"HEAD", maps, "", ""},
 		{"DELETE", maps, "", ""},
 		{"GET", "/api/v1/namespaces/default/pods/none/log", "", ""},
+		{"GET", maps + "?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1", "", ""},
+		{"GET", "/api/v1/configmaps?watch=1&timeoutSeconds=-1", "", ""},
 		{"GET", "/version", "", ""},
 		{"BREW", "/version", "", ""},
 	} {
@@ -72,6 +74,7 @@ func TestMetricsNameRequestsAsDashboardsDo(t *testing.T) {
 		`apiserver_request_sli_duration_seconds_bucket{component="apiserver",group="",resource="configmaps",scope="resource",subresource="",verb="POST",version="v1",le="5"} 1`,
 		`apiserver_request_duration_seconds_count{component="apiserver",dry_run="",group="",resource="configmaps",scope="cluster",subresource="",verb="LIST",version="v1"} 1`,
 		`apiserver_response_sizes_count{component="apiserver",group="",resource="configmaps",scope="cluster",subresource="",verb="LIST",version="v1"} 1`,
+		`apiserver_watch_list_duration_seconds_count{group="",resource="configmaps",scope="namespace",version="v1"} 1`,
 		`apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints",subresource="",version="v1"} 1`,
 		`apiserver_longrunning_requests{component="apiserver",group="",resource="pods",scope="resource",subresource="log",verb="CONNECT",version="v1"} 0`,
 		`apiserver_storage_objects{resource="clusterroles.rbac.authorization.k8s.io"}`,

@@ -66,13 +66,18 @@ func (st *stream) state(initial []*watchcache.Entry, revision int64, opts *inter
 			return err
 		}
 	}
-	if opts.SendInitialEvents != nil && *opts.SendInitialEvents && opts.AllowWatchBookmarks {
+	if saysListed(opts) {
 		if err := st.bookmark(revision, true); err != nil {
 			return err
 		}
 	}
 	st.flush()
 	return nil
+}
+
+// saysListed is whether the client is told when it has been sent all that there was.
+func saysListed(opts *internalversion.ListOptions) bool {
+	return opts.SendInitialEvents != nil && *opts.SendInitialEvents && opts.AllowWatchBookmarks
 }
 
 // messageWriter sends each frame as a message, which needs no length before it.

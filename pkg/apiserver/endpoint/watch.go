@@ -103,6 +103,9 @@ func (s *Served) watch(w http.ResponseWriter, r *http.Request, info *request.Inf
 	if st.state(initial, watcher.Revision(), q.opts) != nil {
 		return
 	}
+	if saysListed(q.opts) && info.Listed != nil {
+		info.Listed()
+	}
 	st.follow(ctx, watcher, q.opts.AllowWatchBookmarks)
 }
 

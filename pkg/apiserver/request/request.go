@@ -47,6 +47,8 @@ type Info struct {
 	// for authorizers that look at them; a watch by the form of old has none.
 	LabelSelector string
 	FieldSelector string
+	// Listed is told when a watch that begins with a list has sent all of it; nil where nobody wants to know.
+	Listed func()
 }
 
 // GroupVersionResource is the resource that the request names.
