@@ -23,13 +23,15 @@ type List[C any] struct {
 	all  []C // of made; replaced as a whole
 }
 
-// Follow keeps a list until ctx ends. prepare is called for each state of an object, one after another.
-func Follow[T resource.Object, C any](ctx context.Context, reader resource.Reader, r schema.GroupResource, prepare func(T) C) (*List[C], error) {
+// Follow keeps a list until ctx ends. prepare is called for each state of an object, one after another, and forget when
+// the object has gone.
+func Follow[T resource.Object, C any](ctx context.Context, reader resource.Reader, r schema.GroupResource, prepare func(T) C, forget func(name string)) (*List[C], error) {
 	l := &List[C]{made: map[string]C{}}
 	var err error
 	l.synced, err = reader.Follow(ctx, r, func(obj, gone resource.Object) {
 		if obj == nil {
 			l.set(gone.GetName(), nil)
+			forget(gone.GetName())
 			return
 		}
 		if t, is := obj.(T); is {

@@ -34,6 +34,7 @@ type Config struct {
 	NotReadySeconds, UnreachableSeconds int64
 
 	Webhooks *webhook.Metrics // nil: what webhooks are asked is not counted
+	Policies *policy.Metrics  // nil: what policies say is not counted
 
 	Log logr.Logger
 	Now func() time.Time   // nil: time.Now

@@ -16,7 +16,9 @@ func mutatingPolicies(cfg *Config) admission.Plugin {
 
 // validatingPolicies carries out the policies that refuse writes.
 func validatingPolicies(cfg *Config) admission.Plugin {
-	v, err := policy.NewValidator(cfg.ctx, cfg.policies())
+	counted := cfg.policies()
+	counted.Metrics = cfg.Policies
+	v, err := policy.NewValidator(cfg.ctx, counted)
 	if err != nil {
 		return broken(err)
 	}

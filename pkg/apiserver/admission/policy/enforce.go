@@ -163,11 +163,16 @@ func (e *enforcement) evaluate(ctx context.Context, p *validating, b *binding, p
 	values.Params, conditions.Params = shown, shown
 	against, said := p.judge(ctx, values, conditions)
 	for _, d := range against {
+		if d.passed {
+			e.v.cfg.Metrics.checked(p, b, d.message, d.took, "allow")
+			continue
+		}
 		e.act(ctx, p, b, d)
 	}
 	for _, n := range said {
 		if n.err != nil {
 			e.deny(denial{policy: p.name, binding: b.name, message: n.err.Error()})
+			e.v.cfg.Metrics.checked(p, b, n.err.Error(), n.took, "deny")
 			continue
 		}
 		value := n.value[:min(len(n.value), maxNote)]
@@ -180,6 +185,7 @@ func (e *enforcement) evaluate(ctx context.Context, p *validating, b *binding, p
 // act does with a decision what the binding asks for.
 func (e *enforcement) act(ctx context.Context, p *validating, b *binding, d decision) {
 	for _, action := range b.actions {
+		e.v.cfg.Metrics.checked(p, b, d.message, d.took, strings.ToLower(string(action)))
 		switch action {
 		case admissionv1.Deny:
 			e.deny(denial{policy: p.name, binding: b.name, message: d.message, reason: d.reason})

@@ -41,6 +41,7 @@ type Config struct {
 	Namespaces match.Namespaces
 	Kinds      Kinds
 	Authorizer authz.Authorizer
+	Metrics    *Metrics // may be nil
 }
 
 // binding puts a policy into force, ready for use.
@@ -72,10 +73,10 @@ func follow[O, B resource.Object, P any](ctx context.Context, cfg Config, kind s
 	of := func(suffix string) schema.GroupResource {
 		return schema.GroupResource{Group: admissionv1.GroupName, Resource: kind + "admissionpolic" + suffix}
 	}
-	if c.policies, err = configured.Follow(ctx, cfg.Reader, of("ies"), compile); err != nil {
+	if c.policies, err = configured.Follow(ctx, cfg.Reader, of("ies"), compile, func(name string) { cfg.Metrics.forget(policyLabel, name) }); err != nil {
 		return c, err
 	}
-	c.bindings, err = configured.Follow(ctx, cfg.Reader, of("ybindings"), bind)
+	c.bindings, err = configured.Follow(ctx, cfg.Reader, of("ybindings"), bind, func(name string) { cfg.Metrics.forget(bindingLabel, name) })
 	return c, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
@@ -61,52 +62,55 @@ type decision struct {
 	index   int
 	message string
 	reason  metav1.StatusReason
+	took    time.Duration // 0 where no expression was evaluated
+	passed  bool          // it is a failure, which is passed over
 }
 
 // note is what a policy has the audit log say.
 type note struct {
 	key, value string
 	err        error
+	took       time.Duration
 }
 
-// judge evaluates the policy for one parameter. Of failures it says nothing where they are to be passed over.
+// judge evaluates the policy for one parameter.
 func (v *validating) judge(ctx context.Context, values expression.Values, conditions expression.Values) (against []decision, notes []note) {
-	failure := func(i int, text string) {
-		if !v.ignore {
-			against = append(against, decision{index: i, message: text})
-		}
+	failure := func(i int, text string, took time.Duration) {
+		against = append(against, decision{index: i, message: text, took: took, passed: v.ignore})
 	}
 	if v.err != nil {
-		failure(0, v.err.Error())
+		failure(0, v.err.Error(), 0)
 		return against, nil
 	}
 	holds, err := v.conditions.Hold(ctx, conditions)
 	if err != nil {
-		failure(0, err.Error())
+		failure(0, err.Error(), 0)
 		return against, nil
 	}
 	if !holds {
 		return nil, nil
 	}
 	e := v.compiler.Evaluate(ctx, values, expression.Budget)
-	results, faults := make([]ref.Val, len(v.validations)), make([]error, len(v.validations))
+	results, faults, took := make([]ref.Val, len(v.validations)), make([]error, len(v.validations)), make([]time.Duration, len(v.validations))
 	for i, one := range v.validations {
+		begun := time.Now()
 		var over error
 		if results[i], faults[i], over = e.Run(one.program); over != nil {
-			failure(0, over.Error())
+			failure(0, over.Error(), 0)
 			return against, nil
 		}
+		took[i] = time.Since(begun)
 	}
 	values.Authorizer, values.ResourceAuthorizer = nil, nil // messages and notes do not ask who may what
 	messages, unsaid := v.messages(ctx, values, e.Left)
 	for i, one := range v.validations {
 		switch {
 		case faults[i] != nil:
-			failure(i, faults[i].Error())
+			failure(i, faults[i].Error(), took[i])
 		case unsaid != nil: // even what holds is refused then
-			failure(i, fmt.Sprintf("failed messageExpression: %s", unsaid))
+			failure(i, fmt.Sprintf("failed messageExpression: %s", unsaid), took[i])
 		case results[i] != types.True:
-			d := decision{index: i, message: one.text(messages[i]), reason: metav1.StatusReasonInvalid}
+			d := decision{index: i, message: one.text(messages[i]), reason: metav1.StatusReasonInvalid, took: took[i]}
 			if one.Reason != nil {
 				d.reason = *one.Reason
 			}
@@ -116,7 +120,7 @@ func (v *validating) judge(ctx context.Context, values expression.Values, condit
 	notes, over := v.notes(ctx, values)
 	if over != nil {
 		against = nil
-		failure(0, over.Error())
+		failure(0, over.Error(), 0)
 	}
 	return against, notes
 }
@@ -162,20 +166,22 @@ func (v *validating) notes(ctx context.Context, values expression.Values) (notes
 	}
 	e := v.compiler.Evaluate(ctx, values, expression.Budget)
 	for _, a := range v.audit {
+		begun := time.Now()
 		out, err, over := e.Run(a.program)
+		took := time.Since(begun)
 		switch {
 		case over != nil:
 			return nil, over
 		case err != nil:
 			if !v.ignore {
-				notes = append(notes, note{key: a.key, err: err})
+				notes = append(notes, note{key: a.key, err: err, took: took})
 			}
 		case out.Type() == types.StringType:
 			if text := strings.TrimSpace(out.Value().(string)); text != "" {
 				notes = append(notes, note{key: a.key, value: text})
 			}
 		case out.Type() != types.NullType:
-			notes = append(notes, note{key: a.key, err: fmt.Errorf("valueExpression '%v' resulted in unsupported return type: %v. "+
+			notes = append(notes, note{key: a.key, took: took, err: fmt.Errorf("valueExpression '%v' resulted in unsupported return type: %v. "+
 				"Return type must be either string or null.", a.program.Text, out.Type())}) //nolint:staticcheck // clients know these words
 		}
 	}

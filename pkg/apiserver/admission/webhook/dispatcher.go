@@ -68,7 +68,7 @@ func NewValidating(ctx context.Context, cfg Config) (*Dispatcher, error) {
 	r := schema.GroupResource{Group: admissionv1.GroupName, Resource: "validatingwebhookconfigurations"}
 	d.hooks, err = configured.Follow(ctx, cfg.Reader, r, func(c *admissionv1.ValidatingWebhookConfiguration) []*hook {
 		return d.prepare(c.Name, c.Webhooks, func(int) bool { return false })
-	})
+	}, func(string) {})
 	return d, err
 }
 
@@ -93,7 +93,7 @@ func NewMutating(ctx context.Context, cfg Config) (*Dispatcher, error) {
 			p := c.Webhooks[i].ReinvocationPolicy
 			return p != nil && *p == admissionv1.IfNeededReinvocationPolicy
 		})
-	})
+	}, func(string) {})
 	return d, err
 }
 
