@@ -84,10 +84,15 @@ func TestMetricsNameRequestsAsDashboardsDo(t *testing.T) {
 		`apiserver_admission_controller_admission_duration_seconds_count{name="NamespaceLifecycle",operation="CREATE",rejected="false",type="admit"}`,
 		`apiserver_admission_step_admission_duration_seconds_bucket{operation="DELETE",rejected="false",type="validate",le="2.5"}`,
 		`kubernetes_build_info{`,
+		`apiserver_cel_compilation_duration_seconds_bucket{le="2.5"} `,
+		`apiserver_cel_evaluation_duration_seconds_count `,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
+	}
+	if n := strings.Count(got, "# TYPE process_start_time_seconds "); n != 1 {
+		t.Errorf("the process is told of %d times", n)
 	}
 	s.asks(t, h, "GET", "/readyz", "")
 	if got := s.asks(t, h, "GET", "/metrics/slis", "").Body.String(); !strings.Contains(got, `kubernetes_healthcheck{name="etcd",type="readyz"} 1`) ||

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -79,7 +80,7 @@ func (s *Server) paths() map[string]http.Handler {
 	for _, p := range []string{"/healthz", "/livez", "/readyz"} {
 		paths[p], paths[p+"/"] = health, health
 	}
-	paths["/metrics"] = promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
+	paths["/metrics"] = promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.GathererFunc(celTimes)}, promhttp.HandlerOpts{})
 	paths["/metrics/slis"] = s.health.SLIs()
 	all := make([]string, 0, len(paths))
 	for p := range paths {
