@@ -137,7 +137,7 @@ func (s *Store) copyToDelete(o Object) Object {
 
 // writeDeleted stores an object that has been marked, and answers its revision.
 func (s *Store) writeDeleted(ctx context.Context, key string, revision int64, obj Object, w *Write) (int64, error) {
-	if _, err := s.put(key, obj, w, func(value []byte) (int64, error) { return s.etcd.Update(ctx, key, value, revision, s.ttl(obj)) }); err != nil {
+	if _, err := s.put(key, obj, w, func(value []byte) (int64, error) { return s.rewrite(ctx, key, value, revision, obj) }); err != nil {
 		return 0, err
 	}
 	return strconv.ParseInt(obj.GetResourceVersion(), 10, 64)

@@ -2,7 +2,9 @@ package resource_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -62,6 +64,52 @@ func TestADeletionIsAdmittedWhenItBegins(t *testing.T) {
 			if asked != c.asks[i] {
 				t.Errorf("%s: admission was asked %d times about deletion %d with %ds, want %d", c.s.Plural, asked, i, seconds, c.asks[i])
 			}
+		}
+	}
+}
+
+// lastRoom is a store whose updates are refused unless they are for a deletion.
+type lastRoom struct {
+	*storage.Memory
+	full bool
+}
+
+func (r *lastRoom) Update(ctx context.Context, key string, value []byte, expected int64, ttl time.Duration) (int64, error) {
+	if r.full && !storage.IsForDeletion(ctx) {
+		return 0, errors.New("full")
+	}
+	return r.Memory.Update(ctx, key, value, expected, ttl)
+}
+
+// TestDeletionsTakeTheLastRoom with the steps that they need: to be marked, and to lose finalizers.
+func TestDeletionsTakeTheLastRoom(t *testing.T) {
+	etcd := &lastRoom{Memory: storage.NewMemory()}
+	cache := watchcache.New(watchcache.Config{Store: etcd, Root: resource.Root, Clock: clock.RealClock{}, Log: logr.Discard()})
+	s := resource.NewRegistry(etcd, cache, clock.RealClock{}).Add(resource.Define(resource.Definition[*corev1.Secret]{
+		Kind: corev1.SchemeGroupVersion.WithKind("Secret"), Plural: "secrets",
+	}), applyconfigurations.NewTypeConverter(scheme.Scheme))
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "o", Finalizers: []string{"a.b/c", "a.b/d"}}}
+	write := func() *resource.Write { return &resource.Write{Namespace: "n", Name: "o"} }
+	if _, err := s.Create(t.Context(), secret, write()); err != nil {
+		t.Fatal(err)
+	}
+	etcd.full = true
+	finalizers := func(left ...string) error {
+		_, _, err := s.Update(t.Context(), write(), nil, false, func(_ context.Context, o resource.Object) (resource.Object, error) {
+			o.SetFinalizers(left)
+			return o, nil
+		})
+		return err
+	}
+	if err := finalizers("a.b/d"); err == nil {
+		t.Error("the update of an object that is not being deleted was taken")
+	}
+	if _, _, err := s.Delete(t.Context(), write(), &metav1.DeleteOptions{}); err != nil {
+		t.Errorf("marking it: %v", err)
+	}
+	for _, left := range [][]string{{"a.b/d"}, nil} {
+		if err := finalizers(left...); err != nil {
+			t.Errorf("with the finalizers %v left: %v", left, err)
 		}
 	}
 }

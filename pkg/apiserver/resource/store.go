@@ -305,6 +305,14 @@ func (s *Store) put(key string, o Object, w *Write, write func(value []byte) (re
 	return nil, fmt.Errorf("encoding %s: %w", key, err)
 }
 
+// rewrite stores what an object has become. One that is on its way out may take the room that is kept for deletions.
+func (s *Store) rewrite(ctx context.Context, key string, value []byte, revision int64, obj Object) (int64, error) {
+	if obj.GetDeletionTimestamp() != nil {
+		ctx = storage.ForDeletion(ctx)
+	}
+	return s.etcd.Update(ctx, key, value, revision, s.ttl(obj))
+}
+
 // disown forgets who owns an object's fields, and gives what is stored of it then: what it was given after it was
 // encoded as value is not.
 func (s *Store) disown(o Object, value []byte) ([]byte, error) {

@@ -127,7 +127,7 @@ func (s *Store) tryUpdate(ctx context.Context, key string, w *Write, part *Updat
 		s.gone(ctx, obj)
 		return obj, nil
 	}
-	out, err := s.put(key, obj, w, func(value []byte) (int64, error) { return s.etcd.Update(ctx, key, value, revision, s.ttl(obj)) })
+	out, err := s.put(key, obj, w, func(value []byte) (int64, error) { return s.rewrite(ctx, key, value, revision, obj) })
 	if err != nil {
 		return nil, s.writeError(err, w)
 	}

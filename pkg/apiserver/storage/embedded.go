@@ -118,7 +118,8 @@ type inProcess struct {
 	etcdserverpb.LeaseServer
 	watches etcdserverpb.WatchClient
 	size    func() int64
-	dir     string // of its data
+	dir     string                 // of its data
+	free    func() (uint64, error) // bytes on the disk
 	ctx     context.Context
 	cancel  context.CancelFunc // ends the watches, which the server would not
 	stop    func()
@@ -128,6 +129,7 @@ func newInProcess(server *etcdserver.EtcdServer, dir string, stop func()) *inPro
 	p := &inProcess{
 		size:     func() int64 { return server.Backend().Size() },
 		dir:      dir,
+		free:     func() (uint64, error) { return freeOn(dir) },
 		KVServer: v3rpc.NewQuotaKVServer(server), LeaseServer: v3rpc.NewQuotaLeaseServer(server),
 		watches: adapter.WatchServerToWatchClient(v3rpc.NewWatchServer(server)), stop: stop,
 	}
@@ -136,14 +138,14 @@ func newInProcess(server *etcdserver.EtcdServer, dir string, stop func()) *inPro
 }
 
 func (p *inProcess) Txn(ctx context.Context, r *etcdserverpb.TxnRequest) (*etcdserverpb.TxnResponse, error) {
-	if err := room(p.dir); err != nil {
+	if err := p.room(ctx, r); err != nil {
 		return nil, err
 	}
 	return p.KVServer.Txn(ctx, r)
 }
 
 func (p *inProcess) LeaseGrant(ctx context.Context, r *etcdserverpb.LeaseGrantRequest) (*etcdserverpb.LeaseGrantResponse, error) {
-	if err := room(p.dir); err != nil {
+	if err := p.room(ctx, nil); err != nil {
 		return nil, err
 	}
 	return p.LeaseServer.LeaseGrant(ctx, r)
