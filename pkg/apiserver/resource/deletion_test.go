@@ -96,6 +96,7 @@ func TestDeletionsTakeTheLastRoom(t *testing.T) {
 	etcd.full = true
 	finalizers := func(left ...string) error {
 		_, _, err := s.Update(t.Context(), write(), nil, false, func(_ context.Context, o resource.Object) (resource.Object, error) {
+			o = o.DeepCopyObject().(resource.Object)
 			o.SetFinalizers(left)
 			return o, nil
 		})
