@@ -51,6 +51,48 @@ func TestWhatOnlySomeKindsDo(t *testing.T) {
 		}
 	})
 
+	t.Run("what was once a field is a number", func(t *testing.T) {
+		const sets, deployments = "/apis/apps/v1/namespaces/default/daemonsets", "/apis/apps/v1/namespaces/default/deployments"
+		const merge, list, strategic = "application/merge-patch+json", "application/json-patch+json", "application/strategic-merge-patch+json"
+		spec := `"spec":{"selector":{"matchLabels":{"a":"b"}},` + strings.Replace(template, "RESTART", "Always", 1) + `}`
+		annotated := func(key, value string) string {
+			return `{"metadata":{"name":"n","annotations":{"` + key + `":"` + value + `"}},` + spec + `}`
+		}
+		const count, back = "deprecated.daemonset.template.generation", "deprecated.deployment.rollback.to"
+		c.created(t, sets, annotated(count, "3"))
+		c.created(t, deployments, annotated(back, ""))
+		patch := `{"metadata":{"annotations":{"` + count + `":"x"}}}`
+		const fault = `strconv.ParseInt: parsing "x": invalid syntax`
+		for _, r := range []struct {
+			method, path, media, body string
+			code                      int
+			message                   string
+		}{
+			{"POST", sets, "application/json", annotated(count, "x"), 400, `DaemonSet in version "v1" cannot be handled as a DaemonSet: ` + fault},
+			{"PUT", sets + "/n", "application/json", annotated(count, "x"), 400, `DaemonSet in version "v1" cannot be handled as a DaemonSet: ` + fault},
+			{"PUT", sets + "/n/status", "application/json", annotated(count, "x"), 400, `DaemonSet in version "v1" cannot be handled as a DaemonSet: ` + fault},
+			{"PATCH", sets + "/n", merge, patch, 422, fault},
+			{"PATCH", sets + "/n", list, `[{"op":"add","path":"/metadata/annotations/` + count + `","value":"x"}]`, 422, fault},
+			{"PATCH", sets + "/n", strategic, patch, 500, fault},
+			{"PATCH", sets + "/n?fieldManager=m&force=true", "application/apply-patch+yaml", `{"apiVersion":"apps/v1","kind":"DaemonSet",` + annotated(count, "x")[1:], 500,
+				"failed to convert to unversioned (/n; apps/v1, Kind=DaemonSet): " + fault},
+			{"PUT", sets + "/n", "application/json", annotated(count, "7"), 200, ""},
+			{"POST", deployments, "application/json", annotated(back, "x"), 400,
+				`Deployment in version "v1" cannot be handled as a Deployment: failed to parse annotation[` + back + `]=x as int64: ` + fault},
+			{"POST", deployments, "application/json", annotated(back, "-1"), 422, `Deployment.apps "n" is invalid: spec.rollback.version: Invalid value: -1: must be greater than or equal to 0`},
+			{"PATCH", deployments + "/n/scale", merge, `{"spec":{"replicas":0}}`, 200, ""},
+			{"PUT", deployments + "/n", "application/json", annotated(back, "5"), 200, ""},
+		} {
+			a := c.ask(t, r.method, r.path, r.body, "Content-Type", r.media)
+			if a.code != r.code || r.message != "" && !strings.HasSuffix(at(a.body, "message"), r.message) {
+				t.Errorf("%s %s by %s: %d, want %d: %s", r.method, r.path, r.media, a.code, r.code, a.text)
+			}
+		}
+		if a := c.ask(t, "GET", sets+"/n", ""); !strings.Contains(a.text, `"`+count+`":"3"`) {
+			t.Errorf("the count is %s", a.text)
+		}
+	})
+
 	t.Run("flow schemas stand in tables in the order in which they are tried", func(t *testing.T) {
 		const schemas = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
 		for _, precedence := range []string{"3000", "200", "3000"} {

@@ -170,7 +170,7 @@ func (p *patcher) ordinary(old resource.Object) resource.Object {
 	}
 	obj := p.s.CopyFor(old, func(member string) bool { _, named := patch[member]; return named })
 	obj.GetObjectKind().SetGroupVersionKind(p.s.Kind)
-	if objectpatch.Apply(obj, patch, kind) != nil || obj.GetObjectKind().GroupVersionKind() != p.s.Kind || obj.GetName() == "" {
+	if objectpatch.Apply(obj, patch, kind) != nil || obj.GetObjectKind().GroupVersionKind() != p.s.Kind || obj.GetName() == "" || p.s.unconvertible(obj) != nil {
 		return nil
 	}
 	return obj
@@ -212,6 +212,9 @@ func (p *patcher) patched(before []byte, of, into runtime.Object) error {
 	}
 	if err == nil && fit != nil && gvk.Version == "" {
 		return apierrors.NewInternalError(runtime.NewMissingVersionErr("object has no apiVersion field"))
+	}
+	if err == nil || runtime.IsStrictDecodingError(err) {
+		err = cmp.Or(p.s.unconvertible(into), err)
 	}
 	return p.judge(string(after), faults, err)
 }
@@ -359,7 +362,7 @@ func (p *patcher) strategic(before []byte, of, into runtime.Object) error {
 		return err
 	}
 	err = runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(after, into, p.strict != validationIgnore)
-	return p.judge(fmt.Sprintf("%+v", patch), faults, err)
+	return cmp.Or(p.judge(fmt.Sprintf("%+v", patch), faults, err), p.s.unconvertible(into))
 }
 
 // parseApply reads what a manager wants.

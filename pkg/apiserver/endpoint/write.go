@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -80,7 +81,19 @@ func (s *Served) body(r *http.Request, strict string) (resource.Object, error) {
 	if err := decodeFitting(r, media, body, s.Kind, into, validationOf(strict), s.Fit); err != nil {
 		return nil, err
 	}
+	if err := s.unconvertible(into); err != nil {
+		return nil, badBody(err, body, s.Kind, &s.Kind)
+	}
 	return s.stored(into)
+}
+
+// unconvertible answers why kube-apiserver could not hold what was sent. A Scale, which is not of the kind, it could.
+func (s *Served) unconvertible(o runtime.Object) error {
+	obj, is := o.(resource.Object)
+	if s.Unconvertible == nil || !is || reflect.TypeOf(o) != reflect.TypeOf(s.Store.New()) {
+		return nil
+	}
+	return s.Unconvertible(obj)
 }
 
 // stored brings a decoded object into the stored version, with defaults. A custom object that claims to be of another

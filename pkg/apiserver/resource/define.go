@@ -57,6 +57,7 @@ func Define[T interface {
 	r.Prepare = onBoth(d.Prepare)
 	r.Validate = judgeBoth(d.Validate)
 	r.Warn = judgeBoth(d.Warn)
+	r.Unconvertible = ask(d.Unconvertible)
 	r.Spec = ask(d.Spec)
 	r.TTL = ask(d.TTL)
 	r.Held = ask(d.Held)

@@ -87,6 +87,8 @@ type Definition[T Object] struct {
 	// Fit makes what a client sent fit the kind before it is defaulted, where the Go type alone does not: it takes
 	// away what the kind does not know and answers the paths of that. strict says whether paths are asked for.
 	Fit func(obj T, strict bool) (unknown []string, err error)
+	// Unconvertible answers why kube-apiserver's own form of the kind cannot hold what a client sent; nil: it always can.
+	Unconvertible func(obj T) error
 	// Default fills in what the client left out. It is pure, idempotent, and runs on everything that is
 	// decoded, from clients and from etcd.
 	Default func(obj T)

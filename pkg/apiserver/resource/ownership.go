@@ -235,7 +235,7 @@ func (s *Store) prepareForOwnership(obj Object) { obj.GetObjectKind().SetGroupVe
 // Apply merges what a manager wants into a copy of the live object.
 func (s *Store) Apply(_ context.Context, live Object, wanted *unstructured.Unstructured, manager, subresource string, force bool) (Object, error) {
 	if obj := s.appliedHere(live, wanted, manager, subresource, force); obj != nil {
-		return obj, nil
+		return obj, s.appliedUnconvertible(obj, wanted)
 	}
 	f, err := s.manager(wanted.GroupVersionKind(), subresource)
 	if err != nil {
@@ -251,7 +251,21 @@ func (s *Store) Apply(_ context.Context, live Object, wanted *unstructured.Unstr
 	if err == nil && s.Fit != nil { // else nulls in metadata would stay, which a Go type reads as nothing
 		_, err = s.Fit(obj, false)
 	}
+	if err == nil {
+		err = s.appliedUnconvertible(obj, wanted)
+	}
 	return obj, err
+}
+
+// appliedUnconvertible words the refusal of an apply whose outcome is Unconvertible.
+func (s *Store) appliedUnconvertible(obj Object, wanted *unstructured.Unstructured) error {
+	if s.Unconvertible == nil {
+		return nil
+	}
+	if err := s.Unconvertible(obj); err != nil {
+		return fmt.Errorf("failed to convert to unversioned (%s/%s; %v): %w", wanted.GetNamespace(), wanted.GetName(), wanted.GroupVersionKind(), err)
+	}
+	return nil
 }
 
 // kubectl also keeps, as the manager of this name, what it applies in an annotation, where that is there already.

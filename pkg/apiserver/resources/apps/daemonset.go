@@ -30,10 +30,14 @@ func DaemonSet() *resource.Resource {
 		ShortNames: []string{"ds"},
 		Categories: []string{"all"},
 		Default:    defaultDaemonSet,
-		Prepare:    prepareDaemonSet,
-		Validate:   validateDaemonSet,
+		Unconvertible: func(d *appsv1.DaemonSet) error {
+			_, err := templateGeneration(d)
+			return err
+		},
+		Prepare:  prepareDaemonSet,
+		Validate: validateDaemonSet,
 		Warn: func(_ context.Context, d, old *appsv1.DaemonSet) []string {
-			if old != nil && templateGeneration(old) == templateGeneration(d) {
+			if old != nil && d.Annotations[appsv1.DeprecatedTemplateGeneration] == old.Annotations[appsv1.DeprecatedTemplateGeneration] {
 				return nil // by the template alone, not by all that raises the generation
 			}
 			return workload.TemplateWarnings(&d.Spec.Template, d, old)
@@ -88,13 +92,13 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 // a field.
 func prepareDaemonSet(_ context.Context, d, old *appsv1.DaemonSet) {
 	d.Status = appsv1.DaemonSetStatus{}
-	generation := templateGeneration(d)
+	generation, _ := templateGeneration(d) // what cannot be read was refused, or is counted anew
 	if old == nil {
 		workload.DropSwitchedOff(&d.Spec.Template, nil)
 	} else {
 		workload.DropSwitchedOff(&d.Spec.Template, &old.Spec.Template)
 		d.Status = *old.Status.DeepCopy()
-		generation = templateGeneration(old)
+		generation, _ = templateGeneration(old)
 		if !equality.Semantic.DeepEqual(d.Spec.Template, old.Spec.Template) {
 			generation++
 		}
@@ -111,12 +115,13 @@ func keepDaemonSet(d, old *appsv1.DaemonSet) {
 	d.Annotations[appsv1.DeprecatedTemplateGeneration] = old.Annotations[appsv1.DeprecatedTemplateGeneration] // defaults made the map
 }
 
-func templateGeneration(d *appsv1.DaemonSet) int64 {
-	n, err := strconv.ParseInt(d.Annotations[appsv1.DeprecatedTemplateGeneration], 10, 64)
-	if err != nil {
-		return 0
+// templateGeneration reads the count of the template's changes, 0 where there is none.
+func templateGeneration(d *appsv1.DaemonSet) (int64, error) {
+	count, there := d.Annotations[appsv1.DeprecatedTemplateGeneration]
+	if !there {
+		return 0, nil
 	}
-	return n
+	return strconv.ParseInt(count, 10, 64)
 }
 
 func validateDaemonSet(ctx context.Context, d, old *appsv1.DaemonSet) field.ErrorList {

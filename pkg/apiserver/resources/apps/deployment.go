@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -30,9 +31,16 @@ func Deployment() *resource.Resource {
 		ShortNames: []string{"deploy"},
 		Categories: []string{"all"},
 		Default:    defaultDeployment,
-		Prepare:    workload.Prepare(template, func(d *appsv1.Deployment) *appsv1.DeploymentStatus { return &d.Status }),
-		Validate:   validateDeployment,
-		Warn:       workload.Warn(template),
+		Unconvertible: func(d *appsv1.Deployment) error {
+			to := d.Annotations[appsv1.DeprecatedRollbackTo]
+			if _, err := rollback(to); err != nil {
+				return fmt.Errorf("failed to parse annotation[%s]=%s as int64: %w", appsv1.DeprecatedRollbackTo, to, err)
+			}
+			return nil
+		},
+		Prepare:  workload.Prepare(template, func(d *appsv1.Deployment) *appsv1.DeploymentStatus { return &d.Status }),
+		Validate: validateDeployment,
+		Warn:     workload.Warn(template),
 		// Annotations count: the controller copies them to replica sets.
 		Spec: func(d *appsv1.Deployment) any {
 			return struct {
@@ -117,6 +125,9 @@ func validateDeployment(ctx context.Context, d, old *appsv1.Deployment) field.Er
 	if s.RevisionHistoryLimit != nil {
 		faults = append(faults, validation.NotNegative(path.Child("revisionHistoryLimit"), *s.RevisionHistoryLimit)...)
 	}
+	if to, _ := rollback(d.Annotations[appsv1.DeprecatedRollbackTo]); to < 0 {
+		faults = append(faults, validation.NotNegative(path.Child("rollback", "version"), to)...)
+	}
 	if deadline := s.ProgressDeadlineSeconds; deadline != nil {
 		at := path.Child("progressDeadlineSeconds")
 		faults = append(faults, validation.NotNegative(at, *deadline)...)
@@ -128,6 +139,14 @@ func validateDeployment(ctx context.Context, d, old *appsv1.Deployment) field.Er
 		faults = append(faults, validation.Unchanged(path.Child("selector"), s.Selector, old.Spec.Selector)...)
 	}
 	return faults
+}
+
+// rollback reads the revision of an annotation that was once a field; none is 0.
+func rollback(to string) (int64, error) {
+	if to == "" {
+		return 0, nil
+	}
+	return strconv.ParseInt(to, 10, 64)
 }
 
 func deploymentStrategy(path *field.Path, s *appsv1.DeploymentStrategy) field.ErrorList {
