@@ -111,3 +111,22 @@ func TestAdmissionSeesWhatADeletionComesTo(t *testing.T) {
 		}
 	}
 }
+
+// TestANamespaceThatNobodyHoldsGoesBySecondDeletion: the first one always leaves it on its way out, for whoever watches.
+func TestANamespaceThatNobodyHoldsGoesBySecondDeletion(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	const spaces, one = "/api/v1/namespaces", "/api/v1/namespaces/free"
+	admin.must(t, http.StatusCreated, "POST", spaces, object("v1", "Namespace", "free"))
+	free := admin.must(t, http.StatusOK, "PUT", one+"/finalize", object("v1", "Namespace", "free"))
+	if at(free, "spec.finalizers") != "<nil>" || at(free, "status.phase") != "Active" {
+		t.Fatalf("finalized: %v", free)
+	}
+	if o := admin.must(t, http.StatusOK, "DELETE", one, nil); at(o, "status.phase") != "Terminating" {
+		t.Errorf("deleted: %v", o)
+	}
+	if o := admin.must(t, http.StatusOK, "GET", one, nil); at(o, "metadata.deletionTimestamp") == "<nil>" {
+		t.Errorf("after its deletion: %v", o)
+	}
+	admin.must(t, http.StatusOK, "DELETE", one, nil)
+	admin.must(t, http.StatusNotFound, "GET", one, nil)
+}

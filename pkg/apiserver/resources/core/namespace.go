@@ -42,6 +42,7 @@ func Namespace(c clock.PassiveClock) *resource.Resource {
 				now := metav1.NewTime(c.Now()).Rfc3339Copy()
 				obj.DeletionTimestamp = &now
 				obj.Status.Phase = corev1.NamespaceTerminating
+				return false, nil // nor does one go at once for which no controller stands
 			}
 			return len(obj.Spec.Finalizers) == 0, nil
 		},
