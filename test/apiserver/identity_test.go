@@ -133,5 +133,19 @@ func TestANodeTouchesOnlyItsOwn(t *testing.T) {
 		if got := node.send(t, c.method, c.path, c.media, []byte(c.body)); got.code != c.code {
 			t.Errorf("%s: answered %d, want %d: %s", c.what, got.code, c.code, got.message())
 		}
+	} // Of a collection's objects admission hears no names, whoever has the right to delete it.
+	const leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+	granted(t, admin, "system:node:n1", `{"apiGroups":["","coordination.k8s.io"],"resources":["pods","nodes","leases"],"verbs":["list","deletecollection"]}`, known("system:node:n1"))
+	for path, want := range map[string]string{
+		pods: "", nodes: `nodes "Unknown" is forbidden: node "n1" is not allowed to modify node ""`,
+		leases: `leases.coordination.k8s.io "Unknown" is forbidden: can only access node lease with the same name as the requesting node`,
+	} {
+		got := node.send(t, "DELETE", path, "", nil)
+		if code := http.StatusForbidden; want != "" && (got.code != code || got.message() != want) || want == "" && got.code != http.StatusOK {
+			t.Errorf("all of %s: answered %d: %s, want %q", path, got.code, got.message(), want)
+		}
+	}
+	for _, pod := range []string{"/on-n1", "/on-n2", "/mirror"} {
+		admin.must(t, http.StatusOK, "GET", pods+pod, nil)
 	}
 }

@@ -99,6 +99,9 @@ func (r *restriction) pod(ctx context.Context, name string, a *admission.Attribu
 		}
 		return r.mirrorPod(ctx, name, pod)
 	case admission.Delete:
+		if a.Name == "" { // of a collection, whose objects nobody finds so: they stay
+			return apierrors.NewNotFound(corev1.Resource("pod"), a.Name)
+		}
 		pod, err := find[*corev1.Pod](ctx, r.cfg.Access, pods, a.Namespace, a.Name)
 		if err != nil {
 			return err
