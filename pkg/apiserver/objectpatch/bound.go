@@ -4,7 +4,6 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
@@ -35,7 +34,7 @@ func moves(before []byte, patch jsonpatch.Patch) bool {
 	if 2*len(patch)*text <= mostMoved { // no list has more items than its text has bytes
 		return false
 	}
-	longest, moving := longestList(before), 0
+	longest, moving, places := longestList(before), 0, placesIn(before, patch)
 	for _, op := range patch {
 		if value := op["value"]; value != nil {
 			longest = max(longest, longestList(*value))
@@ -43,22 +42,14 @@ func moves(before []byte, patch jsonpatch.Patch) bool {
 		switch op.Kind() {
 		case "add", "copy", "remove":
 			path, _ := op.Path() // the library refuses one without
-			moving += moved(path)
+			moving += places.place(path)
 		case "move":
 			path, _ := op.Path()
 			from, _ := op.From()
-			moving += moved(path) + moved(from)
+			moving += places.place(path) + places.place(from)
 		}
 	}
 	return moving*(longest+moving/2) > mostMoved
-}
-
-// moved is 1 where a path ends with a place in a list.
-func moved(path string) int {
-	if _, err := strconv.Atoi(path[strings.LastIndexByte(path, '/')+1:]); err != nil {
-		return 0
-	}
-	return 1
 }
 
 // longestList is the number of items of the longest list in a JSON text, about: a member of an object counts as an item.

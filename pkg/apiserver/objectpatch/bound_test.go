@@ -36,6 +36,14 @@ func TestOperationsThatMoveTooMuchAreRefused(t *testing.T) {
 		{"a long list of the patch's own", `{}`, `[{"op":"add","path":"/x","value":` + many(100000, "1") + `},` + many(1000, `{"op":"remove","path":"/x/0"}`)[1:], true},
 		{"few operations on that", `{}`, `[{"op":"add","path":"/x","value":` + many(1000000, "1") + `},` + many(200, `{"op":"remove","path":"/x/0"}`)[1:], true},
 		{"text that looks like a long list", `{"x":[],"y":"` + strings.Repeat(`[\",\\`, 100000) + `"}`, many(1000, `{"op":"add","path":"/x/0","value":1}`), false},
+		{"names in a map that are numbers", `{"data":{"a":"` + strings.Repeat("x,", 100000) + `"},"x":` + many(10000, "1") + `}`, many(9000, `{"op":"add","path":"/data/%d","value":"v"}`), false},
+		{"such names in a map of the patch's own", `{"x":` + many(10000, "1") + `}`, `[{"op":"add","path":"/data","value":{}},` + many(9000, `{"op":"add","path":"/data/%d","value":"v"}`)[1:], false},
+		{"such names in a map in a list", `{"x":` + many(10000, `{"data":{}}`) + `}`, many(9000, `{"op":"add","path":"/x/7/data/%d","value":"v"}`), false},
+		{"a list in a map's place", `{"data":{},"x":` + many(100000, "1") + `}`, `[{"op":"replace","path":"/data","value":[]},{"op":"copy","from":"/x","path":"/data"},` + many(1000, `{"op":"add","path":"/data/0","value":1}`)[1:], true},
+		{"a list that moves into a map's place", `{"x":[{"m":{}},{"m":` + many(100000, "1") + `}]}`, `[{"op":"remove","path":"/x/00"},` + many(1000, `{"op":"add","path":"/x/0/m/0","value":1}`)[1:], true},
+		{"a list in a map's place by another name of it", `{"~":{},"x":` + many(100000, "1") + `}`, `[{"op":"copy","from":"/x","path":"z/~0"},` + many(1000, `{"op":"add","path":"/~/0","value":1}`)[1:], true},
+		{"a list for the whole", `{"x":{},"y":1}`, `[{"op":"replace","path":"","value":{"x":` + many(100000, "1") + `}},` + many(1000, `{"op":"add","path":"/x/0","value":1}`)[1:], true},
+		{"a list in a map of the patch's own", `{}`, `[{"op":"add","path":"/a","value":{"b":` + many(100000, "1") + `}},` + many(1000, `{"op":"add","path":"/a/b/0","value":1}`)[1:], true},
 	} {
 		patch, err := jsonpatch.DecodePatch([]byte(c.patch))
 		if err != nil {
