@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -106,7 +105,12 @@ func (r *Reset) pods(ctx context.Context, say phase.Say) error {
 		return err
 	}
 	defer stop()
-	n, err := containerd.RemovePods(ctx, r.Socket)
+	n, held, err := containerd.RemovePods(ctx, r.Socket)
+	if len(held) > 0 {
+		err = errors.Join(r.remember(held), r.detach())
+		_, _, e := containerd.RemovePods(ctx, r.Socket) // those whose namespace was in the way
+		err = errors.Join(err, e)
+	}
 	if n > 0 {
 		say("removed %d pods", n)
 	}
@@ -199,10 +203,12 @@ func (r *Reset) mounts(_ context.Context, say phase.Say) error {
 	if err != nil {
 		return err
 	}
+	namespaces := r.attached()
 	for _, p := range points {
-		err = errors.Join(err, host.Unmount(p))
-		if strings.HasPrefix(filepath.Base(p), "cni-") {
-			_ = os.Remove(p) // the file that named the namespace
+		if slices.Contains(namespaces, p) {
+			err = errors.Join(err, host.RemoveNamespace(p))
+		} else {
+			err = errors.Join(err, host.Unmount(p))
 		}
 	}
 	if len(points) > 0 {

@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -28,16 +29,21 @@ func Answers(ctx context.Context, socket string) error {
 // stopAtOnce is how many pods are stopped beside each other.
 const stopAtOnce = 8
 
-// RemovePods stops and removes every pod of the runtime and answers how many there were.
-func RemovePods(ctx context.Context, socket string) (int, error) {
+// RemovePods stops and removes every pod of the runtime and answers how many there were, and the network namespaces of
+// those that it could not remove.
+func RemovePods(ctx context.Context, socket string) (n int, held []string, err error) {
 	client, err := cri.Dial("unix://" + socket)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() { _ = client.Close() }()
+	return removePods(ctx, client)
+}
+
+func removePods(ctx context.Context, client cri.Runtime) (n int, held []string, err error) {
 	sandboxes, err := client.ListPodSandbox(ctx, nil)
 	if err != nil {
-		return 0, fmt.Errorf("listing the pods of the runtime: %w", err)
+		return 0, nil, fmt.Errorf("listing the pods of the runtime: %w", err)
 	}
 	var wait sync.WaitGroup
 	errs, turn := make([]error, len(sandboxes)), make(chan struct{}, stopAtOnce)
@@ -54,5 +60,33 @@ func RemovePods(ctx context.Context, socket string) (int, error) {
 		})
 	}
 	wait.Wait()
-	return len(sandboxes), errors.Join(errs...)
+	for i, s := range sandboxes {
+		if errs[i] == nil {
+			continue
+		}
+		if status, e := client.PodSandboxStatus(ctx, s.Id, true); e == nil {
+			held = append(held, networkOf(status.Info["info"])...)
+		}
+	}
+	return len(sandboxes), held, errors.Join(errs...)
+}
+
+// networkOf reads the path of a pod's network namespace from what containerd tells of it.
+func networkOf(info string) (paths []string) {
+	var told struct {
+		RuntimeSpec struct {
+			Linux struct {
+				Namespaces []struct{ Type, Path string }
+			}
+		}
+	}
+	if json.Unmarshal([]byte(info), &told) != nil {
+		return nil
+	}
+	for _, n := range told.RuntimeSpec.Linux.Namespaces {
+		if n.Type == "network" && n.Path != "" {
+			paths = append(paths, n.Path)
+		}
+	}
+	return paths
 }

@@ -12,9 +12,9 @@ import (
 )
 
 // MountsUnder lists the mount points below the directories, the deepest first, as they must be unmounted; of
-// these paths themselves only those named in exactly.
+// these paths themselves only those named in exactly, and those beneath other mounts too.
 func MountsUnder(dirs, exactly []string) ([]string, error) {
-	data, err := os.ReadFile("/proc/self/mountinfo")
+	data, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("reading what is mounted: %w", err)
 	}
@@ -23,7 +23,8 @@ func MountsUnder(dirs, exactly []string) ([]string, error) {
 		// A mount that another lies over cannot be reached, and is not what the directory holds.
 		var stat unix.Statx_t
 		err := unix.Statx(unix.AT_FDCWD, m.point, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_MNT_ID, &stat)
-		if err == nil && stat.Mask&unix.STATX_MNT_ID != 0 && stat.Mnt_id != m.id || errors.Is(err, unix.ENOENT) {
+		covered := err == nil && stat.Mask&unix.STATX_MNT_ID != 0 && stat.Mnt_id != m.id || errors.Is(err, unix.ENOENT)
+		if covered && !slices.Contains(exactly, m.point) {
 			continue
 		}
 		points = append(points, m.point)

@@ -33,6 +33,8 @@ type Record struct {
 	DataDir    string            `json:"dataDir,omitempty"`
 	CertDir    string            `json:"certDir,omitempty"`
 	CNIFiles   []string          `json:"cniFiles,omitempty"` // of a pod network, made by us
+	// Namespaces are pods' network namespaces that a reset could not remove when it still knew whose they were.
+	Namespaces []string `json:"namespaces,omitempty"`
 
 	layout layout.Layout
 }
