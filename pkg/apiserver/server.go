@@ -31,6 +31,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/flowstatus"
 	"github.com/sampan-project/sampan/pkg/apiserver/guard"
+	"github.com/sampan-project/sampan/pkg/apiserver/h2"
 	"github.com/sampan-project/sampan/pkg/apiserver/kinds"
 	"github.com/sampan-project/sampan/pkg/apiserver/openapi"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -304,7 +305,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		s.log.Info("Serving", "address", s.Address())
-		if err := server.ServeTLS(gatheredListener{s.listener}, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.ServeTLS(s.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving: %w", err)
 		}
 		return nil
@@ -332,10 +333,12 @@ func (s *Server) Serve(ctx context.Context) error {
 // they are told; Go's server closes one on which far more than that are begun and given up.
 func newHTTPServer(h http.Handler) *http.Server {
 	const streams, buffer = 100, 256 << 10
-	return &http.Server{
+	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: 32 * time.Second, IdleTimeout: 90 * time.Second, MaxHeaderBytes: 1 << 20,
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams, MaxReceiveBufferPerStream: buffer, MaxReceiveBufferPerConnection: streams * buffer},
 	}
+	h2.Configure(s)
+	return s
 }
 
 // onceBooted runs what looks at objects when those that must exist were made.
