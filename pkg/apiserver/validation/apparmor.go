@@ -71,11 +71,15 @@ func appArmorOfAnnotation(value string) *corev1.AppArmorProfile {
 	return profile
 }
 
-// appArmorAnnotation warns of a template's container that has its profile from an annotation alone.
+// appArmorAnnotation warns of a template's container that has its profile from an annotation alone, unless the pod's is
+// the same.
 func (w *warner) appArmorAnnotation(path *field.Path, annotations map[string]string, spec *corev1.PodSpec, c *corev1.Container) {
 	key := corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix + c.Name
-	if _, named := annotations[key]; !named || spec.SecurityContext != nil && spec.SecurityContext.AppArmorProfile != nil ||
-		c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
+	value, named := annotations[key]
+	if !named || c.SecurityContext != nil && c.SecurityContext.AppArmorProfile != nil {
+		return
+	}
+	if p := spec.SecurityContext; p != nil && p.AppArmorProfile != nil && equality.Semantic.DeepEqual(p.AppArmorProfile, appArmorOfAnnotation(value)) {
 		return
 	}
 	w.say(path.Key(key), appArmorHint)

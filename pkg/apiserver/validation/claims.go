@@ -63,14 +63,8 @@ func ClaimSpec(path *field.Path, s *corev1.PersistentVolumeClaimSpec, options Cl
 // ClaimWarnings warns of storage that ends within a byte.
 func ClaimWarnings(path *field.Path, s *corev1.PersistentVolumeClaimSpec) []string {
 	w := &warner{}
-	for _, part := range []struct {
-		name string
-		list corev1.ResourceList
-	}{{"requests", s.Resources.Requests}, {"limits", s.Resources.Limits}} {
-		if text := FractionalBytes(part.list[corev1.ResourceStorage]); text != "" {
-			w.say(path.Child("resources", part.name).Key(string(corev1.ResourceStorage)), "%s", text)
-		}
-	}
+	w.fraction(path.Child("resources", "requests"), s.Resources.Requests, corev1.ResourceStorage)
+	w.fraction(path.Child("resources", "limits"), s.Resources.Limits, corev1.ResourceStorage)
 	return w.said
 }
 

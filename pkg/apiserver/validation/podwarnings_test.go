@@ -5,8 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func port(name string, number, host int32, ip string) corev1.ContainerPort {
@@ -146,5 +149,69 @@ func TestPodsAreWarnedOfProjectedFilesThatHideEachOther(t *testing.T) {
 		if got := PodWarnings(nil, &metav1.ObjectMeta{}, spec); !slices.Equal(got, c.want) {
 			t.Errorf("%s: said\n%s", name, strings.Join(got, "\n"))
 		}
+	}
+}
+
+// TestPodsAreWarnedInOrder holds what is warned of, and in which order, against a template with all of it.
+func TestPodsAreWarnedInOrder(t *testing.T) {
+	fraction, claim := resource.MustParse("100m"), corev1.PersistentVolumeClaimSpec{}
+	part := corev1.ResourceList{corev1.ResourceMemory: fraction, corev1.ResourceEphemeralStorage: fraction, corev1.ResourceStorage: fraction, corev1.ResourceCPU: fraction}
+	claim.Resources = corev1.VolumeResourceRequirements{Requests: part, Limits: part}
+	expression := func(key string, operator corev1.NodeSelectorOperator, values ...string) corev1.NodeSelectorTerm {
+		return corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: key, Operator: operator, Values: values}}}
+	}
+	files := &corev1.ConfigMapVolumeSource{Items: []corev1.KeyToPath{{Path: "a"}, {Path: "a"}}}
+	spec := &corev1.PodSpec{
+		NodeSelector: map[string]string{"node-role.kubernetes.io/master": "", "beta.kubernetes.io/os": "", "app.kubernetes.io/created-by": ""},
+		Affinity: &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{expression("a", "In", "-")}},
+			PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{
+				{Preference: expression("scheduler.alpha.kubernetes.io/preferAvoidPods", "Gt", "-", strings.Repeat("-", 64))}},
+		}},
+		Volumes: []corev1.Volume{
+			{Name: "v", VolumeSource: corev1.VolumeSource{ConfigMap: files}},
+			{Name: "e", VolumeSource: corev1.VolumeSource{
+				Ephemeral: &corev1.EphemeralVolumeSource{VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim}},
+				Glusterfs: &corev1.GlusterfsVolumeSource{}, CephFS: &corev1.CephFSVolumeSource{}}},
+		},
+		ImagePullSecrets: []corev1.LocalObjectReference{{}, {}},
+		ReadinessGates:   []corev1.PodReadinessGate{{ConditionType: "c"}, {ConditionType: "c"}},
+		Overhead:         part,
+		Resources:        &corev1.ResourceRequirements{Limits: part},
+		SecurityContext:  &corev1.PodSecurityContext{AppArmorProfile: &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined}},
+		Containers:       []corev1.Container{{Name: "a", Resources: corev1.ResourceRequirements{Limits: part, Requests: part}}, {Name: "b"}},
+	}
+	const armor = "container.apparmor.security.beta.kubernetes.io/"
+	meta := &metav1.ObjectMeta{Annotations: map[string]string{armor + "a": "runtime/default", armor + "b": "unconfined"}}
+	const inBytes = `: fractional byte value "100m" is invalid, must be an integer`
+	values := "t.spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0]"
+	letters := " is invalid, a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character " +
+		"(e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+	want := []string{
+		"t.spec.nodeSelector[app.kubernetes.io/created-by]: deprecated since v1.9",
+		`t.spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead`,
+		`t.spec.nodeSelector[node-role.kubernetes.io/master]: use "node-role.kubernetes.io/control-plane" instead`,
+		values + ".key: scheduler.alpha.kubernetes.io/preferAvoidPods is deprecated since v1.22; use Taints and Tolerations instead",
+		values + ".values[0]: -" + letters,
+		values + ".values[1]: " + strings.Repeat("-", 64) + " is invalid, must be no more than 63 bytes",
+		values + ".values[1]: " + strings.Repeat("-", 64) + letters,
+		"t.spec.volumes[1].glusterfs: deprecated in v1.25, non-functional in v1.26+",
+		"t.spec.volumes[1].ephemeral.volumeClaimTemplate.spec.resources.requests[storage]" + inBytes,
+		"t.spec.volumes[1].ephemeral.volumeClaimTemplate.spec.resources.limits[storage]" + inBytes,
+		"t.spec.volumes[1].cephfs: deprecated in v1.28, non-functional in v1.31+",
+		`volume "v" (ConfigMap ""): overlapping paths: "a" with "a"`,
+		`t.spec.imagePullSecrets[1].name: duplicate name ""`,
+		`t.spec.imagePullSecrets[0].name: invalid empty name ""`,
+		`t.spec.imagePullSecrets[1].name: invalid empty name ""`,
+		"t.spec.overhead[memory]" + inBytes,
+		"t.spec.overhead[ephemeral-storage]" + inBytes,
+		"t.metadata.annotations[" + armor + `a]: deprecated since v1.30; use the "appArmorProfile" field instead`,
+		"t.spec.containers[0].resources.limits[memory]" + inBytes,
+		"t.spec.containers[0].resources.requests[memory]" + inBytes,
+		"t.spec.containers[0].resources.limits[ephemeral-storage]" + inBytes,
+		"t.spec.containers[0].resources.requests[ephemeral-storage]" + inBytes,
+	}
+	if d := cmp.Diff(want, PodWarnings(field.NewPath("t"), meta, spec)); d != "" {
+		t.Errorf("said otherwise (+):\n%s", d)
 	}
 }

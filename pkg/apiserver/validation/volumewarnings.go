@@ -9,12 +9,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// volume warns of sources that no driver serves any more, and of files that hide each other.
-func (w *warner) volume(path *field.Path, v *corev1.Volume) {
-	w.oldVolumes(path, v)
-	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
-		w.fractionsOf(path.Child("ephemeral", "volumeClaimTemplate", "spec", "resources", "requests"), v.Ephemeral.VolumeClaimTemplate.Spec.Resources.Requests)
-	}
+// files warns of files in a volume that hide each other.
+func (w *warner) files(v *corev1.Volume) {
 	switch {
 	case v.ConfigMap != nil:
 		w.overlap(fmt.Sprintf("volume %q (ConfigMap %q)", v.Name, v.ConfigMap.Name), keyPaths(v.ConfigMap.Items, ""))
@@ -27,6 +23,7 @@ func (w *warner) volume(path *field.Path, v *corev1.Volume) {
 	}
 }
 
+// oldVolumes warns of sources that no driver serves any more.
 func (w *warner) oldVolumes(path *field.Path, v *corev1.Volume) {
 	old := func(name string, found bool, text string) {
 		if found {
@@ -40,6 +37,9 @@ func (w *warner) oldVolumes(path *field.Path, v *corev1.Volume) {
 	old("storageOS", v.StorageOS != nil, "deprecated in v1.22, non-functional in v1.25+")
 	old("quobyte", v.Quobyte != nil, "deprecated in v1.22, non-functional in v1.25+")
 	old("glusterfs", v.Glusterfs != nil, "deprecated in v1.25, non-functional in v1.26+")
+	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
+		w.said = append(w.said, ClaimWarnings(path.Child("ephemeral", "volumeClaimTemplate", "spec"), &v.Ephemeral.VolumeClaimTemplate.Spec)...)
+	}
 	old("cephfs", v.CephFS != nil, "deprecated in v1.28, non-functional in v1.31+")
 	old("rbd", v.RBD != nil, "deprecated in v1.28, non-functional in v1.31+")
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -22,6 +21,13 @@ var oldNodeLabels = map[string][2]string{
 	"beta.kubernetes.io/instance-type":         {"v1.17", "node.kubernetes.io/instance-type"},
 }
 
+// obsoleteNodeLabels have no other name that means the same.
+var obsoleteNodeLabels = map[string]string{
+	"app.kubernetes.io/created-by":                  "deprecated since v1.9",
+	"scheduler.alpha.kubernetes.io/preferAvoidPods": "deprecated since v1.22; use Taints and Tolerations instead",
+	"node-role.kubernetes.io/master":                `use "node-role.kubernetes.io/control-plane" instead`,
+}
+
 // PodWarnings tells what of a pod, or of a template at path, does less than its author may think. path is
 // nil for a pod.
 func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec) []string {
@@ -33,12 +39,16 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 	w.scheduling(at, spec)
 	w.annotations(metadata.Child("annotations"), meta.Annotations)
 	for i := range spec.Volumes {
-		w.volume(at.Child("volumes").Index(i), &spec.Volumes[i])
+		w.oldVolumes(at.Child("volumes").Index(i), &spec.Volumes[i])
+	}
+	for i := range spec.Volumes {
+		w.files(&spec.Volumes[i])
 	}
 	w.hostAliases(at.Child("hostAliases"), spec.HostAliases)
 	w.pullSecrets(at.Child("imagePullSecrets"), spec.ImagePullSecrets)
-	w.duplicateNames(at, spec)
-	w.fractionsOf(at.Child("overhead"), spec.Overhead)
+	for _, name := range countedInBytes {
+		w.fraction(at.Child("overhead"), spec.Overhead, name)
+	}
 	w.seccompAnnotation(metadata.Child("annotations"), meta.Annotations, corev1.SeccompPodAnnotationKey,
 		spec.SecurityContext != nil && spec.SecurityContext.SeccompProfile != nil)
 	eachContainer(at, spec, func(at containerAt, c *corev1.Container) {
@@ -49,9 +59,6 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 		}
 		w.container(at.path(), c)
 	})
-	if spec.Resources != nil {
-		w.fractions(at.Child("resources"), spec.Resources)
-	}
 	w.ports(at, spec)
 	if g := spec.TerminationGracePeriodSeconds; g != nil && *g < 0 {
 		w.say(at.Child("terminationGracePeriodSeconds"), "must be >= 0; negative values are invalid and will be treated as 1")
@@ -61,20 +68,20 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 	return w.said
 }
 
-// NodeSelectorWarnings tells what of a choice of nodes will not match as its author may think.
+// NodeSelectorWarnings tells of labels in a choice of nodes that nodes may not have any more.
 func NodeSelectorWarnings(path *field.Path, s *corev1.NodeSelector) []string {
 	w := &warner{}
 	for i, term := range s.NodeSelectorTerms {
-		w.term(path.Child("nodeSelectorTerms").Index(i), term)
+		w.oldLabels(path.Child("nodeSelectorTerms").Index(i), term)
 	}
 	return w.said
 }
 
-// OldNodeLabel warns of a label of nodes that has another name now, and is empty of others.
+// OldNodeLabel warns of a label of nodes that is not used any more, and is empty of others.
 func OldNodeLabel(key string) string {
 	to, old := oldNodeLabels[key]
 	if !old {
-		return ""
+		return obsoleteNodeLabels[key]
 	}
 	return fmt.Sprintf("deprecated since %s; use %q instead", to[0], to[1])
 }
@@ -98,11 +105,11 @@ func (w *warner) scheduling(path *field.Path, s *corev1.PodSpec) {
 		at := path.Child("affinity", "nodeAffinity")
 		if hard := s.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution; hard != nil {
 			for i, term := range hard.NodeSelectorTerms {
-				w.term(at.Child(required, "nodeSelectorTerms").Index(i), term)
+				w.oldLabels(at.Child(required, "nodeSelectorTerms").Index(i), term)
 			}
 		}
 		for i, soft := range s.Affinity.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
-			w.term(at.Child(preferred).Index(i).Child("preference"), soft.Preference)
+			w.preference(at.Child(preferred).Index(i).Child("preference"), soft.Preference)
 		}
 	}
 	for i, c := range s.TopologySpreadConstraints {
@@ -114,15 +121,20 @@ func (w *warner) scheduling(path *field.Path, s *corev1.PodSpec) {
 	}
 }
 
-func (w *warner) term(path *field.Path, term corev1.NodeSelectorTerm) {
+func (w *warner) oldLabels(path *field.Path, term corev1.NodeSelectorTerm) {
 	for i, e := range term.MatchExpressions {
 		w.oldLabel(path.Child("matchExpressions").Index(i).Child("key"), e.Key)
-		if e.Operator == corev1.NodeSelectorOpGt || e.Operator == corev1.NodeSelectorOpLt {
-			continue
-		}
+	}
+}
+
+// preference also warns of values that no label can have: unlike in what nodes must have they are no fault.
+func (w *warner) preference(path *field.Path, term corev1.NodeSelectorTerm) {
+	for i, e := range term.MatchExpressions {
+		at := path.Child("matchExpressions").Index(i)
+		w.oldLabel(at.Child("key"), e.Key)
 		for j, value := range e.Values {
-			if texts := utilvalidation.IsValidLabelValue(value); len(texts) > 0 {
-				w.say(path.Child("matchExpressions").Index(i).Child("values").Index(j), "%s is invalid, %s", value, strings.Join(texts, "; "))
+			for _, text := range utilvalidation.IsValidLabelValue(value) {
+				w.say(at.Child("values").Index(j), "%s is invalid, %s", value, text)
 			}
 		}
 	}
@@ -167,27 +179,23 @@ func (w *warner) hostAliases(path *field.Path, list []corev1.HostAlias) {
 func (w *warner) pullSecrets(path *field.Path, list []corev1.LocalObjectReference) {
 	seen := map[string]bool{}
 	for i, ref := range list {
-		if ref.Name == "" {
-			w.say(path.Index(i).Child("name"), "invalid empty name %q", ref.Name)
-		} else if seen[ref.Name] {
+		if seen[ref.Name] {
 			w.say(path.Index(i).Child("name"), "duplicate name %q", ref.Name)
 		}
 		seen[ref.Name] = true
 	}
-}
-
-func (w *warner) duplicateNames(path *field.Path, s *corev1.PodSpec) {
-	seen := map[corev1.PodConditionType]bool{}
-	for i, gate := range s.ReadinessGates {
-		if seen[gate.ConditionType] {
-			w.say(path.Child("readinessGates").Index(i).Child("conditionType"), "duplicate conditionType %q", gate.ConditionType)
+	for i, ref := range list {
+		if ref.Name == "" {
+			w.say(path.Index(i).Child("name"), "invalid empty name %q", ref.Name)
 		}
-		seen[gate.ConditionType] = true
 	}
 }
 
 func (w *warner) container(path *field.Path, c *corev1.Container) {
-	w.fractions(path.Child("resources"), &c.Resources)
+	for _, name := range countedInBytes {
+		w.fraction(path.Child("resources", "limits"), c.Resources.Limits, name)
+		w.fraction(path.Child("resources", "requests"), c.Resources.Requests, name)
+	}
 	w.env(path.Child("env"), c.Env)
 }
 
@@ -203,27 +211,14 @@ func (w *warner) env(path *field.Path, vars []corev1.EnvVar) {
 	}
 }
 
-func (w *warner) fractions(path *field.Path, r *corev1.ResourceRequirements) {
-	w.fractionsOf(path.Child("limits"), r.Limits)
-	w.fractionsOf(path.Child("requests"), r.Requests)
-}
+// countedInBytes are the resources of pods of which there is no part of one.
+var countedInBytes = []corev1.ResourceName{corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
 
-func (w *warner) fractionsOf(path *field.Path, list corev1.ResourceList) {
-	for _, name := range resourceNames(list) {
-		if name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage || name == corev1.ResourceStorage {
-			if text := FractionalBytes(list[name]); text != "" {
-				w.say(path.Key(string(name)), "%s", text)
-			}
-		}
+// fraction warns of an amount that ends within a byte.
+func (w *warner) fraction(path *field.Path, list corev1.ResourceList, name corev1.ResourceName) {
+	if q := list[name]; q.MilliValue()%1000 != 0 {
+		w.say(path.Key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
 	}
-}
-
-// FractionalBytes warns of a part of a byte, and is empty where there is none.
-func FractionalBytes(q resource.Quantity) string {
-	if q.MilliValue()%1000 == 0 {
-		return ""
-	}
-	return fmt.Sprintf("fractional byte value %q is invalid, must be an integer", q.String())
 }
 
 func (w *warner) affinity(path *field.Path, a *corev1.Affinity) {

@@ -139,25 +139,25 @@ func warnVolume(_ context.Context, v, _ *corev1.PersistentVolume) []string {
 	if v.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle {
 		warnings = append(warnings, "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.")
 	}
+	if a := v.Spec.NodeAffinity; a != nil && a.Required != nil {
+		warnings = append(warnings, validation.NodeSelectorWarnings(field.NewPath("spec", "nodeAffinity", "required"), a.Required)...)
+	}
 	for _, old := range []struct {
 		found bool
 		text  string
 	}{
 		{v.Spec.CephFS != nil, "spec.cephfs: deprecated in v1.28, non-functional in v1.31+"},
 		{v.Spec.PhotonPersistentDisk != nil, "spec.photonPersistentDisk: deprecated in v1.11, non-functional in v1.16+"},
-		{v.Spec.RBD != nil, "spec.rbd: deprecated in v1.28, non-functional in v1.31+"},
 		{v.Spec.ScaleIO != nil, "spec.scaleIO: deprecated in v1.16, non-functional in v1.22+"},
 		{v.Spec.StorageOS != nil, "spec.storageOS: deprecated in v1.22, non-functional in v1.25+"},
 		{v.Spec.Glusterfs != nil, "spec.glusterfs: deprecated in v1.25, non-functional in v1.26+"},
+		{v.Spec.RBD != nil, "spec.rbd: deprecated in v1.28, non-functional in v1.31+"},
 	} {
 		if old.found {
 			warnings = append(warnings, old.text)
 		}
 	}
-	if a := v.Spec.NodeAffinity; a != nil && a.Required != nil {
-		warnings = append(warnings, validation.NodeSelectorWarnings(field.NewPath("spec", "nodeAffinity", "required"), a.Required)...)
-	}
-	return append(warnings, fractionOf(field.NewPath("spec", "capacity"), v.Spec.Capacity)...)
+	return warnings
 }
 
 func oldVolumeAnnotations(v *corev1.PersistentVolume) []string {
@@ -172,11 +172,3 @@ func oldVolumeAnnotations(v *corev1.PersistentVolume) []string {
 }
 
 const oldClassAnnotation = `metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use "storageClassName" attribute instead`
-
-// fractionOf warns of storage that ends within a byte.
-func fractionOf(at *field.Path, list corev1.ResourceList) []string {
-	if text := validation.FractionalBytes(list[corev1.ResourceStorage]); text != "" {
-		return []string{at.Key(string(corev1.ResourceStorage)).String() + ": " + text}
-	}
-	return nil
-}

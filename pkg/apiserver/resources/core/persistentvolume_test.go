@@ -237,9 +237,9 @@ func TestStatusOfClaimsIsJudged(t *testing.T) {
 func TestVolumesWarnOfWhatIsOld(t *testing.T) {
 	v := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.BetaStorageClassAnnotation: "c", corev1.MountOptionAnnotation: "ro"}}}
 	v.Spec.PersistentVolumeReclaimPolicy, v.Spec.Capacity = corev1.PersistentVolumeReclaimRecycle, corev1.ResourceList{"storage": resource.MustParse("1500m")}
-	v.Spec.RBD = &corev1.RBDPersistentVolumeSource{}
+	v.Spec.RBD, v.Spec.ScaleIO = &corev1.RBDPersistentVolumeSource{}, &corev1.ScaleIOPersistentVolumeSource{}
 	got := warnVolume(t.Context(), v, nil)
-	want := []string{"storage-class]: deprecated", "mount-options]: deprecated", "Recycle", "spec.rbd: deprecated", `spec.capacity[storage]: fractional byte value "1500m"`}
+	want := []string{"storage-class]: deprecated", "mount-options]: deprecated", "Recycle", "spec.scaleIO: deprecated", "spec.rbd: deprecated"}
 	if len(got) != len(want) {
 		t.Fatalf("%d warnings, want %d: %q", len(got), len(want), got)
 	}
