@@ -24,6 +24,8 @@ func TestWritesAreJudgedAlike(t *testing.T) {
 	admin.must(t, http.StatusOK, "DELETE", ending, nil)
 	addAccount(t, admin)
 	addPod(t, admin, "p", "n", "10.0.0.1")
+	const hooks, ingresses = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
+	admin.send(t, "POST", ingresses, mediaJSON, []byte(`{"metadata":{"name":"i"},"spec":{"defaultBackend":{"service":{"name":"s","port":{"number":80}}}}}`)).want(t, "an ingress", 201, "")
 	const pod, otherPod = "/api/v1/namespaces/default/pods/p", `{"metadata":{"name":"p","uid":"x"},"spec":{"containers":[{"name":"c","image":"i"}]}}`
 	for _, c := range []struct {
 		name, method, path, body, media string
@@ -36,7 +38,7 @@ func TestWritesAreJudgedAlike(t *testing.T) {
 		{"finalizers have a domain", "POST", configMaps, body(`"name":"f","finalizers":["noslash"]`), "", 422, "metadata.finalizers[0]: Invalid value: \\\"noslash\\\": name is neither a standard finalizer name nor is it fully qualified", ""},
 		{"but for Kubernetes' own", "POST", configMaps, body(`"name":"f","finalizers":["orphan","kubernetes","example.com/a"]`), "", 201, "", ""},
 		{"leases are freer", "POST", "/apis/coordination.k8s.io/v1/namespaces/default/leases", `{"metadata":{"name":"f","finalizers":["noslash"]}}`, "", 201, "", ""},
-		{"and so are the kinds of extensions", "POST", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", `{"metadata":{"name":"f","finalizers":["noslash"]}}`, "", 201, "", ""},
+		{"and so are the kinds of extensions", "POST", hooks, `{"metadata":{"name":"f","finalizers":["noslash"]}}`, "", 201, "", ""},
 		{"a version that is none", "PUT", there, body(`"name":"there","resourceVersion":"abc"`), "", 500, `strconv.ParseUint: parsing \"abc\": invalid syntax`, ""},
 		{"a version that is old", "PUT", there, body(`"name":"there","resourceVersion":"1"`), "", 409, "the object has been modified", ""},
 		{"a patch that takes the name", "PATCH", there, `{"metadata":{"name":null}}`, merge, 400, "the name of the object (there based on URL) was undeterminable: name must be provided", ""},
@@ -59,6 +61,12 @@ func TestWritesAreJudgedAlike(t *testing.T) {
 		{"what has no namespace takes none by PUT", "PUT", "/api/v1/namespaces/default", `{"metadata":{"name":"default","namespace":"x"}}`, "", 200, "", ""},
 		{"nor by a patch", "PATCH", "/api/v1/namespaces/default", `{"metadata":{"namespace":"x"}}`, merge, 200, "", ""},
 		{"nor by an apply", "PATCH", "/api/v1/namespaces/default?fieldManager=m", `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"default","namespace":"x"}}`, apply, 200, "", ""},
+		{"a quota of more requests than limits", "POST", "/api/v1/namespaces/default/resourcequotas", `{"metadata":{"name":"q"},"spec":{"hard":{"cpu":"2","limits.cpu":"1","requests.memory":"3","memory":"1","limits.memory":"2"}}}`, "", 201, "",
+			"299 - \"ResourceQuota cpu (2) should be less than limits.cpu (1)\"\n299 - \"ResourceQuota requests.memory (3) should be less than limits.memory (2)\""},
+		{"which is told when it is made", "PATCH", "/api/v1/namespaces/default/resourcequotas/q", `{"spec":{"hard":{"cpu":"3"}}}`, merge, 200, "", ""},
+		{"a name for what is read from files", "POST", hooks, `{"metadata":{"name":"a.static.k8s.io"}}`, "", 201, "", `metadata.name: names ending with ".static.k8s.io" are reserved for static manifest-based configurations`},
+		{"which is told again", "PATCH", hooks + "/a.static.k8s.io", `{"metadata":{"labels":{"a":"b"}}}`, merge, 200, "", `metadata.name: names ending with ".static.k8s.io"`},
+		{"an ingress' address in other words", "PATCH", ingresses + "/i/status", `{"status":{"loadBalancer":{"ingress":[{"ip":"2001:DB8::1"}]}}}`, merge, 200, "", `299 - "status.loadBalancer.ingress[0]: `},
 		{"a resize by a patch of another pod", "PATCH", pod + "/resize", `{"metadata":{"uid":"x","labels":{"a":"b"}}}`, merge, 422, `metadata.uid: Invalid value: \"x\": field is immutable`, ""},
 		{"an ephemeral container of another pod", "PATCH", pod + "/ephemeralcontainers", `{"metadata":{"uid":"x"}}`, merge, 422, `metadata.uid: Invalid value: \"x\": field is immutable`, ""},
 		{"a resize of another pod", "PUT", pod + "/resize", otherPod, "", 409, "Precondition failed: UID in precondition: x, UID in object meta: ", ""},

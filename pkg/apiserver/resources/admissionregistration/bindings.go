@@ -56,6 +56,7 @@ func ValidatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
+		Warn:           warnReserved[*validatingBinding],
 		Default:        func(obj *validatingBinding) { defaultMatch(obj.Spec.MatchResources) },
 		Spec:           func(obj *validatingBinding) any { return &obj.Spec },
 		Validate: func(ctx context.Context, obj, old *validatingBinding) field.ErrorList {
@@ -86,6 +87,7 @@ func MutatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
+		Warn:           warnReserved[*mutatingBinding],
 		StoredVersion:  "v1beta1",
 		Default:        func(obj *mutatingBinding) { defaultMatch(obj.Spec.MatchResources) },
 		Spec:           func(obj *mutatingBinding) any { return &obj.Spec },

@@ -27,6 +27,7 @@ func MutatingAdmissionPolicy(rights Rights) *resource.Resource {
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
+		Warn:           warnReserved[*mutatingPolicy],
 		StoredVersion:  "v1beta1",
 		Default: func(obj *mutatingPolicy) {
 			orElse(&obj.Spec.FailurePolicy, admissionv1.Fail)

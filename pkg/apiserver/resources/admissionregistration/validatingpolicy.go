@@ -40,6 +40,7 @@ func ValidatingAdmissionPolicy(rights Rights) *resource.Resource {
 		ClusterScoped:  true,
 		StrictUpdate:   true,
 		FreeFinalizers: true,
+		Warn:           warnReserved[*validatingPolicy],
 		Default: func(obj *validatingPolicy) {
 			orElse(&obj.Spec.FailurePolicy, admissionv1.Fail)
 			defaultMatch(obj.Spec.MatchConstraints)
@@ -65,6 +66,7 @@ func ValidatingAdmissionPolicy(rights Rights) *resource.Resource {
 			Validate: func(_ context.Context, obj, _ *validatingPolicy) field.ErrorList {
 				return validatePolicyStatus(&obj.Status)
 			},
+			Warn:  warnReserved[*validatingPolicy],
 			Reset: []string{"spec", "metadata"},
 		})},
 	})

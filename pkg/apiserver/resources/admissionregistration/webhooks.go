@@ -40,6 +40,7 @@ func MutatingWebhookConfiguration() *resource.Resource {
 		ClusterScoped:      true,
 		StrictUpdate:       true,
 		FreeFinalizers:     true,
+		Warn:               warnReserved[*mutatingHooks],
 		Spec:               func(obj *mutatingHooks) any { return &obj.Webhooks },
 		DistinguishesEmpty: true,
 		Default: func(obj *mutatingHooks) {
@@ -71,6 +72,7 @@ func ValidatingWebhookConfiguration() *resource.Resource {
 		ClusterScoped:      true,
 		StrictUpdate:       true,
 		FreeFinalizers:     true,
+		Warn:               warnReserved[*validatingHooks],
 		Spec:               func(obj *validatingHooks) any { return &obj.Webhooks },
 		DistinguishesEmpty: true,
 		Default: func(obj *validatingHooks) {

@@ -39,6 +39,7 @@ func ResourceQuota() *resource.Resource {
 			}
 			return faults
 		},
+		Warn: warnQuota,
 		Columns: []metav1.TableColumnDefinition{
 			column.Name(),
 			column.Text("Request", "Request represents a minimum amount of cpu/memory that a container may consume."),
@@ -57,6 +58,27 @@ func ResourceQuota() *resource.Resource {
 			},
 		})},
 	})
+}
+
+// warnQuota tells of a new quota that allows more to be asked for than to be used.
+func warnQuota(_ context.Context, obj, old *corev1.ResourceQuota) []string {
+	if old != nil {
+		return nil
+	}
+	var warnings []string
+	hard := obj.Spec.Hard
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceStorage, corev1.ResourceEphemeralStorage} {
+		asked, used := "requests."+name, "limits."+name
+		if _, there := hard[asked]; !there && (name == corev1.ResourceCPU || name == corev1.ResourceMemory) {
+			asked = name // which stands for what is asked for
+		}
+		request, asks := hard[asked]
+		limit, limits := hard[used]
+		if asks && limits && request.Cmp(limit) > 0 {
+			warnings = append(warnings, fmt.Sprintf("ResourceQuota %s (%s) should be less than %s (%s)", asked, request.String(), used, limit.String()))
+		}
+	}
+	return warnings
 }
 
 func quotaUse(obj *corev1.ResourceQuota) (requests, limits string) {

@@ -61,7 +61,7 @@ func Ingress() *resource.Resource {
 					var said []string
 					for n, point := range i.Status.LoadBalancer.Ingress {
 						if point.IP != "" {
-							said = append(said, utilvalidation.GetWarningsForIP(entryPoint(n).Child("ip"), point.IP)...)
+							said = append(said, utilvalidation.GetWarningsForIP(entryPoint(n), point.IP)...)
 						}
 					}
 					return said
