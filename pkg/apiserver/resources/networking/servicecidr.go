@@ -33,7 +33,11 @@ func ServiceCIDR() *resource.Resource {
 			return []any{c.Name, strings.Join(c.Spec.CIDRs, ","), column.Since(c.CreationTimestamp)}
 		},
 		Subresources: []resource.Subresource[*networkingv1.ServiceCIDR]{resource.Status(networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"), resource.UpdatePart[*networkingv1.ServiceCIDR]{
-			Prepare: func(_ context.Context, c, old *networkingv1.ServiceCIDR) { c.Spec = *old.Spec.DeepCopy() },
+			Prepare: func(_ context.Context, c, old *networkingv1.ServiceCIDR) {
+				c.Spec = *old.Spec.DeepCopy()
+				metav1.ResetObjectMetaForStatus(c, old)
+			},
+			Reset: []string{"metadata", "spec"},
 		})},
 	})
 }

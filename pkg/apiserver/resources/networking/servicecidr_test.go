@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestServiceNetworksOnlyGrow(t *testing.T) {
@@ -40,6 +41,17 @@ func TestServiceNetworksOnlyGrow(t *testing.T) {
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
+	}
+}
+
+// TestAServiceNetworksStatusIsWrittenAlone: neither the networks nor labels and their like change with it.
+func TestAServiceNetworksStatusIsWrittenAlone(t *testing.T) {
+	old := &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "n", Finalizers: []string{"a.b/c"}}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: []string{"10.0.0.0/24"}}}
+	now := &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{"a": "b"}}}
+	now.Status.Conditions = []metav1.Condition{{Type: "Ready"}}
+	ServiceCIDR().Subresources[0].Update.Prepare(t.Context(), now, old)
+	if len(now.Labels) > 0 || len(now.Finalizers) != 1 || len(now.Spec.CIDRs) != 1 || len(now.Status.Conditions) != 1 {
+		t.Errorf("made %+v", now)
 	}
 }
 
