@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/sampan-project/sampan/pkg/accounttoken"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -40,7 +41,7 @@ func (v *Verifier) identity(ctx context.Context, c *claims) (*request.User, erro
 		return nil, fmt.Errorf("service account token claims could not be validated: %w", err)
 	}
 	k := c.Kubernetes
-	if k == nil || k.ServiceAccount.Name == "" || c.Subject != Username(k.Namespace, k.ServiceAccount.Name) {
+	if k == nil || k.ServiceAccount.Name == "" || c.Subject != accounttoken.Username(k.Namespace, k.ServiceAccount.Name) {
 		return nil, errors.New("service account token claims could not be validated: it names no service account")
 	}
 	if v.cfg.Lookup {

@@ -4,6 +4,8 @@ package serviceaccount
 
 import (
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/sampan-project/sampan/pkg/accounttoken"
 )
 
 // What the tokens of injected volumes ask for, and what they get while clients that never read their
@@ -15,15 +17,11 @@ const (
 	extendedSeconds   = 365 * 24 * 3600
 )
 
-// The groups of every service account, and the form of their user names.
+// The groups of every service account.
 const (
-	userPrefix     = "system:serviceaccount:"
 	allGroup       = "system:serviceaccounts"
 	namespaceGroup = "system:serviceaccounts:"
 )
-
-// Username is the user that a service account acts as.
-func Username(namespace, name string) string { return userPrefix + namespace + ":" + name }
 
 // Groups are the groups of every service account of a namespace.
 func Groups(namespace string) []string { return []string{allGroup, namespaceGroup + namespace} }
@@ -31,6 +29,8 @@ func Groups(namespace string) []string { return []string{allGroup, namespaceGrou
 // claims is the payload of a token.
 type claims struct {
 	jwt.Claims
+	accounttoken.Legacy // of those that are kept in secrets
+
 	Audience   audiences `json:"aud,omitempty"` // instead of jwt.Claims'
 	Kubernetes *boundTo  `json:"kubernetes.io,omitempty"`
 }

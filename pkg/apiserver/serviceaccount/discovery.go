@@ -12,6 +12,8 @@ import (
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/sampan-project/sampan/pkg/accounttoken"
 )
 
 // The paths at which others learn how to verify tokens.
@@ -39,11 +41,11 @@ func NewDiscovery(issuer, keysURL, base string, keys []crypto.PublicKey) (*Disco
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	algs := []string{}
 	for _, k := range keys {
-		alg, err := algorithm(k)
+		alg, err := accounttoken.Algorithm(k)
 		if err != nil {
 			return nil, err
 		}
-		id, err := keyID(k)
+		id, err := accounttoken.KeyID(k)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/sampan-project/sampan/pkg/accounttoken"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource/resourcetest"
 )
 
@@ -34,6 +35,7 @@ func FuzzVerifier(f *testing.F) {
 	}
 	f.Add([]byte(`{"iss":"https://issuer","aud":["api"],"exp":1100,"nbf":900,"sub":"system:serviceaccount:n:a","kubernetes.io":{"namespace":"n","serviceaccount":{"name":"a","uid":"u"},"pod":{"name":"p"},"warnafter":1}}`), true)
 	f.Add([]byte(`{"iss":"https://issuer","aud":"api","exp":1e300,"kubernetes.io":null}`), true)
+	f.Add([]byte(`{"iss":"kubernetes/serviceaccount","sub":"system:serviceaccount:n:a","kubernetes.io/serviceaccount/namespace":"n","kubernetes.io/serviceaccount/secret.name":"s","kubernetes.io/serviceaccount/service-account.name":"a","kubernetes.io/serviceaccount/service-account.uid":"u"}`), true)
 	f.Add([]byte(`eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2lzc3VlciJ9.AAAA`), false)
 	f.Add([]byte(`eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lzc3VlciJ9.`), false)
 	f.Fuzz(func(t *testing.T, data []byte, signed bool) {
@@ -54,7 +56,7 @@ func FuzzVerifier(f *testing.F) {
 		if !signed {
 			t.Fatalf("%q makes %+v", token, user)
 		}
-		if !strings.HasPrefix(user.Name, userPrefix) || strings.Count(user.Name, ":") != 3 {
+		if !strings.HasPrefix(user.Name, accounttoken.UserPrefix) || strings.Count(user.Name, ":") != 3 {
 			t.Errorf("signed claims make %+v", user)
 		}
 	})

@@ -15,8 +15,10 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/go-logr/logr"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 
+	"github.com/sampan-project/sampan/pkg/accounttoken"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -31,6 +33,7 @@ type VerifierConfig struct {
 	Now       func() time.Time
 	// Stale, where set, is told of each use of a token behind the moment that it warns after.
 	Stale func(ctx context.Context, subject string, late time.Duration)
+	Log   logr.Logger
 }
 
 // Verifier knows the tokens that an Issuer signed. It is an authn.Token.
@@ -49,10 +52,10 @@ const maxRemembered = 8192
 func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	v := &Verifier{cfg: cfg, keys: map[string][]crypto.PublicKey{}, good: map[[sha256.Size]byte]*claims{}}
 	for _, k := range cfg.Keys {
-		if _, err := algorithm(k); err != nil {
+		if _, err := accounttoken.Algorithm(k); err != nil {
 			return nil, fmt.Errorf("service account key: %w", err)
 		}
-		id, err := keyID(k)
+		id, err := accounttoken.KeyID(k)
 		if err != nil {
 			return nil, fmt.Errorf("service account key: %w", err)
 		}
@@ -80,7 +83,12 @@ func (v *Verifier) AuthenticateToken(ctx context.Context, token string, audience
 	if err != nil {
 		return nil, nil, err
 	}
-	user, err := v.identity(ctx, c)
+	var user *request.User
+	if c.isLegacy() {
+		user, err = v.fromSecret(ctx, c, token)
+	} else {
+		user, err = v.identity(ctx, c)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,7 +108,7 @@ func (v *Verifier) ours(token string) bool {
 	var c struct {
 		Issuer string `json:"iss"`
 	}
-	return json.Unmarshal(payload, &c) == nil && slices.Contains(v.cfg.Issuers, c.Issuer)
+	return json.Unmarshal(payload, &c) == nil && (c.Issuer == accounttoken.LegacyIssuer || slices.Contains(v.cfg.Issuers, c.Issuer))
 }
 
 // known gives what a token claims whose signature was found good before.
