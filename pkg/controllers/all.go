@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/sampan-project/sampan/pkg/accounttoken"
 	"github.com/sampan-project/sampan/pkg/controller"
 	"github.com/sampan-project/sampan/pkg/controllers/bootstrap"
 	"github.com/sampan-project/sampan/pkg/controllers/certificates"
@@ -25,15 +26,17 @@ import (
 	"github.com/sampan-project/sampan/pkg/controllers/resourcequota"
 	"github.com/sampan-project/sampan/pkg/controllers/rootca"
 	"github.com/sampan-project/sampan/pkg/controllers/serviceaccount"
+	"github.com/sampan-project/sampan/pkg/controllers/serviceaccounttoken"
 	"github.com/sampan-project/sampan/pkg/controllers/tainteviction"
 	"github.com/sampan-project/sampan/pkg/controllers/ttl"
+	"github.com/sampan-project/sampan/pkg/pki"
 )
 
 // Descriptor is one line of the list.
 type Descriptor struct {
 	Name    string // in --controllers
 	Alias   string // its name of before 1.28, which --controllers takes too
-	Account string // service account in kube-system under --use-service-account-credentials
+	Account string // service account in kube-system under --use-service-account-credentials; empty: it acts as the process
 	Off     bool   // only on when --controllers names it
 	// New makes the controller; nil where the configuration gives it nothing to do.
 	New func(env *controller.Env, c *Config) (controller.Runner, error)
@@ -52,6 +55,7 @@ func plain(make func(*controller.Env) (controller.Runner, error)) func(*controll
 // All are the controllers, in the order in which they start.
 func All() []Descriptor {
 	return []Descriptor{
+		{Name: "serviceaccount-token-controller", Alias: "serviceaccount-token", New: newAccountToken},
 		{Name: "serviceaccount-controller", Alias: "serviceaccount", Account: "service-account-controller", New: newServiceAccount},
 		{Name: "root-ca-certificate-publisher-controller", Alias: "root-ca-cert-publisher", Account: "root-ca-cert-publisher", New: newRootCA},
 		{Name: "clusterrole-aggregation-controller", Alias: "clusterrole-aggregation", Account: "clusterrole-aggregation-controller", New: plain(clusterrole.New)},
@@ -77,6 +81,26 @@ func All() []Descriptor {
 		{Name: "bootstrap-signer-controller", Alias: "bootstrapsigner", Account: "bootstrap-signer", Off: true, New: plain(bootstrap.NewSigner)},
 		{Name: "token-cleaner-controller", Alias: "tokencleaner", Account: "token-cleaner", Off: true, New: plain(bootstrap.NewCleaner)},
 	}
+}
+
+func newAccountToken(env *controller.Env, c *Config) (controller.Runner, error) {
+	if c.ServiceAccountKeyFile == "" {
+		return nil, nil
+	}
+	key, err := pki.LoadKey(c.ServiceAccountKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("--service-account-private-key-file: %w", err)
+	}
+	o := serviceaccounttoken.Options{}
+	if o.Signer, err = accounttoken.NewSigner(key); err != nil {
+		return nil, err
+	}
+	if c.RootCAFile != "" {
+		if o.RootCA, err = os.ReadFile(c.RootCAFile); err != nil {
+			return nil, fmt.Errorf("reading --root-ca-file: %w", err)
+		}
+	}
+	return serviceaccounttoken.New(env, c.workers("serviceaccount-token"), o)
 }
 
 func newServiceAccount(env *controller.Env, _ *Config) (controller.Runner, error) {

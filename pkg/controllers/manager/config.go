@@ -162,5 +162,4 @@ var elsewhere = map[string]bool{
 	"resourceclaim-controller": true, "device-taint-eviction-controller": true, "ephemeral-volume-controller": true, "ephemeral-volume": true,
 	"validatingadmissionpolicy-status-controller": true, "service-cidr-controller": true, "podcertificaterequest-cleaner-controller": true,
 	"kube-apiserver-serving-clustertrustbundle-publisher-controller": true, "volumeattributesclass-protection-controller": true,
-	"serviceaccount-token-controller": true, "serviceaccount-token": true,
 }

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -84,7 +85,7 @@ func work(ctx context.Context, m *manager, list []controllers.Descriptor) error 
 	var all controller.Group
 	for _, d := range list {
 		config := m.rest
-		if m.cfg.AccountPerControl {
+		if m.cfg.AccountPerControl && d.Account != "" {
 			config = asAccount(m.rest, m.client, "kube-system", d.Account, m.clock)
 		}
 		env, err := m.env(config, d, factory, broadcaster)
@@ -109,7 +110,7 @@ func work(ctx context.Context, m *manager, list []controllers.Descriptor) error 
 
 func (m *manager) env(config *rest.Config, d controllers.Descriptor, factory informers.SharedInformerFactory, broadcaster record.EventBroadcaster) (*controller.Env, error) {
 	config = rest.CopyConfig(config)
-	config.UserAgent += "/" + d.Account
+	config.UserAgent += "/" + cmp.Or(d.Account, d.Name)
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", d.Name, err)
