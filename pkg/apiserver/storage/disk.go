@@ -15,7 +15,8 @@ const (
 	// database grows by until it is next flushed.
 	spare = 80 << 20
 	// reserve is for deletions, without which nobody gets room back. The segment after the present one was reserved while
-	// there was room, and holds more than a hundred thousand of them; the database alone grows.
+	// there was room, and holds more than a hundred thousand of them; the database alone grows. Leases, which are written
+	// for ever, would use that segment up.
 	reserve = 16 << 20
 )
 
