@@ -113,8 +113,8 @@ func (s *stream) leave(why error) {
 		return
 	}
 	s.gone = why
-	if s.stopped == nil && !s.ended {
-		s.stopped = why
+	if s.stopped == nil && (!s.ended || s.read < len(s.body)) {
+		s.stopped = why // who reads on must not take what was read for all there was
 	}
 	for _, t := range s.deadline {
 		if t != nil {
