@@ -37,11 +37,12 @@ type stream struct {
 	body     []byte // what was received
 	read     int    // of it
 	received int64
-	inWindow int64 // what the client may send
-	returned int64 // of what was read, what it was not told yet that it may send again
-	ended    bool  // all was received
-	stopped  error // why nothing is read any more
-	unread   bool  // the handler wants no more of the body
+	inWindow int64       // what the client may send
+	returned int64       // of what was read, what it was not told yet that it may send again
+	trailer  http.Header // what stood behind the body; the request has it when the handler has read that
+	ended    bool        // all was received
+	stopped  error       // why nothing is read any more
+	unread   bool        // the handler wants no more of the body
 }
 
 // The deadlines of a stream.
@@ -177,9 +178,10 @@ func (s *stream) complete(behind []hpack.HeaderField) error {
 	}
 	for _, f := range behind {
 		name := canonical(f.Name)
-		if _, announced := s.request.Trailer[name]; announced {
-			s.request.Trailer[name] = append(s.request.Trailer[name], f.Value)
+		if s.trailer == nil {
+			s.trailer = http.Header{}
 		}
+		s.trailer[name] = append(s.trailer[name], f.Value)
 	}
 	s.ended = true
 	s.changed.Broadcast()
@@ -319,6 +321,10 @@ func (b body) Read(p []byte) (int, error) {
 			return 0, s.stopped
 		}
 		if s.ended {
+			// Only here, for the request is the handler's, which may look at its trailers at any time.
+			for name := range s.request.Trailer {
+				s.request.Trailer[name] = s.trailer[name]
+			}
 			return 0, io.EOF
 		}
 		s.changed.Wait()
