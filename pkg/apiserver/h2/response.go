@@ -27,6 +27,8 @@ type response struct {
 	typed     bool                // with Content-Type or Content-Encoding
 	dated     bool
 	sent      bool // the header was
+	over      bool // the handler has returned
+	measured  bool // with Content-Length
 	declared  int64
 	written   int64
 	small     *[]byte  // what is kept back; nil: nothing
@@ -51,7 +53,7 @@ func (w *response) WriteHeader(code int) {
 		panic("h2: no status code of HTTP/2: " + strconv.Itoa(code))
 	}
 	if code < 200 {
-		fields := appendFields([]hpack.HeaderField{{Name: ":status", Value: strconv.Itoa(code)}}, w.header)
+		fields := appendFields([]hpack.HeaderField{{Name: ":status", Value: strconv.Itoa(code)}}, w.header, "Content-Length")
 		w.conn.mu.Lock()
 		defer w.conn.mu.Unlock()
 		w.asked = w.asked && code != http.StatusContinue
@@ -65,36 +67,45 @@ func (w *response) WriteHeader(code int) {
 // freeze takes the header as it is.
 func (w *response) freeze() {
 	h := w.header
-	if lengths := h["Content-Length"]; len(lengths) > 0 {
-		if n, err := strconv.ParseUint(lengths[0], 10, 63); err == nil {
-			w.declared = int64(n)
-		} else {
-			delete(h, "Content-Length")
-		}
+	length := h.Get("Content-Length")
+	if n, err := strconv.ParseUint(length, 10, 63); err == nil {
+		w.declared = int64(n)
 	}
+	_, w.measured = h["Content-Length"]
+	w.measured = w.measured && (length == "" || w.declared >= 0) // one that is no number is not heeded
 	w.closing = len(h["Connection"]) > 0 && strings.EqualFold(h["Connection"][0], "close")
-	_, coded := h["Content-Encoding"]
 	_, typed := h["Content-Type"]
 	_, w.dated = h["Date"]
-	w.typed = typed || coded && len(h["Content-Encoding"][0]) > 0
+	w.typed = typed || h.Get("Content-Encoding") != ""
 	for _, list := range h["Trailer"] {
 		for name := range strings.SplitSeq(list, ",") {
-			w.announced = append(w.announced, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+			w.announce(strings.TrimSpace(name))
 		}
 	}
 	w.frozen = make([]hpack.HeaderField, 0, len(h)+4)
 	w.frozen = append(w.frozen, hpack.HeaderField{Name: ":status", Value: statusText(w.code)})
-	w.frozen = appendFields(w.frozen, h, w.announced...)
+	w.frozen = appendFields(w.frozen, h, "Content-Length")
+	if w.measured && h["Content-Length"] != nil {
+		w.frozen = appendValues(w.frozen, "Content-Length", h["Content-Length"][:1])
+	}
 }
 
-// appendFields appends a header's fields, but those that are no part of HTTP/2 and those named.
-func appendFields(fields []hpack.HeaderField, h http.Header, but ...string) []hpack.HeaderField {
+// announce notes the name of a trailer, if it may be one.
+func (w *response) announce(name string) {
+	name = http.CanonicalHeaderKey(name)
+	if httpguts.ValidTrailerHeader(name) && !slices.Contains(w.announced, name) {
+		w.announced = append(w.announced, name)
+	}
+}
+
+// appendFields appends a header's fields, but those that are no part of HTTP/2 and the one named.
+func appendFields(fields []hpack.HeaderField, h http.Header, but string) []hpack.HeaderField {
 	for name, values := range h {
 		switch name {
 		case "Connection", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Keep-Alive":
 			continue
 		}
-		if slices.Contains(but, name) || strings.HasPrefix(name, http.TrailerPrefix) {
+		if name == but || strings.HasPrefix(name, http.TrailerPrefix) {
 			continue
 		}
 		fields = appendValues(fields, name, values)
@@ -152,7 +163,7 @@ func (w *response) flush(more []byte, last bool) error {
 		kept = *w.small
 	}
 	if !w.sent {
-		w.complete(kept, more, last)
+		w.complete(kept, more)
 	}
 	none := w.request.Method == http.MethodHead
 	if none {
@@ -168,10 +179,10 @@ func (w *response) flush(more []byte, last bool) error {
 }
 
 // complete adds to the header what the handler left to the server.
-func (w *response) complete(kept, more []byte, last bool) {
+func (w *response) complete(kept, more []byte) {
 	w.frozen = w.frozen[:len(w.frozen):cap(w.frozen)]
 	bodied := w.code != http.StatusNoContent && w.code != http.StatusNotModified
-	if last && w.declared < 0 && bodied && (w.request.Method != http.MethodHead || w.written > 0) {
+	if w.over && !w.measured && bodied && (w.request.Method != http.MethodHead || w.written > 0) {
 		w.frozen = append(w.frozen, hpack.HeaderField{Name: "content-length", Value: strconv.FormatInt(w.written, 10), Sensitive: true})
 	}
 	if !w.typed && bodied && len(kept)+len(more) > 0 {
@@ -217,6 +228,7 @@ func (w *response) end() {
 	if w.code == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	w.over = true
 	trailers := w.trailers()
 	if !w.finished {
 		_ = w.flush(nil, len(trailers) == 0)
@@ -231,13 +243,15 @@ func (w *response) end() {
 
 // trailers are the fields behind the body: those announced, and those whose names say so.
 func (w *response) trailers() []hpack.HeaderField {
-	var fields []hpack.HeaderField
 	for name, values := range w.header {
 		if plain, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
-			fields = appendValues(fields, http.CanonicalHeaderKey(plain), values)
-		} else if slices.Contains(w.announced, name) {
-			fields = appendValues(fields, name, values)
+			w.announce(plain)
+			w.header[http.CanonicalHeaderKey(plain)] = values
 		}
+	}
+	var fields []hpack.HeaderField
+	for _, name := range w.announced {
+		fields = appendValues(fields, name, w.header[name])
 	}
 	return fields
 }
