@@ -167,6 +167,11 @@ func (c *conn) control(t http2.FrameType, flags http2.Flags, id uint32, payload 
 	for c.full() {
 		c.space.Wait()
 	}
+	c.put(t, flags, id, payload...)
+}
+
+// put is control for what cannot become much, and waits for nobody. The caller holds mu.
+func (c *conn) put(t http2.FrameType, flags http2.Flags, id uint32, payload ...byte) {
 	if c.err != nil {
 		return
 	}
@@ -176,9 +181,7 @@ func (c *conn) control(t http2.FrameType, flags http2.Flags, id uint32, payload 
 }
 
 func (c *conn) windowUpdate(id uint32, more int64) {
-	b := c.append()
-	*b = binary.BigEndian.AppendUint32(appendFrameHeader(*b, 4, http2.FrameWindowUpdate, 0, id), uint32(more))
-	c.send()
+	c.put(http2.FrameWindowUpdate, 0, id, binary.BigEndian.AppendUint32(nil, uint32(more))...)
 }
 
 func (c *conn) reset(id uint32, code http2.ErrCode) {
@@ -188,7 +191,7 @@ func (c *conn) reset(id uint32, code http2.ErrCode) {
 // goAway tells the client to begin no more streams, and which were heard of.
 func (c *conn) goAway(code http2.ErrCode) {
 	c.retired = true
-	c.control(http2.FrameGoAway, 0, 0, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, c.last), uint32(code))...)
+	c.put(http2.FrameGoAway, 0, 0, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, c.last), uint32(code))...)
 }
 
 // appendFrameHeader appends what stands before a frame's payload (RFC 9113, 4.1).

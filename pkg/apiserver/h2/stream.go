@@ -125,6 +125,9 @@ func (s *stream) leave(why error) {
 	s.conn.giveBack(int64(len(s.body) - s.read))
 	s.body, s.read = nil, 0
 	s.changed.Broadcast()
+	if s.conn.full() {
+		s.conn.space.Broadcast() // who writes to the stream may wait for that
+	}
 	if !s.finished {
 		s.cancel()
 	}

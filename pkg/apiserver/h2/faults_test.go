@@ -1,0 +1,83 @@
+package h2
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// deaf is a client that lets much be sent to it, and reads nothing of it.
+func (f *fixture) deaf(t *testing.T) *wire {
+	w := f.dial(t)
+	t.Cleanup(w.close)
+	w.preface(http2.Setting{ID: http2.SettingInitialWindowSize, Val: mostWindow})
+	w.sent(w.WriteWindowUpdate(0, mostWindow-firstWindow))
+	return w
+}
+
+// flood is an answer without end. It gives the error that ends it.
+func flood(w http.ResponseWriter) error {
+	for piece := make([]byte, 1<<20); ; {
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
+	}
+}
+
+func TestDeafClientsHoldUpNobody(t *testing.T) {
+	deadline := func(w http.ResponseWriter, _ *wire) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	}
+	for _, tt := range []struct {
+		name  string
+		frees func(http.ResponseWriter, *wire)
+		want  error
+	}{
+		{"write deadline", deadline, os.ErrDeadlineExceeded},
+		{"reset", func(_ http.ResponseWriter, w *wire) { w.sent(w.WriteRSTStream(1, http2.ErrCodeCancel)) }, errGone},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var client *wire
+			begun, ended := make(chan struct{}), make(chan error, 1)
+			f := serveOurs(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				<-begun
+				tt.frees(w, client)
+				ended <- flood(w)
+			}))
+			client = f.deaf(t)
+			client.begin(1, true)
+			close(begun)
+			if err := within(t, "the answer is given up", ended); !errors.Is(err, tt.want) {
+				t.Errorf("%v; want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestDeafClientsHoldUpNoShutdown has others told that the server shuts down.
+func TestDeafClientsHoldUpNoShutdown(t *testing.T) {
+	begun := make(chan struct{}, 1)
+	f := serveOurs(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/flood" {
+			begun <- struct{}{}
+			_ = flood(w)
+		}
+	}))
+	for range 8 { // one of them at least is told before the other
+		f.deaf(t).begin(1, true, ":path", "/flood")
+		within(t, "a request", begun)
+	}
+	other := f.dial(t)
+	t.Cleanup(other.close)
+	other.greet()
+	other.get(1, "/")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = f.server.Shutdown(ctx)
+	other.goneAway(http2.ErrCodeNo)
+}
