@@ -3,6 +3,7 @@ package h2
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"testing"
@@ -80,4 +81,71 @@ func TestDeafClientsHoldUpNoShutdown(t *testing.T) {
 	cancel()
 	_ = f.server.Shutdown(ctx)
 	other.goneAway(http2.ErrCodeNo)
+}
+
+// TestNothingIsSentOutOfTurn has handlers do things too late for them to be sent.
+func TestNothingIsSentOutOfTurn(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		handle http.HandlerFunc
+	}{
+		{"100 Continue behind the header", func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.ReadAll(r.Body)
+		}},
+		{"trailers behind the end", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body)
+			w.Header().Set("Content-Length", "2")
+			_, _ = io.WriteString(w, "ok")
+			w.Header().Set(http.TrailerPrefix+"X", "late")
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := serveOurs(t, tt.handle)
+			w := f.dial(t)
+			t.Cleanup(w.close)
+			w.greet()
+			w.begin(1, false, ":method", "POST", "expect", "100-continue")
+			w.awaitFrame(http2.FrameHeaders, 1)
+			w.sent(w.WriteData(1, true, nil))
+			w.answer(1)
+			w.get(3, "/") // whatever is sent on stream 1 has come before that
+			var answers, ended int
+			for _, frame := range w.await("frames", func([]frame) bool { return true }) {
+				if frame.StreamID != 1 || frame.Type > http2.FrameHeaders {
+					continue
+				}
+				if frame.Type == http2.FrameHeaders && frame.status() != "100" {
+					answers++
+				}
+				if ended > 0 || answers > 0 && frame.status() == "100" {
+					t.Errorf("%v comes too late", frame)
+				}
+				if frame.Flags.Has(http2.FlagDataEndStream) {
+					ended++
+				}
+			}
+		})
+	}
+}
+
+// TestHandlersThatEndedWriteNothing has one write when another request is answered.
+func TestHandlersThatEndedWriteNothing(t *testing.T) {
+	former := make(chan http.ResponseWriter, 1)
+	f := serveOurs(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			former <- w
+			return
+		}
+		if n, err := (<-former).Write([]byte("late")); err == nil || n > 0 {
+			t.Errorf("wrote %d bytes after the end: %v", n, err)
+		}
+	}))
+	w := f.dial(t)
+	t.Cleanup(w.close)
+	w.greet()
+	w.get(1, "/first")
+	if status, body := w.get(3, "/second"); status != "200" || len(body) > 0 {
+		t.Errorf("%s: %q", status, body)
+	}
 }

@@ -130,6 +130,9 @@ func appendValues(fields []hpack.HeaderField, name string, values []string) []hp
 
 // Write implements http.ResponseWriter.
 func (w *response) Write(p []byte) (int, error) {
+	if w.over {
+		return 0, errFinished
+	}
 	if w.code == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -206,7 +209,7 @@ func (w *response) push(kept, more []byte, last bool) error {
 		return nil
 	}
 	if !w.sent {
-		w.sent = true
+		w.sent, w.asked = true, false
 		if w.closing && !c.retired {
 			c.goAway(0)
 		}
@@ -235,7 +238,7 @@ func (w *response) end() {
 	}
 	w.conn.mu.Lock()
 	defer w.conn.mu.Unlock()
-	if len(trailers) > 0 {
+	if len(trailers) > 0 && !w.finished {
 		_ = w.sendFields(trailers, true)
 	}
 	w.close()
