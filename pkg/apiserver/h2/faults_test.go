@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -147,5 +149,52 @@ func TestHandlersThatEndedWriteNothing(t *testing.T) {
 	w.get(1, "/first")
 	if status, body := w.get(3, "/second"); status != "200" || len(body) > 0 {
 		t.Errorf("%s: %q", status, body)
+	}
+}
+
+// TestWindowOfTheConnectionComesBack has a client send more than a stream may, which must cost it the stream alone.
+func TestWindowOfTheConnectionComesBack(t *testing.T) {
+	const window, total = 1 << 16, 1 << 18
+	f := serveOurs(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), func(s *http.Server) {
+		s.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window, MaxReceiveBufferPerConnection: total}
+	})
+	w := f.dial(t)
+	t.Cleanup(w.close)
+	w.greet()
+	for id := uint32(1); id < 2*10*total/window; id += 2 {
+		w.begin(id, false, ":method", "POST")
+		for range window/firstFrame + 1 {
+			w.sent(w.WriteData(id, false, make([]byte, firstFrame)))
+		}
+		if code := w.awaitFrame(http2.FrameRSTStream, id).code; code != http2.ErrCodeFlowControl {
+			t.Fatalf("%v for stream %d", code, id)
+		}
+	}
+}
+
+// leaky is a context that its children wait for in goroutines, which shows whether they were cancelled.
+type leaky struct {
+	context.Context
+	done chan struct{}
+}
+
+func (l leaky) Done() <-chan struct{} { return l.done }
+
+// TestRefusedRequestsLeaveNothing counts goroutines.
+func TestRefusedRequestsLeaveNothing(t *testing.T) {
+	const refused = 1000
+	f := serveOurs(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), func(s *http.Server) {
+		s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 1}
+		s.BaseContext = func(net.Listener) context.Context { return leaky{context.Background(), make(chan struct{})} }
+	})
+	w := f.dial(t)
+	t.Cleanup(w.close)
+	w.greet()
+	for i := range uint32(refused) {
+		w.begin(2*i+1, true)
+	}
+	w.awaitFrame(http2.FrameRSTStream, 2*refused-1)
+	if n := runtime.NumGoroutine(); n > refused/2 {
+		t.Errorf("%d goroutines", n)
 	}
 }

@@ -2,6 +2,7 @@ package h2
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"time"
 
@@ -142,6 +143,9 @@ func (r *reader) headers(f *http2.MetaHeadersFrame) error {
 	if len(r.streams) >= r.server.streams {
 		return s.fault(http2.ErrCodeRefusedStream)
 	}
+	var ctx context.Context
+	ctx, s.cancel = context.WithCancel(r.base)
+	s.request = s.request.WithContext(ctx)
 	s.window = r.firstWindow
 	r.streams[id] = s
 	if r.idle != nil && len(r.streams) == 1 {
@@ -202,6 +206,7 @@ func (r *reader) data(f *http2.DataFrame) error {
 	data := f.Data()
 	r.giveBack(size - int64(len(data)))
 	if err := s.take(data, size); err != nil {
+		r.giveBack(int64(len(data)))
 		return err
 	}
 	if f.StreamEnded() {

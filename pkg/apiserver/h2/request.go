@@ -1,7 +1,6 @@
 package h2
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,9 +29,7 @@ func (r *reader) newStream(f *http2.MetaHeadersFrame) (*stream, error) {
 	if !s.ended {
 		q.Body = body{s}
 	}
-	ctx, cancel := context.WithCancel(r.base)
-	s.cancel = cancel
-	s.request = q.WithContext(ctx)
+	s.request = q
 	s.oversized = f.Truncated
 	return s, nil
 }

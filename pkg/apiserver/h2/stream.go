@@ -68,6 +68,7 @@ func (c *conn) next() *stream {
 	defer c.mu.Unlock()
 	for len(c.queue) > 0 {
 		s := c.queue[0]
+		c.queue[0] = nil
 		c.queue = c.queue[1:]
 		if s.gone == nil {
 			return s
@@ -158,7 +159,6 @@ func (s *stream) take(data []byte, size int64) error {
 	s.received += int64(len(data))
 	s.returned += size - int64(len(data))
 	if s.expected >= 0 && s.received > s.expected {
-		s.conn.giveBack(int64(len(data)))
 		return s.fault(http2.ErrCodeProtocol)
 	}
 	if s.stopped != nil || s.unread {
