@@ -172,6 +172,34 @@ func TestWindowOfTheConnectionComesBack(t *testing.T) {
 	}
 }
 
+// TestMalformedRequests are told by stream errors, and what comes after them is answered.
+func TestMalformedRequests(t *testing.T) {
+	f := serveOurs(t, http.NotFoundHandler())
+	w := f.dial(t)
+	t.Cleanup(w.close)
+	w.greet()
+	for i, fields := range [][]string{
+		{":authority", "user@localhost"},
+	} {
+		id := uint32(4*i + 1)
+		w.begin(id, true, fields...)
+		if status, _ := w.answer(id); status != http2.ErrCodeProtocol.String() {
+			t.Errorf("%v: %s", fields, status)
+		}
+		if status, _ := w.get(id+2, "/"); status != "404" {
+			t.Errorf("behind %v: %s", fields, status)
+		}
+	}
+}
+
+func TestSettingsTwiceInAFrame(t *testing.T) {
+	w := serveOurs(t, http.NotFoundHandler()).dial(t)
+	t.Cleanup(w.close)
+	w.greet()
+	w.sent(w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2}))
+	w.goneAway(http2.ErrCodeEnhanceYourCalm)
+}
+
 // leaky is a context that its children wait for in goroutines, which shows whether they were cancelled.
 type leaky struct {
 	context.Context

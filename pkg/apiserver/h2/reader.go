@@ -244,7 +244,7 @@ func (r *reader) settings(f *http2.SettingsFrame) error {
 	if f.IsAck() {
 		return nil
 	}
-	if f.NumSettings() > mostSettings {
+	if f.NumSettings() > mostSettings || f.HasDuplicates() { // some concern all streams
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
 	if err := f.ForeachSetting(r.setting); err != nil {

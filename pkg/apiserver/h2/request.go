@@ -47,7 +47,7 @@ func (s *stream) target(q *http.Request, f *http2.MetaHeadersFrame) bool {
 		q.RequestURI = q.Host
 		return wellFormed
 	}
-	if scheme != "https" && scheme != "http" {
+	if scheme != "https" && scheme != "http" || strings.Contains(q.Host, "@") {
 		return false
 	}
 	var err error
