@@ -91,7 +91,8 @@ func (s *stream) serve() {
 		s.cancel()
 	}()
 	if s.oversized {
-		http.Error(w, "the request's header is too large", http.StatusRequestHeaderFieldsTooLarge)
+		w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+		_, _ = w.Write([]byte("<h1>HTTP Error 431</h1><p>Request Header Field(s) Too Large</p>")) // as net/http's server says it
 	} else {
 		s.conn.handler.ServeHTTP(w, s.request)
 	}
