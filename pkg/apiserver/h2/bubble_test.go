@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -25,6 +26,7 @@ type bubble struct {
 	wires    []*wire
 	conns    chan *conn // of the requests
 	gate     chan struct{}
+	ends     chan time.Duration // of handlers that say so
 }
 
 // inBubble runs a test, and looks that nothing is left of the server's connections when they have ended.
@@ -32,7 +34,7 @@ func inBubble(t *testing.T, handler func(*bubble, http.ResponseWriter, *http.Req
 	t.Helper()
 	cert, _ := certificate()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bubble{T: t, accepted: make(chan net.Conn), closed: make(chan struct{}), conns: make(chan *conn, 100_000), gate: make(chan struct{})}
+		b := &bubble{T: t, accepted: make(chan net.Conn), closed: make(chan struct{}), conns: make(chan *conn, 100_000), gate: make(chan struct{}), ends: make(chan time.Duration, 1000)}
 		b.server = &http.Server{
 			ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: true},
 			Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -46,26 +48,31 @@ func inBubble(t *testing.T, handler func(*bubble, http.ResponseWriter, *http.Req
 		Configure(b.server)
 		served := make(chan error, 1)
 		go func() { served <- b.server.ServeTLS(b, "", "") }()
+		defer b.end(served)
 		test(b)
-		for _, w := range b.wires {
-			w.close()
-		}
-		synctest.Wait()
-		_ = b.server.Close()
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Errorf("served until %v", err)
-		}
-		synctest.Wait()
-		for len(b.conns) > 0 {
-			c := <-b.conns
-			c.mu.Lock()
-			if len(c.streams) > 0 || c.running > 0 || len(c.queue) > 0 || c.sending || len(c.server.conns) > 0 {
-				t.Errorf("left: %d streams, %d handlers, %d that wait, sending %v, %d connections",
-					len(c.streams), c.running, len(c.queue), c.sending, len(c.server.conns))
-			}
-			c.mu.Unlock()
-		}
 	})
+}
+
+// end ends the connections and the server, and looks at what is left of them.
+func (b *bubble) end(served <-chan error) {
+	for _, w := range b.wires {
+		w.close()
+	}
+	synctest.Wait()
+	_ = b.server.Close()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		b.Errorf("served until %v", err)
+	}
+	synctest.Wait()
+	for len(b.conns) > 0 {
+		c := <-b.conns
+		c.mu.Lock()
+		if len(c.streams) > 0 || c.running > 0 || len(c.queue) > 0 || c.sending || len(c.server.conns) > 0 {
+			b.Errorf("left: %d streams, %d handlers, %d that wait, sending %v, %d connections",
+				len(c.streams), c.running, len(c.queue), c.sending, len(c.server.conns))
+		}
+		c.mu.Unlock()
+	}
 }
 
 // Accept implements net.Listener.
@@ -93,6 +100,7 @@ func (b *bubble) connect() *wire {
 	ours, theirs := net.Pipe()
 	b.accepted <- theirs
 	w := newWire(b, ours)
+	w.patience = time.Hour // of the bubble, which are short
 	b.wires = append(b.wires, w)
 	return w
 }

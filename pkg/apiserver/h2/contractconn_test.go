@@ -14,7 +14,7 @@ import (
 // connections are exchanges about what is shared by requests.
 func connections() []exchange {
 	return []exchange{
-		connectionClose(), headerBound(), manyStreams(), shutdown(), closing(), idle(),
+		connectionClose(), headerBound(), headerTooLarge(), manyStreams(), shutdown(), closing(), idle(),
 	}
 }
 
@@ -64,6 +64,20 @@ func headerBound() exchange {
 		}
 		p.add("the largest is %d", least)
 	}, handle: func(*peer, http.ResponseWriter, *http.Request) {}}
+}
+
+// headerTooLarge is sent by a client that does not heed the bound.
+func headerTooLarge() exchange {
+	return exchange{name: "header too large", server: func(s *http.Server) { s.MaxHeaderBytes = 4096 }, client: func(p *peer) {
+		conn := p.dial(p)
+		defer conn.close()
+		conn.greet()
+		large := strings.Repeat("x", 3000)
+		conn.begin(1, true, "x-large", large, "x-larger", large)
+		status, body := conn.answer(1)
+		head := conn.awaitFrame(http2.FrameHeaders, 1)
+		p.add("%s, %s, %s, %s", status, head.field("content-type"), head.field("content-length"), body)
+	}, handle: func(p *peer, w http.ResponseWriter, r *http.Request) { p.add("served") }}
 }
 
 // manyStreams are more requests at once than a connection may have: the client takes another one, whose server refuses

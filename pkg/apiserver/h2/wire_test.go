@@ -27,10 +27,11 @@ type wire struct {
 	holding bool // frames are kept back until they are let go
 	held    []byte
 
-	mu      sync.Mutex
-	got     []frame
-	err     error         // why nothing more comes
-	changed chan struct{} // closed when more has come
+	patience time.Duration
+	mu       sync.Mutex
+	got      []frame
+	err      error         // why nothing more comes
+	changed  chan struct{} // closed when more has come
 }
 
 // frame is what has come.
@@ -67,7 +68,7 @@ func newWire(t testing.TB, conn net.Conn) *wire {
 	if err := client.Handshake(); err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{TB: t, conn: client, changed: make(chan struct{}), decoder: hpack.NewDecoder(firstTable, nil)}
+	w := &wire{TB: t, conn: client, changed: make(chan struct{}), decoder: hpack.NewDecoder(firstTable, nil), patience: patience}
 	w.Framer = http2.NewFramer(w, client)
 	w.AllowIllegalWrites = true
 	w.MaxHeaderListSize = 16 << 20
@@ -158,7 +159,7 @@ func copied(f http2.Frame) frame {
 // await waits until something holds of the frames that have come.
 func (w *wire) await(what string, holds func([]frame) bool) []frame {
 	w.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(w.patience)
 	for {
 		w.mu.Lock()
 		got, err, changed := w.got, w.err, w.changed
@@ -172,7 +173,7 @@ func (w *wire) await(what string, holds func([]frame) bool) []frame {
 		select {
 		case <-changed:
 		case <-deadline:
-			w.Fatalf("%s: not within %v, but %v", what, patience, headersOf(got))
+			w.Fatalf("%s: not within %v, but %v", what, w.patience, headersOf(got))
 		}
 	}
 }
@@ -202,7 +203,7 @@ func find(frames []frame, t http2.FrameType, id uint32) *frame {
 // ended waits for the connection's end, and says why.
 func (w *wire) ended() error {
 	w.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(w.patience)
 	for {
 		w.mu.Lock()
 		err, changed := w.err, w.changed
@@ -237,7 +238,7 @@ func (w *wire) encode(fields ...string) []byte {
 	w.block.Reset()
 	pseudo := [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", "/"}}
 	for pair := range slices.Chunk(fields, 2) {
-		i := slices.IndexFunc(pseudo, func(p [2]string) bool { return p[0] == pair[0] })
+		i := slices.IndexFunc(pseudo[:4], func(p [2]string) bool { return p[0] == pair[0] })
 		if i < 0 {
 			pseudo = append(pseudo, [2]string{pair[0], pair[1]})
 		} else {
