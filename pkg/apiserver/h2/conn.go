@@ -77,16 +77,20 @@ func newConn(h *server, tc *tls.Conn, handler http.Handler) *conn {
 // serve speaks HTTP/2 until the connection ends, and leaves nothing behind but handlers that were told to end.
 func (c *conn) serve() {
 	defer func() { _ = c.tls.Close() }()
-	if c.begin() != nil {
-		return
+	c.greet()
+	c.server.add(c)
+	defer c.server.remove(c)
+	err := c.greeted()
+	if err == nil {
+		err = (&reader{conn: c}).run()
 	}
-	err := (&reader{conn: c}).run()
 	c.end(err)
 }
 
-// begin greets.
-func (c *conn) begin() error {
+// greet says what the client needs to know before all else.
+func (c *conn) greet() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.server.http.IdleTimeout > 0 {
 		c.idle = time.AfterFunc(c.server.http.IdleTimeout, c.retire)
 	}
@@ -104,8 +108,11 @@ func (c *conn) begin() error {
 		c.windowUpdate(0, more)
 	}
 	c.send()
-	c.mu.Unlock()
 	_ = c.tls.SetReadDeadline(time.Now().Add(prefaceWithin))
+}
+
+// greeted reads what clients begin with.
+func (c *conn) greeted() error {
 	preface := make([]byte, len(http2.ClientPreface))
 	if _, err := io.ReadFull(c.tls, preface); err != nil {
 		return err

@@ -2,6 +2,7 @@ package h2
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -224,5 +225,44 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 	w.awaitFrame(http2.FrameRSTStream, 2*refused-1)
 	if n := runtime.NumGoroutine(); n > refused/2 {
 		t.Errorf("%d goroutines", n)
+	}
+}
+
+// TestShutdownTellsThoseThatCome has a client come while the server shuts down.
+func TestShutdownTellsThoseThatCome(t *testing.T) {
+	accepted, retired := make(chan struct{}, 1), make(chan struct{})
+	f := serveOurs(t, http.NotFoundHandler(), func(s *http.Server) {
+		s.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				accepted <- struct{}{}
+			}
+		}
+		s.RegisterOnShutdown(func() { close(retired) })
+	})
+	w := f.dial(t)
+	t.Cleanup(w.close)
+	within(t, "the connection", accepted)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = f.server.Shutdown(ctx)
+	within(t, "the shutdown", retired)
+	w.greet()
+	w.goneAway(http2.ErrCodeNo)
+}
+
+// TestStrangersLeaveNoTimer has a client come that speaks another protocol.
+func TestStrangersLeaveNoTimer(t *testing.T) {
+	near, far := net.Pipe()
+	go func() {
+		w := newWire(t, far)
+		w.raw([]byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+		_, _ = io.Copy(io.Discard, w.conn)
+	}()
+	cert, _ := certificate()
+	h := &server{http: &http.Server{IdleTimeout: time.Hour}, conns: map[*conn]struct{}{}}
+	c := newConn(h, tls.Server(near, &tls.Config{Certificates: []tls.Certificate{cert}}), nil)
+	c.serve()
+	if c.idle.Stop() {
+		t.Error("the timer runs on")
 	}
 }

@@ -34,7 +34,7 @@ func (r *reader) run() error {
 			if _, ok := f.(*http2.SettingsFrame); !ok {
 				return http2.ConnectionError(http2.ErrCodeProtocol)
 			}
-			r.greeted()
+			r.unhurried()
 		}
 		if err == nil {
 			err = r.process(f)
@@ -52,8 +52,8 @@ func (r *reader) run() error {
 	}
 }
 
-// greeted lets the client take its time from now on.
-func (r *reader) greeted() {
+// unhurried lets the client take its time from now on.
+func (r *reader) unhurried() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.retired && r.err == nil {

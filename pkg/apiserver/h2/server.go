@@ -27,8 +27,9 @@ type server struct {
 	buffer  int64 // what a client may send ahead on a stream
 	total   int64 // what it may send ahead on a connection
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	retired bool
 }
 
 // Configure makes a server speak HTTP/2 by this package on its TLS connections. It is for once, before the server
@@ -45,10 +46,7 @@ func Configure(s *http.Server) {
 		total:  int64(cmp.Or(settings.MaxReceiveBufferPerConnection, 1<<20)),
 	}
 	s.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": func(_ *http.Server, tc *tls.Conn, handler http.Handler) {
-		c := newConn(h, tc, handler)
-		h.add(c)
-		defer h.remove(c)
-		c.serve()
+		newConn(h, tc, handler).serve()
 	}}
 	s.RegisterOnShutdown(h.retire)
 }
@@ -57,6 +55,9 @@ func (h *server) add(c *conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.conns[c] = struct{}{}
+	if h.retired { // while the two shook hands
+		c.retire()
+	}
 }
 
 func (h *server) remove(c *conn) {
@@ -69,6 +70,7 @@ func (h *server) remove(c *conn) {
 func (h *server) retire() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.retired = true
 	for c := range h.conns {
 		c.retire()
 	}
