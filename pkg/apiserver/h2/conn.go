@@ -19,7 +19,7 @@ import (
 // Sizes before either side says anything else (RFC 9113, 6.5.2 and 6.9.2).
 const (
 	firstWindow = 65535
-	firstFrame  = 16 << 10
+	firstFrame  = 16 << 10 // nor is more ever sent in one, for which all others would have to wait
 	firstTable  = 4 << 10
 	mostWindow  = 1<<31 - 1
 )
@@ -45,11 +45,10 @@ type conn struct {
 	block   *bytes.Buffer // what encoder writes
 	encoder *hpack.Encoder
 
-	window      int64 // what may be sent on all streams together
-	firstWindow int64 // on each new stream
-	mostFrame   int
-	inWindow    int64 // what the client may send on all streams together
-	returned    int64 // of what it sent, what it was not told yet that it may send again
+	window        int64 // what may be sent on all streams together
+	initialWindow int64 // on each new stream
+	inWindow      int64 // what the client may send on all streams together
+	returned      int64 // of what it sent, what it was not told yet that it may send again
 
 	streams map[uint32]*stream
 	last    uint32 // the number of the last stream begun
@@ -62,8 +61,9 @@ type conn struct {
 
 func newConn(h *server, tc *tls.Conn, handler http.Handler) *conn {
 	c := &conn{
-		server: h, tls: tc, state: tc.ConnectionState(), remote: tc.RemoteAddr().String(), handler: handler, base: context.Background(),
-		block: &bytes.Buffer{}, window: firstWindow, firstWindow: firstWindow, mostFrame: firstFrame, inWindow: h.total, streams: map[uint32]*stream{},
+		server: h, tls: tc, state: tc.ConnectionState(), remote: tc.RemoteAddr().String(),
+		handler: handler, base: context.Background(), block: &bytes.Buffer{}, streams: map[uint32]*stream{},
+		window: firstWindow, initialWindow: firstWindow, inWindow: h.total,
 	}
 	// This is how net/http hands its context to what speaks another protocol for it.
 	if b, ok := handler.(interface{ BaseContext() context.Context }); ok {

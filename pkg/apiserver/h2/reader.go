@@ -39,9 +39,11 @@ func (r *reader) run() error {
 		if err == nil {
 			err = r.process(f)
 		}
+		if err == nil {
+			continue
+		}
 		var fault http2.StreamError
 		switch {
-		case err == nil:
 		case errors.As(err, &fault):
 			r.refuse(fault)
 		case errors.Is(err, http2.ErrFrameTooLarge):
@@ -146,7 +148,7 @@ func (r *reader) headers(f *http2.MetaHeadersFrame) error {
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(r.base)
 	s.request = s.request.WithContext(ctx)
-	s.window = r.firstWindow
+	s.window = r.initialWindow
 	r.streams[id] = s
 	if r.idle != nil && len(r.streams) == 1 {
 		r.idle.Stop()
@@ -261,11 +263,9 @@ func (r *reader) setting(s http2.Setting) error {
 	switch s.ID {
 	case http2.SettingHeaderTableSize:
 		r.encoder.SetMaxDynamicTableSize(min(s.Val, firstTable))
-	case http2.SettingMaxFrameSize:
-		r.mostFrame = int(min(s.Val, mostWaiting/4)) // larger ones would have all others wait
 	case http2.SettingInitialWindowSize:
-		more := int64(s.Val) - r.firstWindow
-		r.firstWindow = int64(s.Val)
+		more := int64(s.Val) - r.initialWindow
+		r.initialWindow = int64(s.Val)
 		for _, stream := range r.streams {
 			if stream.window += more; stream.window > mostWindow {
 				return http2.ConnectionError(http2.ErrCodeFlowControl)

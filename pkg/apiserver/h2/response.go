@@ -183,7 +183,6 @@ func (w *response) flush(more []byte, last bool) error {
 
 // complete adds to the header what the handler left to the server.
 func (w *response) complete(kept, more []byte) {
-	w.frozen = w.frozen[:len(w.frozen):cap(w.frozen)]
 	bodied := w.code != http.StatusNoContent && w.code != http.StatusNotModified
 	if w.over && !w.measured && bodied && (w.request.Method != http.MethodHead || w.written > 0) {
 		w.frozen = append(w.frozen, hpack.HeaderField{Name: "content-length", Value: strconv.FormatInt(w.written, 10), Sensitive: true})

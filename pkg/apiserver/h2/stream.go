@@ -239,7 +239,7 @@ func (s *stream) room(n int) (int, error) {
 		if n == 0 {
 			return 0, nil
 		}
-		if most := min(int64(n), int64(c.mostFrame), s.window, c.window); most > 0 {
+		if most := min(int64(n), firstFrame, s.window, c.window); most > 0 {
 			return int(most), nil
 		}
 		s.stalled = true
@@ -289,7 +289,7 @@ func (s *stream) sendFields(fields []hpack.HeaderField, last bool) error {
 	}
 	b := c.append()
 	for {
-		piece := c.block.Next(c.mostFrame)
+		piece := c.block.Next(firstFrame)
 		if c.block.Len() == 0 {
 			flags |= http2.FlagHeadersEndHeaders
 		}
