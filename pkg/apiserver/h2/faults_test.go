@@ -193,14 +193,6 @@ func TestMalformedRequests(t *testing.T) {
 	}
 }
 
-func TestSettingsTwiceInAFrame(t *testing.T) {
-	w := serveOurs(t, http.NotFoundHandler()).dial(t)
-	t.Cleanup(w.close)
-	w.greet()
-	w.sent(w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2}))
-	w.goneAway(http2.ErrCodeEnhanceYourCalm)
-}
-
 // leaky is a context that its children wait for in goroutines, which shows whether they were cancelled.
 type leaky struct {
 	context.Context

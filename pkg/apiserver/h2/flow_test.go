@@ -19,8 +19,12 @@ func TestSendingKeepsToWindows(t *testing.T) {
 	const size = 200_000
 	inBubble(t, func(_ *bubble, w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text(size)) }, func(b *bubble) {
 		w := b.greeted(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-		initial := func(n uint32) {
-			w.sent(w.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: n}))
+		initial := func(sizes ...uint32) {
+			var settings []http2.Setting
+			for _, n := range sizes {
+				settings = append(settings, http2.Setting{ID: http2.SettingInitialWindowSize, Val: n})
+			}
+			w.sent(w.WriteSettings(settings...))
 		}
 		more := func(id, n uint32) { w.sent(w.WriteWindowUpdate(id, n)) }
 		has := func(what string, first, third int) {
@@ -37,7 +41,7 @@ func TestSendingKeepsToWindows(t *testing.T) {
 		has("a byte", 1, 0)
 		initial(100)
 		has("a larger initial window", 101, 0)
-		initial(10)
+		initial(1<<31-1, 5, 300, 10) // the last is what holds
 		has("a smaller one", 101, 0)
 		more(1, 90)
 		has("no more than was taken away", 101, 0)

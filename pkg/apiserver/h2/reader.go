@@ -246,11 +246,20 @@ func (r *reader) settings(f *http2.SettingsFrame) error {
 	if f.IsAck() {
 		return nil
 	}
-	if f.NumSettings() > mostSettings || f.HasDuplicates() { // some concern all streams
+	if f.NumSettings() > mostSettings {
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
+	before := r.initialWindow
 	if err := f.ForeachSetting(r.setting); err != nil {
 		return err
+	}
+	if more := r.initialWindow - before; more != 0 { // once, however often it was set
+		for _, s := range r.streams {
+			if s.window += more; s.window > mostWindow {
+				return http2.ConnectionError(http2.ErrCodeFlowControl)
+			}
+			s.changed.Broadcast()
+		}
 	}
 	r.control(http2.FrameSettings, http2.FlagSettingsAck, 0)
 	return nil
@@ -264,14 +273,7 @@ func (r *reader) setting(s http2.Setting) error {
 	case http2.SettingHeaderTableSize:
 		r.encoder.SetMaxDynamicTableSize(min(s.Val, firstTable))
 	case http2.SettingInitialWindowSize:
-		more := int64(s.Val) - r.initialWindow
 		r.initialWindow = int64(s.Val)
-		for _, stream := range r.streams {
-			if stream.window += more; stream.window > mostWindow {
-				return http2.ConnectionError(http2.ErrCodeFlowControl)
-			}
-			stream.changed.Broadcast()
-		}
 	}
 	return nil
 }
