@@ -53,6 +53,8 @@ var bans = []ban{
 	{"pkg/apiserver/storage", "pkg/apiserver/watchcache/...", nil, "storage is the lowest floor"},
 	{"pkg/apiserver/allocation", "pkg/apiserver/endpoint/...", nil, "what gives addresses does not serve"},
 	{"pkg/apiserver/advertise", "net/http/...", nil, "the apiserver's own Service is an object like others, written without HTTP"},
+	{"pkg/apiserver/h2", "pkg/...", nil, "a protocol knows nothing of what is served"},
+	{"", "golang.org/x/net/http2/...", []string{"in:pkg/apiserver/h2", "in:pkg/apiserver/storage/rpc"}, "everything else speaks HTTP/2 through net/http or gRPC"},
 	{"pkg/apiserver/stream", "pkg/apiserver/endpoint/...", nil, "connections to pods are no verbs on objects"},
 	{"pkg/apiserver/openapi", "pkg/apiserver/admission/...", nil, "what is served is described, not decided"},
 	{"pkg/controller", "pkg/controllers/...", nil, "the loop knows no controller"},
