@@ -191,6 +191,15 @@ func (c *conn) windowUpdate(id uint32, more int64) {
 	c.put(http2.FrameWindowUpdate, 0, id, binary.BigEndian.AppendUint32(nil, uint32(more))...)
 }
 
+// giveBack tells the client, when it has come to much, that it may send what was taken in again. The caller holds mu.
+func (c *conn) giveBack(n int64) {
+	if c.returned += n; c.returned >= c.server.total/2 && c.err == nil {
+		c.windowUpdate(0, c.returned)
+		c.inWindow += c.returned
+		c.returned = 0
+	}
+}
+
 func (c *conn) reset(id uint32, code http2.ErrCode) {
 	c.control(http2.FrameRSTStream, 0, id, binary.BigEndian.AppendUint32(nil, uint32(code))...)
 }

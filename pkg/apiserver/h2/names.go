@@ -1,6 +1,9 @@
 package h2
 
-import "strings"
+import (
+	"net/textproto"
+	"strings"
+)
 
 // known are names of fields that clients and servers of the API send, by how HTTP/2 spells them.
 var known = func() map[string]string {
@@ -31,4 +34,12 @@ func lowered(name string) string {
 		return lower
 	}
 	return strings.ToLower(name)
+}
+
+// canonical is the form of a field's name that net/http uses.
+func canonical(name string) string {
+	if known, ok := known[name]; ok {
+		return known
+	}
+	return textproto.CanonicalMIMEHeaderKey(name)
 }

@@ -277,12 +277,3 @@ func (r *reader) setting(s http2.Setting) error {
 	}
 	return nil
 }
-
-// giveBack tells the client, when it has come to much, that it may send what was taken in again. The caller holds mu.
-func (c *conn) giveBack(n int64) {
-	if c.returned += n; c.returned >= c.server.total/2 && c.err == nil {
-		c.windowUpdate(0, c.returned)
-		c.inWindow += c.returned
-		c.returned = 0
-	}
-}

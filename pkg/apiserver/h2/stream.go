@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/textproto"
 	"os"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 )
 
 // stream is one request with its answer.
@@ -151,47 +148,6 @@ func (s *stream) close() {
 
 var errFinished = errors.New("the request was answered")
 
-// take takes in a piece of the body, which costs the client so much of what it may send.
-func (s *stream) take(data []byte, size int64) error {
-	if size > s.inWindow {
-		return s.fault(http2.ErrCodeFlowControl)
-	}
-	s.inWindow -= size
-	s.received += int64(len(data))
-	s.returned += size - int64(len(data))
-	if s.expected >= 0 && s.received > s.expected {
-		return s.fault(http2.ErrCodeProtocol)
-	}
-	if s.stopped != nil || s.unread {
-		s.conn.giveBack(int64(len(data)))
-		return nil
-	}
-	if s.read > 0 && len(s.body)+len(data) > cap(s.body) {
-		s.body = s.body[:copy(s.body, s.body[s.read:])]
-		s.read = 0
-	}
-	s.body = append(s.body, data...)
-	s.changed.Broadcast()
-	return nil
-}
-
-// complete is called when all was received; what stands behind a body may be nothing.
-func (s *stream) complete(behind []hpack.HeaderField) error {
-	if s.expected >= 0 && s.received != s.expected {
-		return s.fault(http2.ErrCodeProtocol)
-	}
-	for _, f := range behind {
-		name := canonical(f.Name)
-		if s.trailer == nil {
-			s.trailer = http.Header{}
-		}
-		s.trailer[name] = append(s.trailer[name], f.Value)
-	}
-	s.ended = true
-	s.changed.Broadcast()
-	return nil
-}
-
 // setDeadline makes reading or writing end at a time; the zero time is never. An answer that is late has no end.
 func (s *stream) setDeadline(which int, t time.Time) error {
 	s.conn.mu.Lock()
@@ -226,142 +182,4 @@ func (s *stream) setDeadline(which int, t time.Time) error {
 		late()
 	})
 	return nil
-}
-
-// room gives how much of n bytes may be sent now, once some may. The caller holds the connection's mu.
-func (s *stream) room(n int) (int, error) {
-	c := s.conn
-	for s.gone == nil {
-		if c.full() {
-			c.space.Wait()
-			continue
-		}
-		if n == 0 {
-			return 0, nil
-		}
-		if most := min(int64(n), firstFrame, s.window, c.window); most > 0 {
-			return int(most), nil
-		}
-		s.stalled = true
-		s.changed.Wait()
-		s.stalled = false
-	}
-	return 0, s.gone
-}
-
-// send sends frames of data, the last of which may end the answer. The caller holds the connection's mu.
-func (s *stream) send(data []byte, last bool) error {
-	for len(data) > 0 || last {
-		n, err := s.room(len(data))
-		if err != nil {
-			return err
-		}
-		s.window -= int64(n)
-		s.conn.window -= int64(n)
-		var flags http2.Flags
-		if last && n == len(data) {
-			flags = http2.FlagDataEndStream
-			s.finished, last = true, false
-		}
-		b := s.conn.append()
-		*b = append(appendFrameHeader(*b, n, http2.FrameData, flags, s.id), data[:n]...)
-		data = data[n:]
-		s.conn.send()
-	}
-	return nil
-}
-
-// sendFields sends a block of fields: before, at the beginning or at the end of an answer. The caller holds the
-// connection's mu.
-func (s *stream) sendFields(fields []hpack.HeaderField, last bool) error {
-	if _, err := s.room(0); err != nil {
-		return err
-	}
-	c := s.conn
-	c.block.Reset()
-	for _, f := range fields {
-		_ = c.encoder.WriteField(f) // to a buffer
-	}
-	t, flags := http2.FrameHeaders, http2.Flags(0)
-	if last {
-		flags = http2.FlagHeadersEndStream
-		s.finished = true
-	}
-	b := c.append()
-	for {
-		piece := c.block.Next(firstFrame)
-		if c.block.Len() == 0 {
-			flags |= http2.FlagHeadersEndHeaders
-		}
-		*b = append(appendFrameHeader(*b, len(piece), t, flags, s.id), piece...)
-		if c.block.Len() == 0 {
-			c.send()
-			return nil
-		}
-		t, flags = http2.FrameContinuation, 0
-	}
-}
-
-// body is what the handler reads.
-type body struct{ *stream }
-
-// Read implements io.Reader.
-func (b body) Read(p []byte) (int, error) {
-	s, c := b.stream, b.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.asked && s.gone == nil && len(s.body) == 0 {
-		s.asked = false
-		_ = s.sendFields([]hpack.HeaderField{{Name: ":status", Value: "100"}}, false)
-	}
-	for {
-		if s.unread {
-			return 0, http.ErrBodyReadAfterClose
-		}
-		if s.read < len(s.body) {
-			break
-		}
-		if s.stopped != nil {
-			return 0, s.stopped
-		}
-		if s.ended {
-			// Only here, for the request is the handler's, which may look at its trailers at any time.
-			for name := range s.request.Trailer {
-				s.request.Trailer[name] = s.trailer[name]
-			}
-			return 0, io.EOF
-		}
-		s.changed.Wait()
-	}
-	n := copy(p, s.body[s.read:])
-	if s.read += n; s.read == len(s.body) {
-		s.body, s.read = s.body[:0], 0
-	}
-	c.giveBack(int64(n))
-	if s.returned += int64(n); s.returned >= c.server.buffer/2 && !s.ended && s.gone == nil {
-		c.windowUpdate(s.id, s.returned)
-		s.inWindow += s.returned
-		s.returned = 0
-	}
-	return n, nil
-}
-
-// Close implements io.Closer: what is not read yet is not wanted.
-func (b body) Close() error {
-	b.conn.mu.Lock()
-	defer b.conn.mu.Unlock()
-	if !b.unread {
-		b.unread = true
-		b.conn.giveBack(int64(len(b.body) - b.read))
-		b.stream.body, b.read = nil, 0
-	}
-	return nil
-}
-
-// canonical is the form of a field's name that net/http uses.
-func canonical(name string) string {
-	if known, ok := known[name]; ok {
-		return known
-	}
-	return textproto.CanonicalMIMEHeaderKey(name)
 }
