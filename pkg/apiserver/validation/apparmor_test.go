@@ -77,4 +77,8 @@ func TestStopSignalsAreDroppedUnlessThere(t *testing.T) {
 	if spec.Containers[0].Lifecycle == nil {
 		t.Error("a pod that had a stop signal lost it")
 	}
+	status := &corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "c", StopSignal: &signal}}}
+	if DropSwitchedOffStatus(status, &corev1.PodStatus{}); status.ContainerStatuses[0].StopSignal == nil {
+		t.Error("the status lost the signal that the runtime tells of")
+	}
 }

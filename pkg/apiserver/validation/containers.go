@@ -44,6 +44,7 @@ func containers(path *field.Path, s *surroundings) field.ErrorList {
 		faults = append(faults, lifecycle(at.Child("lifecycle"), c.Lifecycle, s.grace, s.spec.OS)...)
 		faults = append(faults, probes(at, c, s.grace)...)
 		faults = append(faults, containerRestart(at, c)...)
+		faults = append(faults, restartRules(at.Child("restartPolicyRules"), c.RestartPolicyRules)...)
 	}
 	return append(faults, hostPortConflicts(path, list)...)
 }
@@ -58,6 +59,9 @@ func initContainers(path *field.Path, s *surroundings) field.ErrorList {
 		c, at := &s.spec.InitContainers[i], path.Index(i)
 		faults = append(faults, container(at, c, s)...)
 		faults = append(faults, containerRestart(at, c)...)
+		if c.RestartPolicy != nil { // where it is missing, its rules are not judged either
+			faults = append(faults, restartRules(at.Child("restartPolicyRules"), c.RestartPolicyRules)...)
+		}
 		if names.Has(c.Name) {
 			faults = append(faults, field.Duplicate(at.Child("name"), c.Name))
 		} else if c.Name != "" {
@@ -166,20 +170,24 @@ func hostPortConflicts(path *field.Path, list []corev1.Container) field.ErrorLis
 }
 
 func containerRestart(path *field.Path, c *corev1.Container) field.ErrorList {
-	var faults field.ErrorList
 	policy := path.Child("restartPolicy")
 	if c.RestartPolicy != nil {
-		faults = append(faults, OneOfAny(policy, *c.RestartPolicy, corev1.ContainerRestartPolicyAlways,
-			corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)...)
-	} else if len(c.RestartPolicyRules) > 0 {
-		faults = append(faults, field.Required(policy, "must specify restartPolicy when restart rules are used"))
+		return OneOfAny(policy, *c.RestartPolicy, corev1.ContainerRestartPolicyAlways,
+			corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure)
 	}
-	rules := path.Child("restartPolicyRules")
-	if len(c.RestartPolicyRules) > maxRestartRules {
-		faults = append(faults, field.TooMany(rules, len(c.RestartPolicyRules), maxRestartRules))
+	if len(c.RestartPolicyRules) > 0 {
+		return field.ErrorList{field.Required(policy, "must specify restartPolicy when restart rules are used")}
 	}
-	for i, rule := range c.RestartPolicyRules {
-		at := rules.Index(i)
+	return nil
+}
+
+func restartRules(path *field.Path, rules []corev1.ContainerRestartRule) field.ErrorList {
+	var faults field.ErrorList
+	if len(rules) > maxRestartRules {
+		faults = append(faults, field.TooMany(path, len(rules), maxRestartRules))
+	}
+	for i, rule := range rules {
+		at := path.Index(i)
 		faults = append(faults, OneOfAny(at.Child("action"), rule.Action, corev1.ContainerRestartRuleActionRestart, corev1.ContainerRestartRuleActionRestartAllContainers)...)
 		codes := at.Child("exitCodes")
 		if rule.ExitCodes == nil {

@@ -64,7 +64,7 @@ func InlineVolumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec) field.Erro
 	forbid("storageClassName", s.StorageClassName != "", never)
 	forbid("volumeMode", s.VolumeMode != nil && *s.VolumeMode != corev1.PersistentVolumeFilesystem,
 		"may not specify volumeMode other than Filesystem in the context of inline volumes")
-	return append(faults, volumeAttributes(at, s)...)
+	return faults
 }
 
 // capacity is one amount: of storage.
@@ -211,14 +211,16 @@ func persistentISCSI(at *field.Path, v *corev1.ISCSIPersistentVolumeSource, name
 	if v.InitiatorName != nil && len(name+":"+v.TargetPortal) > maxISCSIInitiator {
 		faults = append(faults, field.Invalid(at.Child("targetportal"), v.TargetPortal, longISCSIInitiator))
 	}
-	faults = append(faults, iscsiTarget(at, v.IQN, v.Lun)...)
+	faults = append(faults, iscsiTarget(at, v.IQN, v.Lun, iscsiForm)...)
 	if (v.DiscoveryCHAPAuth || v.SessionCHAPAuth) && v.SecretRef == nil {
 		faults = append(faults, field.Required(at.Child("secretRef"), ""))
 	}
 	if v.SecretRef != nil {
 		faults = append(faults, need(at.Child("secretRef"), "name", v.SecretRef.Name)...)
 	}
-	faults = append(faults, WhereSet(at.Child("initiatorname"), v.InitiatorName, iscsiName)...)
+	if v.InitiatorName != nil {
+		faults = append(faults, iscsiName(at.Child("initiatorname"), *v.InitiatorName, iscsiForm)...)
+	}
 	return faults
 }
 

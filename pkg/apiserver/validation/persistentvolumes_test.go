@@ -125,8 +125,14 @@ func TestVolumesInAttachmentsSayOnlyWhatTheirDriverMustKnow(t *testing.T) {
 	}
 	bare := aVolume(csi(func(*corev1.CSIPersistentVolumeSource) {}))
 	bare.Capacity = nil
+	bare.VolumeAttributesClassName = new("") // not judged here
 	if got := InlineVolumeSpec(field.NewPath("s"), bare); len(got) > 0 {
 		t.Errorf("a volume of a driver is refused: %v", got)
+	}
+	odd := aVolume(iscsiVolume(func(s *corev1.ISCSIPersistentVolumeSource) { s.IQN, s.InitiatorName = "odd", new("odd") }))
+	odd.Capacity = nil
+	if got, want := said(InlineVolumeSpec(field.NewPath("s"), odd)), []string{"s.csi: has to be specified in the context of inline volumes", "s.iscsi.iqn: must be valid format", "s.iscsi.initiatorname: must be valid format"}; !slices.Equal(got, want) {
+		t.Errorf("names of no form: %q, want %q", got, want)
 	}
 }
 

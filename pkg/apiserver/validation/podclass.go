@@ -97,7 +97,7 @@ func DropSwitchedOffStatus(status, old *corev1.PodStatus) {
 	if len(old.NodeAllocatableResourceClaimStatuses) == 0 {
 		status.NodeAllocatableResourceClaimStatuses = nil
 	}
-	signals, digests := false, false
+	digests := false
 	each := func(s *corev1.PodStatus, visit func(*corev1.ContainerStatus)) {
 		for _, list := range [][]corev1.ContainerStatus{s.ContainerStatuses, s.InitContainerStatuses, s.EphemeralContainerStatuses} {
 			for i := range list {
@@ -106,13 +106,9 @@ func DropSwitchedOffStatus(status, old *corev1.PodStatus) {
 		}
 	}
 	each(old, func(c *corev1.ContainerStatus) {
-		signals = signals || c.StopSignal != nil
 		digests = digests || slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMountStatus) bool { return m.VolumeStatus != nil })
 	})
 	each(status, func(c *corev1.ContainerStatus) {
-		if !signals && c.StopSignal != nil {
-			c.StopSignal = nil
-		}
 		for i := range c.VolumeMounts {
 			if !digests && c.VolumeMounts[i].VolumeStatus != nil {
 				c.VolumeMounts[i].VolumeStatus = nil

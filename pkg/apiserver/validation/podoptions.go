@@ -31,8 +31,6 @@ type PodOptions struct {
 	OwnUsersOnHostNetwork, OwnUsersWithDevices bool
 	// InitRestarts: init containers that a resize would restart.
 	InitRestarts bool
-	// EmptyImages: volumes of no image.
-	EmptyImages bool
 	// TokenPaths: tokens outside of their volume.
 	TokenPaths bool
 	// OldNameservers and OldAliasIPs may stay as they are spelled.
@@ -91,9 +89,6 @@ func (o *PodOptions) bearContainers(old *corev1.PodSpec) {
 		o.InitRestarts = o.InitRestarts || !IsSidecar(c) && slices.ContainsFunc(c.ResizePolicy, func(p corev1.ContainerResizePolicy) bool {
 			return p.RestartPolicy == corev1.RestartContainer
 		})
-	}
-	for _, v := range old.Volumes {
-		o.EmptyImages = o.EmptyImages || v.Image != nil && v.Image.Reference == ""
 	}
 	eachProjection(old, func(p *corev1.VolumeProjection) {
 		o.TokenPaths = o.TokenPaths || p.ServiceAccountToken != nil && len(localNonReservedPath(nil, p.ServiceAccountToken.Path)) > 0

@@ -104,6 +104,16 @@ func TestPodResourcesAreJudged(t *testing.T) {
 			s.RestartPolicy = corev1.RestartPolicyNever
 			s.Containers[0].ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: "cpu", RestartPolicy: corev1.RestartContainer}}
 		}), []string{"spec.containers[0].resizePolicy: must be 'NotRequired' when pod `restartPolicy` is 'Never'"}},
+		{"no word of restarts for a pod that never does", spec(func(s *corev1.PodSpec) {
+			s.RestartPolicy = corev1.RestartPolicyNever
+			s.Containers[0].ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: "cpu"}}
+		}), []string{"spec.containers[0].resizePolicy: ", "spec.containers[0].resizePolicy: must be 'NotRequired' when pod `restartPolicy` is 'Never'"}},
+		{"rules of restarts that say nothing", first(func(c *corev1.Container) { c.RestartPolicyRules = []corev1.ContainerRestartRule{{}} }),
+			[]string{"spec.containers[0].restartPolicy: must specify restartPolicy when restart rules are used",
+				`spec.containers[0].restartPolicyRules[0].action: supported values: "Restart", "RestartAllContainers"`,
+				"spec.containers[0].restartPolicyRules[0].exitCodes: must be specified"}},
+		{"rules of restarts that say nothing, at the start", beforeAll(func(c *corev1.Container) { c.RestartPolicyRules = []corev1.ContainerRestartRule{{}} }),
+			[]string{"spec.initContainers[0].restartPolicy: must specify restartPolicy when restart rules are used"}},
 		{"no restarts of what starts once", beforeAll(func(c *corev1.Container) {
 			c.ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: "cpu", RestartPolicy: corev1.RestartContainer}}
 		}), []string{"spec.initContainers[0].resizePolicy[0].restartPolicy: must not be set to 'RestartContainer' for non-sidecar initContainers"}},
@@ -151,9 +161,21 @@ func TestPodVolumesAreJudged(t *testing.T) {
 			[]string{"spec.volumes[0].gcePersistentDisk: " + kind, "spec.volumes[0].cephFS: " + kind}},
 		{"three in one source", projected(corev1.VolumeProjection{Secret: secret, ConfigMap: config, DownwardAPI: &corev1.DownwardAPIProjection{}}),
 			[]string{"spec.volumes[0].projected.sources[0]: " + kind + " per source"}},
+		{"an odd place of the node", withVolumes(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/p", Type: new(corev1.HostPathType("Odd"))}}}),
+			[]string{`spec.volumes[0].hostPath.type: supported values: "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"`}},
+		{"an odd disk of the network", withVolumes(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{ISCSI: &corev1.ISCSIVolumeSource{TargetPortal: "p", IQN: "odd"}}}),
+			[]string{"spec.volumes[0].iscsi.iqn: must be valid format starting with iqn, eui, or naa"}},
+		{"no image", withVolumes(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{}}}), []string{"spec.volumes[0].image.reference: "}},
 		{"a driver's secret", withVolumes(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "d", NodePublishSecretRef: &corev1.LocalObjectReference{}}}}),
 			[]string{"spec.volumes[0].csi.nodePublishSecretRef.name: "}},
 	})
+}
+
+func TestTemplatesMayHaveVolumesOfNoImage(t *testing.T) {
+	pod := aPod(withVolumes(corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{Image: &corev1.ImageVolumeSource{PullPolicy: corev1.PullAlways}}}))
+	if got := PodTemplate(field.NewPath("template"), &corev1.PodTemplateSpec{Spec: pod.Spec}, PodOptions{}); len(got) > 0 {
+		t.Errorf("refused: %v", got)
+	}
 }
 
 func TestPodSecurityIsJudged(t *testing.T) {

@@ -21,13 +21,15 @@ func ConditionTrue(pod *corev1.Pod, kind corev1.PodConditionType) bool {
 	})
 }
 
+const notNegativeCount = "must be a non-negative integer"
+
 // PodStatusUpdate judges what is reported of a pod.
 func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	status := field.NewPath("status")
 	faults := annotationUpdates(field.NewPath("metadata", "annotations"), pod, old, PodOptions{DeletionCost: deletionCost(old.Annotations) != nil})
 	for i, c := range pod.Status.Conditions {
 		if c.ObservedGeneration < 0 {
-			faults = append(faults, field.Invalid(status.Child("conditions").Index(i).Child("observedGeneration"), c.ObservedGeneration, notNegative))
+			faults = append(faults, field.Invalid(status.Child("conditions").Index(i).Child("observedGeneration"), c.ObservedGeneration, notNegativeCount))
 		}
 		if !slices.Contains(systemConditions, c.Type) && !names.IsKey(string(c.Type)) {
 			faults = append(faults, qualified(status.Child("conditions").Index(i).Child("Type"), string(c.Type))...)
@@ -40,7 +42,7 @@ func PodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 		}
 	}
 	if pod.Status.ObservedGeneration < 0 {
-		faults = append(faults, field.Invalid(status.Child("observedGeneration"), pod.Status.ObservedGeneration, notNegative))
+		faults = append(faults, field.Invalid(status.Child("observedGeneration"), pod.Status.ObservedGeneration, notNegativeCount))
 	}
 	if pod.Status.QOSClass != old.Status.QOSClass {
 		faults = append(faults, Unchanged(status.Child("qosClass"), pod.Status.QOSClass, old.Status.QOSClass)...)

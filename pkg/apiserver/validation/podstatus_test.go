@@ -46,6 +46,9 @@ func TestPodStatusIsJudged(t *testing.T) {
 		{"a nominated node", nil, func(pod *corev1.Pod) { pod.Status.NominatedNodeName = "n" }, nil},
 		{"a nominated node beside its own", spec(func(s *corev1.PodSpec) { s.NodeName = "m" }), func(pod *corev1.Pod) { pod.Status.NominatedNodeName = "n" },
 			[]string{"status.nominatedNodeName: may not be set on pods that are already bound to a node"}},
+		{"a spec before the first", nil, func(pod *corev1.Pod) {
+			pod.Status.ObservedGeneration, pod.Status.Conditions = -1, []corev1.PodCondition{{Type: corev1.PodReady, ObservedGeneration: -1}}
+		}, []string{"status.conditions[0].observedGeneration: must be a non-negative integer", "status.observedGeneration: must be a non-negative integer"}},
 		{"another host's address", nil, func(pod *corev1.Pod) {
 			pod.Status.HostIP, pod.Status.HostIPs = "10.0.0.1", []corev1.HostIP{{IP: "10.0.0.2"}}
 		}, []string{"status.hostIPs[0].ip: must be equal to `hostIP`"}},

@@ -262,7 +262,7 @@ func resizePolicy(path *field.Path, c *corev1.Container, restart corev1.RestartP
 		seen.Insert(p.ResourceName)
 		faults = append(faults, OneOf(path, p.ResourceName, corev1.ResourceCPU, corev1.ResourceMemory)...)
 		faults = append(faults, OneOf(path, p.RestartPolicy, corev1.NotRequired, corev1.RestartContainer)...)
-		if restart == corev1.RestartPolicyNever && p.RestartPolicy != corev1.NotRequired && p.RestartPolicy != "" {
+		if restart == corev1.RestartPolicyNever && p.RestartPolicy != corev1.NotRequired {
 			faults = append(faults, field.Invalid(path, p.RestartPolicy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"))
 		}
 	}

@@ -101,12 +101,12 @@ func NFS(path *field.Path, v *corev1.NFSVolumeSource) field.ErrorList {
 }
 
 func iscsi(path *field.Path, v *corev1.ISCSIVolumeSource, name string) field.ErrorList {
-	faults := append(need(path, "targetPortal", v.TargetPortal), iscsiTarget(path, v.IQN, v.Lun)...)
+	faults := append(need(path, "targetPortal", v.TargetPortal), iscsiTarget(path, v.IQN, v.Lun, iscsiForms)...)
 	if (v.DiscoveryCHAPAuth || v.SessionCHAPAuth) && v.SecretRef == nil {
 		faults = append(faults, field.Required(path.Child("secretRef"), ""))
 	}
 	if v.InitiatorName != nil {
-		faults = append(faults, iscsiName(path.Child("initiatorname"), *v.InitiatorName)...)
+		faults = append(faults, iscsiName(path.Child("initiatorname"), *v.InitiatorName, iscsiForms)...)
 		if len(name+":"+v.TargetPortal) > maxISCSIInitiator {
 			faults = append(faults, field.Invalid(path.Child("name"), name, longISCSIInitiator))
 		}
@@ -115,10 +115,10 @@ func iscsi(path *field.Path, v *corev1.ISCSIVolumeSource, name string) field.Err
 }
 
 // iscsiTarget judges what is to be found at a portal.
-func iscsiTarget(path *field.Path, iqn string, lun int32) field.ErrorList {
+func iscsiTarget(path *field.Path, iqn string, lun int32, unknown string) field.ErrorList {
 	faults := need(path, "iqn", iqn)
 	if iqn != "" {
-		faults = append(faults, iscsiName(path.Child("iqn"), iqn)...)
+		faults = append(faults, iscsiName(path.Child("iqn"), iqn, unknown)...)
 	}
 	if lun < 0 || lun > 255 {
 		faults = append(faults, field.Invalid(path.Child("lun"), lun, utilvalidation.InclusiveRangeError(0, 255)))
@@ -126,7 +126,14 @@ func iscsiTarget(path *field.Path, iqn string, lun int32) field.ErrorList {
 	return faults
 }
 
-func iscsiName(path *field.Path, value string) field.ErrorList {
+// What is said of a name in an ISCSI network whose form is known, and in pods of one whose is not.
+const (
+	iscsiForm  = "must be valid format"
+	iscsiForms = "must be valid format starting with iqn, eui, or naa"
+)
+
+// iscsiName judges a name in an ISCSI network; unknown is said where it is of no known form.
+func iscsiName(path *field.Path, value, unknown string) field.ErrorList {
 	var sound bool
 	switch {
 	case strings.HasPrefix(value, "iqn"):
@@ -136,12 +143,12 @@ func iscsiName(path *field.Path, value string) field.ErrorList {
 	case strings.HasPrefix(value, "naa"):
 		sound = iscsiNAA.MatchString(value)
 	default:
-		return field.ErrorList{field.Invalid(path, value, "must be valid format starting with iqn, eui, or naa")}
+		return field.ErrorList{field.Invalid(path, value, unknown)}
 	}
 	if sound {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, value, "must be valid format")}
+	return field.ErrorList{field.Invalid(path, value, iscsiForm)}
 }
 
 func flocker(path *field.Path, v *corev1.FlockerVolumeSource) field.ErrorList {

@@ -111,7 +111,7 @@ func volumeSource(path *field.Path, v *corev1.Volume, meta *metav1.ObjectMeta, o
 		kindOfVolume{"ephemeral", s.Ephemeral != nil, func(at *field.Path) field.ErrorList {
 			return append(ephemeralVolume(at, s.Ephemeral), longClaimName(path.Child("name"), name, meta)...)
 		}},
-		kindOfVolume{"image", s.Image != nil, func(at *field.Path) field.ErrorList { return imageVolume(at, s.Image, options) }},
+		kindOfVolume{"image", s.Image != nil, func(at *field.Path) field.ErrorList { return imageVolume(at, s.Image, meta != nil) }},
 	)
 	return exactlyOne(path, kinds)
 }
@@ -151,8 +151,8 @@ func HostPath(path *field.Path, v *corev1.HostPathVolumeSource) field.ErrorList 
 	if v.Type == nil {
 		return faults
 	}
-	return append(faults, OneOfAny(path.Child("type"), *v.Type, corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory,
-		corev1.HostPathDirectoryOrCreate, corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket, corev1.HostPathUnset)...)
+	return append(faults, OneOfAny(path.Child("type"), *v.Type, corev1.HostPathUnset, corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory,
+		corev1.HostPathDirectoryOrCreate, corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket)...)
 }
 
 func gitRepo(path *field.Path, v *corev1.GitRepoVolumeSource) field.ErrorList {
@@ -343,9 +343,10 @@ func CSIDriverName(path *field.Path, driver string) field.ErrorList {
 	return faults
 }
 
-func imageVolume(path *field.Path, v *corev1.ImageVolumeSource, options PodOptions) field.ErrorList {
+// imageVolume judges a volume of an image. Only a pod must name it, not a template.
+func imageVolume(path *field.Path, v *corev1.ImageVolumeSource, named bool) field.ErrorList {
 	var faults field.ErrorList
-	if !options.EmptyImages {
+	if named {
 		faults = Filled(path.Child("reference"), v.Reference)
 	}
 	return append(faults, OneOf(path.Child("pullPolicy"), v.PullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
