@@ -183,6 +183,13 @@ func TestClaimsKeepWhatTheyAskFor(t *testing.T) {
 	}
 }
 
+func TestFaultsOfClaimsAreToldOnce(t *testing.T) {
+	edit := func(c *corev1.PersistentVolumeClaim) { c.Spec.StorageClassName = new("A b") }
+	if got, want := fieldsOf(PersistentVolumeClaim().Validate(t.Context(), aClaim(edit), aClaim(edit))), []string{"spec.storageClassName: FieldValueInvalid"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestSourcesAgree(t *testing.T) {
 	claim := &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "n"}
 	other := &corev1.TypedLocalObjectReference{APIGroup: new("g"), Kind: "K", Name: "n"}

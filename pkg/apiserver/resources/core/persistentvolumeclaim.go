@@ -45,7 +45,6 @@ func PersistentVolumeClaim() *resource.Resource {
 				return validation.ClaimSpec(at, &c.Spec, validation.ClaimOptions{})
 			}
 			faults := validation.ClaimSpec(at, &c.Spec, validation.ClaimOptionsFor(&old.Spec))
-			faults = append(faults, faults...) // told twice, as of volumes
 			return append(faults, claimStays(c, old)...)
 		},
 		Warn:    warnClaim,

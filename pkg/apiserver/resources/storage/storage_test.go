@@ -190,6 +190,8 @@ func TestAttachmentsAreJudged(t *testing.T) {
 		{"256 KiB", tells(256 << 10), false, nil},
 		{"a byte more", tells(256<<10 + 1), false, []string{"status.attachmentMetadata: FieldValueTooLong"}},
 		{"as before", func(*storagev1.VolumeAttachment) {}, true, nil},
+		{"a volume of no name", func(a *storagev1.VolumeAttachment) { a.Spec.Source.PersistentVolumeName = new("A b") }, true,
+			[]string{"spec.source.persistentVolumeName: FieldValueInvalid", "spec: FieldValueInvalid"}},
 		{"another node", func(a *storagev1.VolumeAttachment) { a.Spec.NodeName = "m" }, true, []string{"spec: FieldValueInvalid"}},
 	} {
 		var old *storagev1.VolumeAttachment
@@ -239,6 +241,15 @@ func TestFaultsAreWorded(t *testing.T) {
 		if len(test.faults) != 1 || !strings.HasPrefix(test.faults[0].Error(), test.want) {
 			t.Errorf("%v, want %q", test.faults, test.want)
 		}
+	}
+}
+
+func TestClassesOfAttributesStay(t *testing.T) {
+	old := &storagev1.VolumeAttributesClass{DriverName: "d", Parameters: map[string]string{"a": "b"}}
+	got := fieldsOf(VolumeAttributesClass().Validate(t.Context(), &storagev1.VolumeAttributesClass{DriverName: "A b"}, old))
+	want := []string{"driverName: FieldValueForbidden", "parameters: FieldValueForbidden", "driverName: FieldValueInvalid", "parameters: FieldValueRequired"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

@@ -79,13 +79,8 @@ func validateAttachment(_ context.Context, a, old *storagev1.VolumeAttachment) f
 	faults = append(faults, validateAttachmentMetadata(status.Child("attachmentMetadata"), a.Status.AttachmentMetadata)...)
 	faults = append(faults, validateVolumeError(status.Child("attachError"), a.Status.AttachError)...)
 	faults = append(faults, validateVolumeError(status.Child("detachError"), a.Status.DetachError)...)
-	if old == nil {
-		if name := a.Spec.Source.PersistentVolumeName; name != nil {
-			faults = append(faults, validation.DNSSubdomain(spec.Child("source", "persistentVolumeName"), *name)...)
-		}
-		return faults
-	}
-	if !equality.Semantic.DeepEqual(a.Spec, old.Spec) {
+	faults = append(faults, validation.WhereSet(spec.Child("source", "persistentVolumeName"), a.Spec.Source.PersistentVolumeName, validation.DNSSubdomain)...)
+	if old != nil && !equality.Semantic.DeepEqual(a.Spec, old.Spec) {
 		faults = append(faults, field.Invalid(spec, validation.GoNames(a.Spec), validation.Immutable))
 	}
 	return faults

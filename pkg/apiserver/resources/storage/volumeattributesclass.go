@@ -32,7 +32,7 @@ func VolumeAttributesClass() *resource.Resource {
 			if old == nil {
 				return own
 			}
-			faults := append(field.ErrorList{}, own...) // told before and after what may not change
+			var faults field.ErrorList
 			if c.DriverName != old.DriverName {
 				faults = append(faults, field.Forbidden(driver, "updates to driverName are forbidden."))
 			}
