@@ -92,7 +92,9 @@ func MutatingAdmissionPolicyBinding(rights Rights) *resource.Resource {
 		Default:        func(obj *mutatingBinding) { defaultMatch(obj.Spec.MatchResources) },
 		Spec:           func(obj *mutatingBinding) any { return &obj.Spec },
 		Validate: func(ctx context.Context, obj, old *mutatingBinding) field.ErrorList {
-			faults := validateBinding(field.NewPath("spec"), obj.Spec.PolicyName, obj.Spec.ParamRef, obj.Spec.MatchResources)
+			at := field.NewPath("spec")
+			faults := validateBinding(at, obj.Spec.PolicyName, obj.Spec.ParamRef, obj.Spec.MatchResources)
+			faults = append(faults, validateOperations(at.Child("matchResources"), obj.Spec.MatchResources, mutable)...)
 			if len(faults) > 0 {
 				return faults
 			}

@@ -98,7 +98,7 @@ func validateMutation(at *field.Path, c *expression.Compiler, m *admissionv1.Mut
 	var faults field.ErrorList
 	compile := func(at *field.Path, text string, result *cel.Type) {
 		if strings.TrimSpace(text) == "" {
-			faults = append(faults, field.Required(at.Child("expression"), "expression is not specified"))
+			faults = append(faults, field.Required(at.Child("expression"), ""))
 			return
 		}
 		faults = append(faults, celFault(at.Child("expression"), c.Compile(text, vars, k.mode(text), result))...)

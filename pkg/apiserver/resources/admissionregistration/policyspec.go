@@ -2,7 +2,6 @@ package admissionregistration
 
 import (
 	"reflect"
-	"slices"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,14 +51,8 @@ func (s policySpec) vars() expression.Vars {
 func (s policySpec) validate(at *field.Path, old *policySpec, k known, allowed []admissionv1.OperationType) (*expression.Compiler, field.ErrorList) {
 	faults := oneOfRequired(at.Child("failurePolicy"), s.failurePolicy, failurePolicies...)
 	faults = append(faults, validateWhat(at, s.paramKind, s.match)...)
-	if allowed != nil && s.match != nil {
-		for _, r := range s.match.ResourceRules {
-			for _, op := range r.Operations {
-				if slices.Contains(operations, op) {
-					faults = append(faults, oneOf(at.Child("matchConstraints", "resourceRules", "operations"), &op, allowed...)...)
-				}
-			}
-		}
+	if allowed != nil {
+		faults = append(faults, validateOperations(at.Child("matchConstraints"), s.match, allowed)...)
 	}
 	if old == nil || !reflect.DeepEqual(s.paramKind, old.paramKind) || !reflect.DeepEqual(s.conditions, old.conditions) {
 		faults = append(faults, validateConditions(at.Child("matchConditions"), s.conditions, s.paramKind != nil, k)...)
@@ -86,6 +79,20 @@ func validateWhat(at *field.Path, kind *admissionv1.ParamKind, match *admissionv
 	faults = append(faults, validateMatch(at.Child("matchConstraints"), match)...)
 	if len(match.ResourceRules) == 0 {
 		faults = append(faults, field.Required(at.Child("matchConstraints", "resourceRules"), ""))
+	}
+	return faults
+}
+
+// validateOperations refuses rules that name other operations than those allowed.
+func validateOperations(at *field.Path, match *admissionv1.MatchResources, allowed []admissionv1.OperationType) field.ErrorList {
+	if match == nil {
+		return nil
+	}
+	var faults field.ErrorList
+	for _, rule := range match.ResourceRules {
+		for i := range rule.Operations {
+			faults = append(faults, oneOf(at.Child("resourceRules", "operations"), &rule.Operations[i], allowed...)...)
+		}
 	}
 	return faults
 }

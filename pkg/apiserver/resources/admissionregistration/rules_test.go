@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/admission/expression"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
@@ -41,16 +42,17 @@ func TestWebhooksAreJudged(t *testing.T) {
 		change func(*admissionv1.MutatingWebhook)
 		want   string
 	}{
-		"good":             {func(*admissionv1.MutatingWebhook) {}, ""},
-		"two segments":     {func(h *admissionv1.MutatingWebhook) { h.Name = "example.com" }, `webhooks[0].name: Invalid value: "example.com": should be a domain with at least three segments`},
-		"30 seconds":       {func(h *admissionv1.MutatingWebhook) { h.TimeoutSeconds = new(int32(30)) }, ""},
-		"31 seconds":       {func(h *admissionv1.MutatingWebhook) { h.TimeoutSeconds = new(int32(31)) }, "webhooks[0].timeoutSeconds: Invalid value: 31"},
-		"no seconds":       {func(h *admissionv1.MutatingWebhook) { h.TimeoutSeconds = new(int32(0)) }, "webhooks[0].timeoutSeconds: Invalid value: 0"},
-		"side effects":     {func(h *admissionv1.MutatingWebhook) { h.SideEffects = new(admissionv1.SideEffectClassSome) }, `webhooks[0].sideEffects: Unsupported value: "Some": supported values: "None", "NoneOnDryRun"`},
-		"an old version":   {func(h *admissionv1.MutatingWebhook) { h.AdmissionReviewVersions = []string{"v1alpha1"} }, `webhooks[0].admissionReviewVersions: Invalid value: ["v1alpha1"]: must include at least one of v1, v1beta1`},
-		"both ways":        {func(h *admissionv1.MutatingWebhook) { h.ClientConfig.URL = new("https://h/x") }, "webhooks[0].clientConfig: Required value: exactly one of url or service is required"},
-		"a path":           {func(h *admissionv1.MutatingWebhook) { h.ClientConfig.Service.Path = new("/a/b/") }, ""},
-		"an empty segment": {func(h *admissionv1.MutatingWebhook) { h.ClientConfig.Service.Path = new("/a//b") }, `webhooks[0].clientConfig.service.path: Invalid value: "/a//b": segment[1] may not be empty`},
+		"good":                 {func(*admissionv1.MutatingWebhook) {}, ""},
+		"two segments":         {func(h *admissionv1.MutatingWebhook) { h.Name = "example.com" }, `webhooks[0].name: Invalid value: "example.com": should be a domain with at least three segments`},
+		"30 seconds":           {func(h *admissionv1.MutatingWebhook) { h.TimeoutSeconds = new(int32(30)) }, ""},
+		"31 seconds":           {func(h *admissionv1.MutatingWebhook) { h.TimeoutSeconds = new(int32(31)) }, "webhooks[0].timeoutSeconds: Invalid value: 31"},
+		"no seconds":           {func(h *admissionv1.MutatingWebhook) { h.TimeoutSeconds = new(int32(0)) }, "webhooks[0].timeoutSeconds: Invalid value: 0"},
+		"side effects":         {func(h *admissionv1.MutatingWebhook) { h.SideEffects = new(admissionv1.SideEffectClassSome) }, `webhooks[0].sideEffects: Unsupported value: "Some": supported values: "None", "NoneOnDryRun"`},
+		"an old version":       {func(h *admissionv1.MutatingWebhook) { h.AdmissionReviewVersions = []string{"v1alpha1"} }, `webhooks[0].admissionReviewVersions: Invalid value: ["v1alpha1"]: must include at least one of v1, v1beta1`},
+		"both ways":            {func(h *admissionv1.MutatingWebhook) { h.ClientConfig.URL = new("https://h/x") }, "webhooks[0].clientConfig: Required value: exactly one of url or service is required"},
+		"a service of no name": {func(h *admissionv1.MutatingWebhook) { h.ClientConfig.Service.Name = "" }, "webhooks[0].clientConfig.service.namespace: Required value"},
+		"a path":               {func(h *admissionv1.MutatingWebhook) { h.ClientConfig.Service.Path = new("/a/b/") }, ""},
+		"an empty segment":     {func(h *admissionv1.MutatingWebhook) { h.ClientConfig.Service.Path = new("/a//b") }, `webhooks[0].clientConfig.service.path: Invalid value: "/a//b": segment[1] may not be empty`},
 		"a condition": {func(h *admissionv1.MutatingWebhook) {
 			h.MatchConditions = []admissionv1.MatchCondition{{Name: "a", Expression: "authorizer.requestResource.check('get').allowed()"}}
 		}, ""},
@@ -99,6 +101,45 @@ func TestResourcesOfRulesSayNothingTwice(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%v: got %q, want %q", c.resources, got, c.want)
 		}
+	}
+}
+
+// TestOnlyWhatIsWrittenMayBeChanged: policies that change objects are for operations that have one.
+func TestOnlyWhatIsWrittenMayBeChanged(t *testing.T) {
+	match := func(op admissionv1.OperationType) *admissionv1.MatchResources {
+		return &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: []admissionv1.OperationType{op}, Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}}}}}
+	}
+	for op, want := range map[admissionv1.OperationType]string{
+		"UPDATE": "[]",
+		"DELETE": `[spec.M.resourceRules.operations: Unsupported value: "DELETE": supported values: "*", "CONNECT", "CREATE", "UPDATE"]`,
+		"ODD": `[spec.M.resourceRules[0].operations[0]: Unsupported value: "ODD": supported values: "*", "CONNECT", "CREATE", "DELETE", "UPDATE"` +
+			` spec.M.resourceRules.operations: Unsupported value: "ODD": supported values: "*", "CONNECT", "CREATE", "UPDATE"]`,
+	} {
+		binding := &mutatingBinding{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Spec: admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: "p", MatchResources: match(op)}}
+		policy := &mutatingPolicy{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: admissionv1.MutatingAdmissionPolicySpec{MatchConstraints: match(op), ReinvocationPolicy: "Never",
+			Mutations: []admissionv1.Mutation{{PatchType: admissionv1.PatchTypeJSONPatch, JSONPatch: &admissionv1.JSONPatch{Expression: `[JSONPatch{op: "remove", path: "/a"}]`}}}}}
+		for place, c := range map[string]struct {
+			r   *resource.Resource
+			obj resource.Object
+		}{"matchResources": {MutatingAdmissionPolicyBinding(Rights{}), binding}, "matchConstraints": {MutatingAdmissionPolicy(Rights{}), policy}} {
+			c.r.Default(c.obj)
+			if got := fmt.Sprint(c.r.Validate(context.Background(), c.obj, nil)); got != strings.ReplaceAll(want, ".M.", "."+place+".") {
+				t.Errorf("%s of %s: %s", op, place, got)
+			}
+		}
+	}
+}
+
+// TestExpressionsOfChangesAreThere tells only that an expression is missing.
+func TestExpressionsOfChangesAreThere(t *testing.T) {
+	m := &admissionv1.Mutation{PatchType: admissionv1.PatchTypeJSONPatch, JSONPatch: &admissionv1.JSONPatch{}}
+	compiler, err := newCompiler(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(validateMutation(field.NewPath("m"), compiler, m, expression.Vars{}, known{})); got != "[m.jsonPatch.expression: Required value]" {
+		t.Errorf("said: %s", got)
 	}
 }
 

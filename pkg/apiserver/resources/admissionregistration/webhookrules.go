@@ -172,5 +172,6 @@ func validateClient(at *field.Path, c *admissionv1.WebhookClientConfig) field.Er
 	}
 	const usual = 443 // of a service that names no port
 	service := c.Service
-	return validation.WebhookService(at.Child("service"), service.Namespace, service.Name, service.Path, ptr.Deref(service.Port, usual))
+	// The name and the namespace in each other's place, as upstream has them: what is missing is told under the other.
+	return validation.WebhookService(at.Child("service"), service.Name, service.Namespace, service.Path, ptr.Deref(service.Port, usual))
 }
