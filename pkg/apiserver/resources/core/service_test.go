@@ -67,6 +67,9 @@ func TestServicesAreJudgedOnBothSidesOfEachBound(t *testing.T) {
 		{"headless with node ports", func(s *corev1.ServiceSpec) {
 			s.Type, s.ClusterIP, s.ClusterIPs = corev1.ServiceTypeNodePort, "None", []string{"None"}
 		}, []string{"spec.clusterIPs[0]: FieldValueInvalid"}},
+		{"the empty ways", func(s *corev1.ServiceSpec) {
+			s.InternalTrafficPolicy, s.TrafficDistribution = new(corev1.ServiceInternalTrafficPolicy("")), new("")
+		}, []string{"spec.internalTrafficPolicy: FieldValueNotSupported", "spec.trafficDistribution: FieldValueNotSupported"}},
 		{"an outside policy within", func(s *corev1.ServiceSpec) { s.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal },
 			[]string{"spec.externalTrafficPolicy: FieldValueInvalid"}},
 		{"an outside policy with external addresses", func(s *corev1.ServiceSpec) {

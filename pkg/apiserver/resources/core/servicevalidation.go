@@ -237,12 +237,12 @@ func validateTraffic(path *field.Path, s *corev1.Service) field.ErrorList {
 	faults = append(faults, validateHealthPort(path.Child("healthCheckNodePort"), s)...)
 	at = path.Child("internalTrafficPolicy")
 	if p := spec.InternalTrafficPolicy; p != nil {
-		faults = append(faults, validation.OneOf(at, *p, corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal)...)
+		faults = append(faults, validation.OneOfAny(at, *p, corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal)...)
 	} else if spec.Type == corev1.ServiceTypeClusterIP || hasNodePorts(spec.Type) {
 		faults = append(faults, field.Required(at, ""))
 	}
 	if t := spec.TrafficDistribution; t != nil {
-		faults = append(faults, validation.OneOf(path.Child("trafficDistribution"), *t,
+		faults = append(faults, validation.OneOfAny(path.Child("trafficDistribution"), *t,
 			corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode)...)
 	}
 	return faults

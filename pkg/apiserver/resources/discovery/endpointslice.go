@@ -146,7 +146,7 @@ func validatePorts(path *field.Path, ports []discoveryv1.EndpointPort) field.Err
 			faults = append(faults, field.Duplicate(at.Child("name"), *p.Name))
 		}
 		seen[*p.Name] = true
-		faults = append(faults, validation.OneOf(at.Child("protocol"), *p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
+		faults = append(faults, validation.OneOfAny(at.Child("protocol"), *p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
 		faults = append(faults, validation.WhereSet(at.Child("appProtocol"), p.AppProtocol, validation.QualifiedName)...)
 	}
 	return faults
@@ -170,6 +170,7 @@ func validateEndpoints(path *field.Path, kind discoveryv1.AddressType, list []di
 }
 
 func validateAddresses(path *field.Path, kind discoveryv1.AddressType, list []string) field.ErrorList {
+	sloppy := func(at *field.Path, a string) field.ErrorList { return validation.Address(at, a) } // once taken in any form
 	var faults field.ErrorList
 	switch {
 	case len(list) == 0:
@@ -180,9 +181,9 @@ func validateAddresses(path *field.Path, kind discoveryv1.AddressType, list []st
 	for i, a := range list {
 		switch kind {
 		case discoveryv1.AddressTypeIPv4:
-			faults = append(faults, validateIP(path, i, a, corev1.IPv4Protocol)...)
+			faults = append(faults, validateIP(path, i, a, corev1.IPv4Protocol, sloppy)...)
 		case discoveryv1.AddressTypeIPv6:
-			faults = append(faults, validateIP(path, i, a, corev1.IPv6Protocol)...)
+			faults = append(faults, validateIP(path, i, a, corev1.IPv6Protocol, utilvalidation.IsValidIP)...)
 		case discoveryv1.AddressTypeFQDN:
 			faults = append(faults, utilvalidation.IsFullyQualifiedDomainName(path.Index(i), a)...)
 		}
@@ -190,14 +191,16 @@ func validateAddresses(path *field.Path, kind discoveryv1.AddressType, list []st
 	return faults
 }
 
-func validateIP(path *field.Path, i int, a string, family corev1.IPFamily) field.ErrorList {
-	if faults := utilvalidation.IsValidIP(path.Index(i), a); len(faults) > 0 {
+// validateIP judges an address of a family in the form that judge asks for.
+func validateIP(path *field.Path, i int, a string, family corev1.IPFamily, judge func(*field.Path, string) field.ErrorList) field.ErrorList {
+	faults := judge(path.Index(i), a)
+	if len(faults) > 0 {
 		return faults
 	}
 	if validation.FamilyOf(a) != family {
-		return field.ErrorList{field.Invalid(path, a, fmt.Sprintf("must be an %s address", family))}
+		faults = append(faults, field.Invalid(path, a, fmt.Sprintf("must be an %s address", family)))
 	}
-	return validation.NotSpecialIP(path.Index(i), a)
+	return append(faults, validation.NotSpecialIP(path.Index(i), a)...)
 }
 
 func validateHints(path *field.Path, h *discoveryv1.EndpointHints) field.ErrorList {

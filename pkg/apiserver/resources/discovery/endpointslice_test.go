@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 )
 
@@ -50,6 +51,12 @@ func TestSlicesHoldSoMuch(t *testing.T) {
 		{"101 addresses", slice(discoveryv1.Endpoint{Addresses: addresses(101)}), []string{"endpoints[0].addresses: FieldValueTooMany"}},
 		{"1000 endpoints", slice(endpoints(1000)...), nil},
 		{"1001 endpoints", slice(endpoints(1001)...), []string{"endpoints: FieldValueTooMany"}},
+		{"of the other family, and of the host", slice(discoveryv1.Endpoint{Addresses: []string{"::1"}}),
+			[]string{"endpoints[0].addresses: FieldValueInvalid", "endpoints[0].addresses[0]: FieldValueInvalid"}},
+		{"an IPv4 address within IPv6", slice(discoveryv1.Endpoint{Addresses: []string{"::ffff:10.0.0.1"}}), []string{"endpoints[0].addresses[0]: FieldValueInvalid"}},
+		{"of the other family, spelled oddly", slice(discoveryv1.Endpoint{Addresses: []string{"FD00::1"}}), []string{"endpoints[0].addresses: FieldValueInvalid"}},
+		{"no protocol", &discoveryv1.EndpointSlice{AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Protocol: new(corev1.Protocol(""))}}},
+			[]string{"ports[0].protocol: FieldValueNotSupported"}},
 		{"8 zones", slice(discoveryv1.Endpoint{Addresses: addresses(1), Hints: zones(8)}), nil},
 		{"9 zones", slice(discoveryv1.Endpoint{Addresses: addresses(1), Hints: zones(9)}), []string{"endpoints[0].hints.forZones: FieldValueTooMany"}},
 	} {

@@ -89,6 +89,13 @@ func TestIngressesAreJudged(t *testing.T) {
 	}
 }
 
+func TestResourcesBehindIngressesHaveAKindAndAName(t *testing.T) {
+	list := backend(field.NewPath("b"), &networkingv1.IngressBackend{Resource: &corev1.TypedLocalObjectReference{}})
+	if len(list) != 2 || list[0].Error() != "b.resource.kind: Required value" || list[1].Error() != "b.resource.name: Required value" {
+		t.Errorf("said: %v", list)
+	}
+}
+
 func TestHostsAreShownShort(t *testing.T) {
 	for want, hosts := range map[string][]string{
 		"*": {""}, "a,b,c": {"a", "b", "c"}, "a,b,c + 2 more...": {"a", "b", "c", "d", "e"}, "a": {"", "a", ""},

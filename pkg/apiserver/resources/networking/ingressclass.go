@@ -75,7 +75,7 @@ func validateIngressClass(_ context.Context, c, old *networkingv1.IngressClass) 
 
 func classParameters(at *field.Path, p *networkingv1.IngressClassParametersReference) field.ErrorList {
 	const inCluster, inNamespace = networkingv1.IngressClassParametersReferenceScopeCluster, networkingv1.IngressClassParametersReferenceScopeNamespace
-	faults := typedReference(at, &corev1.TypedLocalObjectReference{APIGroup: p.APIGroup, Kind: p.Kind, Name: p.Name}, "", "")
+	faults := typedReference(at, &corev1.TypedLocalObjectReference{APIGroup: p.APIGroup, Kind: p.Kind, Name: p.Name})
 	namespace := at.Child("namespace")
 	switch *p.Scope {
 	case inCluster:

@@ -140,7 +140,7 @@ func backend(at *field.Path, b *networkingv1.IngressBackend) field.ErrorList {
 	case b.Resource != nil && b.Service != nil:
 		return field.ErrorList{field.Invalid(at, "", "cannot set both resource and service backends")}
 	case b.Resource != nil:
-		return typedReference(at.Child("resource"), b.Resource, "kind is required", "name is required")
+		return typedReference(at.Child("resource"), b.Resource)
 	case b.Service != nil:
 		return serviceBackend(at, b.Service)
 	}
@@ -164,16 +164,16 @@ func serviceBackend(at *field.Path, s *networkingv1.IngressServiceBackend) field
 	return faults
 }
 
-// typedReference judges a reference to an object of any kind; the texts say what is missing.
-func typedReference(at *field.Path, r *corev1.TypedLocalObjectReference, noKind, noName string) field.ErrorList {
+// typedReference judges a reference to an object of any kind.
+func typedReference(at *field.Path, r *corev1.TypedLocalObjectReference) field.ErrorList {
 	var faults field.ErrorList
 	faults = append(faults, validation.WhereSet(at.Child("apiGroup"), r.APIGroup, validation.DNSSubdomain)...)
 	if r.Kind == "" {
-		faults = append(faults, field.Required(at.Child("kind"), noKind))
+		faults = append(faults, field.Required(at.Child("kind"), ""))
 	}
 	faults = append(faults, segment(at.Child("kind"), r.Kind, false)...)
 	if r.Name == "" {
-		faults = append(faults, field.Required(at.Child("name"), noName))
+		faults = append(faults, field.Required(at.Child("name"), ""))
 	}
 	return append(faults, segment(at.Child("name"), r.Name, false)...)
 }

@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -81,7 +80,7 @@ func validateScheduling(at *field.Path, s *nodev1.Scheduling) field.ErrorList {
 	list := at.Child("tolerations")
 	faults = append(faults, validation.Tolerations(list, s.Tolerations)...)
 	for i, t := range s.Tolerations {
-		same := func(o corev1.Toleration) bool { return equality.Semantic.DeepEqual(o, t) }
+		same := func(o corev1.Toleration) bool { return o.MatchToleration(&t) }
 		if slices.ContainsFunc(s.Tolerations[:i], same) {
 			faults = append(faults, field.Duplicate(list.Index(i), validation.GoNames(t)))
 		}

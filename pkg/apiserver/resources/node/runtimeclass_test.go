@@ -31,14 +31,16 @@ func TestClassesAreJudgedOnEveryWrite(t *testing.T) {
 		obj, old *nodev1.RuntimeClass
 		want     string
 	}{
-		"good":                  {class("a", nil), nil, ""},
-		"none":                  {class("", nil), nil, "handler"},
-		"another":               {class("b", nil), class("a", nil), "handler"},
-		"none any more":         {class("", nil), class("a", nil), "handler handler"},
-		"nothing":               {class("a", overhead("0")), nil, ""},
-		"less than nothing":     {class("a", overhead("-1m")), nil, "overhead.limits[cpu]"},
-		"less than before":      {class("a", overhead("-1m")), class("a", nil), "overhead.limits[cpu]"},
-		"tolerated twice":       {class("a", tolerating(all, all)), nil, "scheduling.tolerations[1]"},
+		"good":              {class("a", nil), nil, ""},
+		"none":              {class("", nil), nil, "handler"},
+		"another":           {class("b", nil), class("a", nil), "handler"},
+		"none any more":     {class("", nil), class("a", nil), "handler handler"},
+		"nothing":           {class("a", overhead("0")), nil, ""},
+		"less than nothing": {class("a", overhead("-1m")), nil, "overhead.limits[cpu]"},
+		"less than before":  {class("a", overhead("-1m")), class("a", nil), "overhead.limits[cpu]"},
+		"tolerated twice":   {class("a", tolerating(all, all)), nil, "scheduling.tolerations[1]"},
+		"tolerated for a while": {class("a", tolerating(corev1.Toleration{Key: "a", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute},
+			corev1.Toleration{Key: "a", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: new(int64(1))})), nil, "scheduling.tolerations[1]"},
 		"tolerated differently": {class("a", tolerating(all, corev1.Toleration{Key: "a", Operator: corev1.TolerationOpExists})), nil, ""},
 	} {
 		var list []string
