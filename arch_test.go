@@ -74,7 +74,7 @@ var bans = []ban{
 }
 
 // foundations are the packages that all daemons stand on, and that know none of them.
-var foundations = []string{"pkg/daemon", "pkg/streaming", "pkg/query", "pkg/quota", "pkg/defaults", "pkg/pki", "pkg/accounttoken", "pkg/celtypes", "pkg/controller", "api", "manifests"}
+var foundations = []string{"pkg/daemon", "pkg/streaming", "pkg/query", "pkg/quota", "pkg/defaults", "pkg/podrefs", "pkg/pki", "pkg/accounttoken", "pkg/celtypes", "pkg/controller", "api", "manifests"}
 
 // family is a folder of parts that are written and read one at a time: an import between them would tie two
 // together. Contracts are those that every part may import; but, of one part to another, needs a reason.

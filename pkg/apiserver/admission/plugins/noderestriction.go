@@ -24,8 +24,8 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz/node"
-	"github.com/sampan-project/sampan/pkg/apiserver/podrefs"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/podrefs"
 )
 
 var (

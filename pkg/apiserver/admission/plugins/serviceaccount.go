@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
-	"github.com/sampan-project/sampan/pkg/apiserver/podrefs"
 	tokens "github.com/sampan-project/sampan/pkg/apiserver/serviceaccount"
+	"github.com/sampan-project/sampan/pkg/podrefs"
 )
 
 const (

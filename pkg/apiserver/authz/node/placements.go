@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/sampan-project/sampan/pkg/apiserver/podrefs"
+	"github.com/sampan-project/sampan/pkg/podrefs"
 )
 
 // placements know on which node each pod is and what the pods of each node name. Pods that one template made name the
