@@ -95,3 +95,12 @@ func SignLegacy(signer jose.Signer, account *corev1.ServiceAccount, secret strin
 	}
 	return token, nil
 }
+
+// What tells of the use of tokens that are kept in secrets. The labels stand at the secrets, and hold days in UTC.
+const (
+	LastUsedLabel     = "kubernetes.io/legacy-token-last-used"
+	InvalidSinceLabel = "kubernetes.io/legacy-token-invalid-since" // with any value: the token no longer holds, though it is there
+	// TrackingConfigMap is in kube-system; its key TrackingSince holds the day since which use is noted.
+	TrackingConfigMap = "kube-apiserver-legacy-service-account-token-tracking"
+	TrackingSince     = "since"
+)

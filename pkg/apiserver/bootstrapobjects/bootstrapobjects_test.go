@@ -13,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/sampan-project/sampan/pkg/accounttoken"
 	"github.com/sampan-project/sampan/pkg/apiserver/authz/rbac"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource/resourcetest"
@@ -114,8 +115,18 @@ func TestStartRestoresWhatWasTakenAndKeepsWhatWasAdded(t *testing.T) {
 	change(t, a, rbac.ClusterRoleBindings, "", "system:kube-scheduler", func(o resource.Object) {
 		o.(*rbacv1.ClusterRoleBinding).RoleRef.Name = "cluster-admin"
 	})
+	change(t, a, configMaps, "kube-system", accounttoken.TrackingConfigMap, func(o resource.Object) {
+		o.(*corev1.ConfigMap).Data = map[string]string{"since": "always", "own": "x"}
+	})
 	ensure(t, a)
 
+	tracking, err := a.Get(t.Context(), configMaps, "kube-system", accounttoken.TrackingConfigMap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(map[string]string{"since": "2026-11-23", "own": "x"}, tracking.(*corev1.ConfigMap).Data); d != "" {
+		t.Errorf("the use of tokens is noted (-want +got):\n%s", d)
+	}
 	get := func(r schema.GroupResource, name string) resource.Object {
 		o, err := a.Get(context.Background(), r, "", name)
 		if err != nil {

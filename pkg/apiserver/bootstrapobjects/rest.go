@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/sampan-project/sampan/pkg/accounttoken"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
 
@@ -31,8 +32,6 @@ const (
 	autoUpdateSpec = "apf.kubernetes.io/autoupdate-spec"
 	flowManager    = "api-priority-and-fairness-config-producer-v1"
 	trustName      = "extension-apiserver-authentication"
-	// trackingName tells since when the use of old service account tokens is noted.
-	trackingName = "kube-apiserver-legacy-service-account-token-tracking"
 )
 
 func (e *ensurer) namespaces() []job {
@@ -57,10 +56,7 @@ func (e *ensurer) rest() ([]job, error) {
 		return nil, err
 	}
 	jobs = append(jobs, flow...)
-	jobs = append(jobs, e.missing(configMaps, &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: trackingName},
-		Data:       map[string]string{"since": e.cfg.Now().UTC().Format(time.DateOnly)},
-	}))
+	jobs = append(jobs, e.tracking)
 	if e.cfg.Trust != nil {
 		jobs = append(jobs, e.trust)
 	}
@@ -170,6 +166,35 @@ func (e *ensurer) trust(ctx context.Context) error {
 		same := maps.Equal(have.Data, data)
 		have.Data = data
 		return !same
+	})
+}
+
+// tracking notes the day since which the use of tokens in secrets is noted, and notes it anew where it is no day.
+func (e *ensurer) tracking(ctx context.Context) error {
+	want := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: accounttoken.TrackingConfigMap},
+		Data:       map[string]string{accounttoken.TrackingSince: e.cfg.Now().UTC().Format(time.DateOnly)},
+	}
+	day := func(o resource.Object) bool {
+		_, err := time.Parse(time.DateOnly, o.(*corev1.ConfigMap).Data[accounttoken.TrackingSince])
+		return err == nil
+	}
+	have, err := e.find(ctx, configMaps, want)
+	switch {
+	case apierrors.IsNotFound(err):
+		return e.create(ctx, configMaps, want)
+	case err != nil || day(have):
+		return err
+	}
+	return e.change(ctx, configMaps, want, func(o resource.Object) bool {
+		if day(o) {
+			return false
+		}
+		data := map[string]string{}
+		maps.Copy(data, o.(*corev1.ConfigMap).Data)
+		maps.Copy(data, want.Data)
+		o.(*corev1.ConfigMap).Data = data
+		return true
 	})
 }
 
