@@ -16,6 +16,7 @@ import (
 	"github.com/sampan-project/sampan/pkg/controllers/endpointslice"
 	"github.com/sampan-project/sampan/pkg/controllers/endpointslicemirroring"
 	"github.com/sampan-project/sampan/pkg/controllers/garbagecollector"
+	"github.com/sampan-project/sampan/pkg/controllers/legacytoken"
 	"github.com/sampan-project/sampan/pkg/controllers/namespace"
 	"github.com/sampan-project/sampan/pkg/controllers/nodeipam"
 	"github.com/sampan-project/sampan/pkg/controllers/nodelifecycle"
@@ -77,6 +78,7 @@ func All() []Descriptor {
 		{Name: "certificatesigningrequest-approving-controller", Alias: "csrapproving", Account: "certificate-controller", New: plain(certificates.NewApprover)},
 		{Name: "certificatesigningrequest-signing-controller", Alias: "csrsigning", Account: "certificate-controller", New: newSigner},
 		{Name: "certificatesigningrequest-cleaner-controller", Alias: "csrcleaner", Account: "certificate-controller", New: plain(certificates.NewCleaner)},
+		{Name: "legacy-serviceaccount-token-cleaner-controller", Alias: "legacy-service-account-token-cleaner", Account: "legacy-service-account-token-cleaner", New: newLegacyToken},
 		{Name: "validatingadmissionpolicy-status-controller", Alias: "validatingadmissionpolicy-status", Account: "validatingadmissionpolicy-status-controller", New: plain(policystatus.New)},
 		{Name: "bootstrap-signer-controller", Alias: "bootstrapsigner", Account: "bootstrap-signer", Off: true, New: plain(bootstrap.NewSigner)},
 		{Name: "token-cleaner-controller", Alias: "tokencleaner", Account: "token-cleaner", Off: true, New: plain(bootstrap.NewCleaner)},
@@ -101,6 +103,13 @@ func newAccountToken(env *controller.Env, c *Config) (controller.Runner, error) 
 		}
 	}
 	return serviceaccounttoken.New(env, c.workers("serviceaccount-token"), o)
+}
+
+func newLegacyToken(env *controller.Env, c *Config) (controller.Runner, error) {
+	if c.LegacyTokenCleanUp <= 0 {
+		return nil, fmt.Errorf("--legacy-service-account-token-clean-up-period is %v: it must be longer than 0", c.LegacyTokenCleanUp)
+	}
+	return legacytoken.New(env, c.LegacyTokenCleanUp)
 }
 
 func newServiceAccount(env *controller.Env, _ *Config) (controller.Runner, error) {

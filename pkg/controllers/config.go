@@ -81,7 +81,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.EndpointsBatchPeriod, "endpoint-updates-batch-period", 0, "how long a pod's change waits for others before Endpoints are written")
 	fs.DurationVar(&c.QuotaSyncPeriod, "resource-quota-sync-period", 5*time.Minute, "how often quotas are counted anew")
 	fs.DurationVar(&c.PVClaimBinderSyncPeriod, "pvclaimbinder-sync-period", 15*time.Second, "how often unbound claims are looked at again")
-	fs.DurationVar(&c.LegacyTokenCleanUp, "legacy-service-account-token-clean-up-period", 8760*time.Hour, "unused tokens kept in secrets are deleted after this long")
+	fs.DurationVar(&c.LegacyTokenCleanUp, "legacy-service-account-token-clean-up-period", 8760*time.Hour, "tokens kept in secrets that were made for every service account and are not used for this long are marked invalid, and deleted after as long again")
 	fs.DurationVar(&c.HPA.Period, "horizontal-pod-autoscaler-sync-period", 15*time.Second, "how often autoscalers measure")
 	fs.DurationVar(&c.HPA.Stabilization, "horizontal-pod-autoscaler-downscale-stabilization", 5*time.Minute, "the highest recommendation of this period counts when scaling down")
 	fs.DurationVar(&c.HPA.InitialReadiness, "horizontal-pod-autoscaler-initial-readiness-delay", 30*time.Second, "readiness changes this soon after a pod's start count as its first")
