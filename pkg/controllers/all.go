@@ -3,7 +3,6 @@ package controllers
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/sampan-project/sampan/pkg/accounttoken"
 	"github.com/sampan-project/sampan/pkg/controller"
@@ -97,10 +96,8 @@ func newAccountToken(env *controller.Env, c *Config) (controller.Runner, error) 
 	if o.Signer, err = accounttoken.NewSigner(key); err != nil {
 		return nil, err
 	}
-	if c.RootCAFile != "" {
-		if o.RootCA, err = os.ReadFile(c.RootCAFile); err != nil {
-			return nil, fmt.Errorf("reading --root-ca-file: %w", err)
-		}
+	if o.RootCA, err = c.rootCA(); err != nil {
+		return nil, err
 	}
 	return serviceaccounttoken.New(env, c.workers("serviceaccount-token"), o)
 }
@@ -121,12 +118,9 @@ func newQuota(env *controller.Env, c *Config) (controller.Runner, error) {
 }
 
 func newRootCA(env *controller.Env, c *Config) (controller.Runner, error) {
-	if c.RootCAFile == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(c.RootCAFile)
+	pem, err := c.rootCA()
 	if err != nil {
-		return nil, fmt.Errorf("reading --root-ca-file: %w", err)
+		return nil, err
 	}
 	return rootca.New(env, pem)
 }

@@ -1,9 +1,13 @@
 package controllers
 
 import (
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	certutil "k8s.io/client-go/util/cert"
 )
 
 // Config is what the controllers can be told. Names and defaults are kube-controller-manager's.
@@ -11,6 +15,7 @@ type Config struct {
 	Concurrent map[string]*int32 // workers by the flag's name, concurrent-X-syncs
 
 	RootCAFile            string
+	Server                rest.TLSClientConfig // whose authority is published where no RootCAFile is given; no flag
 	ServiceAccountKeyFile string
 
 	AllocateNodeCIDRs bool
@@ -69,7 +74,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	for name, n := range workers {
 		c.Concurrent[name] = fs.Int32("concurrent-"+name+"-syncs", n, "how many of them are worked on at a time")
 	}
-	fs.StringVar(&c.RootCAFile, "root-ca-file", "", "certificate authority that is published to pods")
+	fs.StringVar(&c.RootCAFile, "root-ca-file", "", "certificate authority that is published to pods; without one, it is the kubeconfig's")
 	fs.StringVar(&c.ServiceAccountKeyFile, "service-account-private-key-file", "", "key that signs tokens kept in secrets")
 	c.addNodeFlags(fs)
 	c.addSigningFlags(fs)
@@ -116,6 +121,28 @@ func (c *Config) addSigningFlags(fs *pflag.FlagSet) {
 	pair(&c.Signing.APIServerClient, "kube-apiserver-client-", "kubernetes.io/kube-apiserver-client")
 	pair(&c.Signing.LegacyUnknown, "legacy-unknown-", "kubernetes.io/legacy-unknown")
 	fs.DurationVar(&c.Signing.Duration, "cluster-signing-duration", 8760*time.Hour, "signed certificates are valid for at most this long")
+}
+
+// rootCA is the certificate authority, in PEM, with which pods trust the apiserver; empty where nobody names any.
+func (c *Config) rootCA() ([]byte, error) {
+	if c.RootCAFile != "" {
+		pem, err := os.ReadFile(c.RootCAFile)
+		if err == nil {
+			_, err = certutil.ParseCertsPEM(pem)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading --root-ca-file %s: %w", c.RootCAFile, err)
+		}
+		return pem, nil
+	}
+	if len(c.Server.CAData) > 0 || c.Server.CAFile == "" {
+		return c.Server.CAData, nil
+	}
+	pem, err := os.ReadFile(c.Server.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig's certificate authority: %w", err)
+	}
+	return pem, nil
 }
 
 func (c *Config) workers(flag string) int { return int(*c.Concurrent[flag]) }

@@ -50,6 +50,7 @@ func Run(ctx context.Context, cfg *Config) error {
 	if cfg.Master != "" {
 		config.Host = cfg.Master
 	}
+	cfg.Server = config.TLSClientConfig
 	client, err := daemon.Connect(ctx, config)
 	if err != nil {
 		return err
