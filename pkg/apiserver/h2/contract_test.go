@@ -195,6 +195,7 @@ func lengths() []exchange {
 	var all []exchange
 	for _, n := range []int{0, 1, 4095, 4096, 4097, 9000, 1 << 20} {
 		data := text(n)
+		asString := string(data)
 		all = append(all, answer(fmt.Sprintf("%d bytes", n), func(p *peer, w http.ResponseWriter) {
 			p.write(w, data)
 		}), answer(fmt.Sprintf("%d bytes declared", n), func(p *peer, w http.ResponseWriter) {
@@ -215,7 +216,7 @@ func lengths() []exchange {
 				p.flush(w)
 			}
 		}), answer(fmt.Sprintf("%d bytes of string", n), func(p *peer, w http.ResponseWriter) {
-			written, err := io.WriteString(w, string(data))
+			written, err := io.WriteString(w, asString)
 			p.add("%d, %v", written, err)
 		}), answer(fmt.Sprintf("%d bytes copied", n), func(p *peer, w http.ResponseWriter) {
 			written, err := io.Copy(w, bytes.NewReader(data))
@@ -474,8 +475,8 @@ func failures() []exchange {
 		fail := func() { panic(what) }
 		if what == nil {
 			fail = func() {
-				var none map[string]int
-				none["x"] = 1
+				var none []int
+				none[len(none)]++
 			}
 		}
 		name := fmt.Sprintf("panic %v", what)
