@@ -120,6 +120,21 @@ func TestReceivingKeepsToWindows(t *testing.T) {
 	})
 }
 
+// TestSmallestWindow is what clients send before they have heard of another, so that a server cannot ask for less.
+func TestSmallestWindow(t *testing.T) {
+	inBubble(t, func(_ *bubble, _ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }, func(b *bubble) {
+		w := b.greeted()
+		w.begin(1, false)
+		w.fill(1, firstWindow)
+		w.sent(w.WriteData(1, true, nil))
+		if status, _ := w.answer(1); status != "200" {
+			t.Error(status)
+		}
+	}, func(s *http.Server) {
+		s.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 100_000, MaxReceiveBufferPerConnection: 1000}
+	})
+}
+
 // fill sends a piece of a body.
 func (w *wire) fill(id uint32, n int) {
 	for piece := range slices.Chunk(text(n), firstFrame) {

@@ -43,7 +43,7 @@ func Configure(s *http.Server) {
 	h := &server{
 		http: s, conns: map[*conn]struct{}{}, streams: cmp.Or(settings.MaxConcurrentStreams, 100),
 		buffer: int64(cmp.Or(settings.MaxReceiveBufferPerStream, 1<<20)),
-		total:  int64(cmp.Or(settings.MaxReceiveBufferPerConnection, 1<<20)),
+		total:  max(firstWindow, int64(cmp.Or(settings.MaxReceiveBufferPerConnection, 1<<20))), // less cannot be said
 	}
 	s.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": func(_ *http.Server, tc *tls.Conn, handler http.Handler) {
 		newConn(h, tc, handler).serve()
