@@ -294,6 +294,25 @@ func TestTrailersComeWithTheEnd(t *testing.T) {
 	})
 }
 
+// TestMoreThanDeclared is not sent, and the handler is told.
+func TestMoreThanDeclared(t *testing.T) {
+	wrote := make(chan error, 2)
+	inBubble(t, func(b *bubble, w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		for _, piece := range []string{"12345", "6"} {
+			_, err := w.Write([]byte(piece))
+			wrote <- err
+		}
+	}, func(b *bubble) {
+		if status, body := b.greeted().get(1, "/"); status != "200" || string(body) != "12345" {
+			t.Errorf("%s %s", status, body)
+		}
+	})
+	if first, second := <-wrote, <-wrote; first != nil || second != http.ErrContentLength {
+		t.Errorf("wrote with %v, then %v", first, second)
+	}
+}
+
 // TestFieldsOfHTTP1 are not sent.
 func TestFieldsOfHTTP1(t *testing.T) {
 	names := []string{"Connection", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Keep-Alive"}

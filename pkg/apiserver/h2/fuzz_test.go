@@ -80,7 +80,7 @@ func fuzzed(_ *bubble, w http.ResponseWriter, r *http.Request) {
 		case "echo":
 			_, _ = io.Copy(w, r.Body)
 		case "large":
-			w.Header().Set("X-Large", string(text(20_000)))
+			w.Header().Set("X-Large", string(text(40_000)))
 			_, _ = w.Write(text(100_000))
 		case "flush":
 			_ = c.Flush()
