@@ -29,6 +29,8 @@ type Delegated struct {
 	// certificates are accepted.
 	ClientCAs func() *x509.CertPool
 	Anonymous bool // a request without credentials is system:anonymous
+	NoTokens  bool // tokens are not accepted
+	AllowAll  bool // whoever is known may do everything
 	Clock     clock.PassiveClock
 	// How long answers are kept; zero for the usual 10 s, 10 s and 10 s.
 	TokenTTL, AllowedTTL, DeniedTTL time.Duration
@@ -52,7 +54,7 @@ func (d *Delegated) Authenticate(r *http.Request) (*authenticationv1.UserInfo, e
 	if user, err := d.byCertificate(r); user != nil || err != nil {
 		return user, err
 	}
-	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && token != "" && d.Client != nil {
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok && token != "" && d.Client != nil && !d.NoTokens {
 		return d.byToken(r.Context(), token)
 	}
 	if d.Anonymous && r.Header.Get("Authorization") == "" {
@@ -101,7 +103,7 @@ func (d *Delegated) byToken(ctx context.Context, token string) (*authenticationv
 
 // Authorize asks whether user may do what attributes say (User, Groups, UID and Extra are filled in here).
 func (d *Delegated) Authorize(ctx context.Context, user *authenticationv1.UserInfo, attributes authorizationv1.SubjectAccessReviewSpec) (bool, string, error) {
-	if slices.Contains(user.Groups, "system:masters") {
+	if d.AllowAll || slices.Contains(user.Groups, "system:masters") {
 		return true, "", nil
 	}
 	if d.Client == nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
+	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
 
 	"github.com/sampan-project/sampan/pkg/daemon"
 	"github.com/sampan-project/sampan/pkg/kubelet/certificate"
@@ -38,6 +39,26 @@ func (k *kubelet) connect(ctx context.Context) error {
 	return nil
 }
 
+// auth says who may use the kubelet's port.
+func (k *kubelet) auth() (*daemon.Delegated, error) {
+	cfg := &k.cfg.Kubelet
+	auth := &daemon.Delegated{
+		Client: k.client, Anonymous: *cfg.Authentication.Anonymous.Enabled, NoTokens: !*cfg.Authentication.Webhook.Enabled,
+		AllowAll: cfg.Authorization.Mode == kubeletv1beta1.KubeletAuthorizationModeAlwaysAllow, Clock: k.clock,
+		TokenTTL:   cfg.Authentication.Webhook.CacheTTL.Duration,
+		AllowedTTL: cfg.Authorization.Webhook.CacheAuthorizedTTL.Duration,
+		DeniedTTL:  cfg.Authorization.Webhook.CacheUnauthorizedTTL.Duration,
+	}
+	if file := cfg.Authentication.X509.ClientCAFile; file != "" {
+		authorities, err := daemon.NewAuthorities(file)
+		if err != nil {
+			return nil, err
+		}
+		auth.ClientCAs = authorities.Pool
+	}
+	return auth, nil
+}
+
 // serving makes the kubelet's own port, nil where it is switched off.
 func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 	cfg := &k.cfg.Kubelet
@@ -51,18 +72,9 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	auth := &daemon.Delegated{
-		Client: k.client, Anonymous: *cfg.Authentication.Anonymous.Enabled, Clock: k.clock,
-		TokenTTL:   cfg.Authentication.Webhook.CacheTTL.Duration,
-		AllowedTTL: cfg.Authorization.Webhook.CacheAuthorizedTTL.Duration,
-		DeniedTTL:  cfg.Authorization.Webhook.CacheUnauthorizedTTL.Duration,
-	}
-	if file := cfg.Authentication.X509.ClientCAFile; file != "" {
-		authorities, err := daemon.NewAuthorities(file)
-		if err != nil {
-			return nil, nil, err
-		}
-		auth.ClientCAs = authorities.Pool
+	auth, err := k.auth()
+	if err != nil {
+		return nil, nil, err
 	}
 	version, suites, err := k.cfg.TLS()
 	if err != nil {
