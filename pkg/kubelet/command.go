@@ -69,6 +69,7 @@ func Run(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	defer runtime.Close()
+	runtime.Timeout = cfg.Kubelet.RuntimeRequestTimeout.Duration
 	version, err := reach(ctx, runtime, cfg.Kubelet.ContainerRuntimeEndpoint)
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ func (c *Client) ExecSync(ctx context.Context, id string, cmd []string, timeout 
 	seconds := int64((timeout + time.Second - 1) / time.Second) // CRI counts in whole seconds
 	if timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(seconds)*time.Second+callTimeout)
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(seconds)*time.Second+c.Timeout)
 		defer cancel()
 	}
 	return c.runtime.ExecSync(ctx, &runtimev1.ExecSyncRequest{ContainerId: id, Cmd: cmd, Timeout: seconds})
@@ -21,7 +21,7 @@ func (c *Client) ExecSync(ctx context.Context, id string, cmd []string, timeout 
 
 // Exec prepares a stream to a command.
 func (c *Client) Exec(ctx context.Context, r *ExecRequest) (string, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	answer, err := c.runtime.Exec(ctx, r)
 	return answer.GetUrl(), err
@@ -29,7 +29,7 @@ func (c *Client) Exec(ctx context.Context, r *ExecRequest) (string, error) {
 
 // Attach prepares a stream to a running container.
 func (c *Client) Attach(ctx context.Context, r *AttachRequest) (string, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	answer, err := c.runtime.Attach(ctx, r)
 	return answer.GetUrl(), err
@@ -37,7 +37,7 @@ func (c *Client) Attach(ctx context.Context, r *AttachRequest) (string, error) {
 
 // PortForward prepares a stream to ports of a sandbox.
 func (c *Client) PortForward(ctx context.Context, r *PortForwardRequest) (string, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	answer, err := c.runtime.PortForward(ctx, r)
 	return answer.GetUrl(), err
@@ -45,7 +45,7 @@ func (c *Client) PortForward(ctx context.Context, r *PortForwardRequest) (string
 
 // ContainerStats measures a container.
 func (c *Client) ContainerStats(ctx context.Context, id string) (*ContainerStats, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	r, err := c.runtime.ContainerStats(ctx, &runtimev1.ContainerStatsRequest{ContainerId: id})
 	return r.GetStats(), err
@@ -53,7 +53,7 @@ func (c *Client) ContainerStats(ctx context.Context, id string) (*ContainerStats
 
 // ListContainerStats measures the running containers.
 func (c *Client) ListContainerStats(ctx context.Context, filter *ContainerStatsFilter) ([]*ContainerStats, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	r, err := c.runtime.ListContainerStats(ctx, &runtimev1.ListContainerStatsRequest{Filter: filter})
 	return r.GetStats(), err
@@ -61,7 +61,7 @@ func (c *Client) ListContainerStats(ctx context.Context, filter *ContainerStatsF
 
 // PodSandboxStats measures a sandbox.
 func (c *Client) PodSandboxStats(ctx context.Context, id string) (*PodSandboxStats, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	r, err := c.runtime.PodSandboxStats(ctx, &runtimev1.PodSandboxStatsRequest{PodSandboxId: id})
 	return r.GetStats(), err
@@ -69,7 +69,7 @@ func (c *Client) PodSandboxStats(ctx context.Context, id string) (*PodSandboxSta
 
 // ListPodSandboxStats measures the running sandboxes.
 func (c *Client) ListPodSandboxStats(ctx context.Context, filter *PodSandboxStatsFilter) ([]*PodSandboxStats, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	r, err := c.runtime.ListPodSandboxStats(ctx, &runtimev1.ListPodSandboxStatsRequest{Filter: filter})
 	return r.GetStats(), err
@@ -77,7 +77,7 @@ func (c *Client) ListPodSandboxStats(ctx context.Context, filter *PodSandboxStat
 
 // ListImages lists images, all where filter is nil.
 func (c *Client) ListImages(ctx context.Context, filter *ImageFilter) ([]*Image, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	r, err := c.images.ListImages(ctx, &runtimev1.ListImagesRequest{Filter: filter})
 	return r.GetImages(), err
@@ -85,7 +85,7 @@ func (c *Client) ListImages(ctx context.Context, filter *ImageFilter) ([]*Image,
 
 // ImageStatus describes an image, nil where it is not there.
 func (c *Client) ImageStatus(ctx context.Context, image *ImageSpec) (*Image, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	r, err := c.images.ImageStatus(ctx, &runtimev1.ImageStatusRequest{Image: image})
 	return r.GetImage(), err
@@ -99,7 +99,7 @@ func (c *Client) PullImage(ctx context.Context, image *ImageSpec, auth *AuthConf
 
 // RemoveImage removes an image.
 func (c *Client) RemoveImage(ctx context.Context, image *ImageSpec) error {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	_, err := c.images.RemoveImage(ctx, &runtimev1.RemoveImageRequest{Image: image})
 	return err
@@ -107,7 +107,7 @@ func (c *Client) RemoveImage(ctx context.Context, image *ImageSpec) error {
 
 // ImageFsInfo tells how much the images take up.
 func (c *Client) ImageFsInfo(ctx context.Context) (*ImageFsInfoResponse, error) {
-	ctx, cancel := short(ctx)
+	ctx, cancel := c.short(ctx)
 	defer cancel()
 	return c.images.ImageFsInfo(ctx, &runtimev1.ImageFsInfoRequest{})
 }

@@ -1,9 +1,13 @@
 package cri_test
 
 import (
+	"net"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"k8s.io/utils/clock"
 
 	"github.com/sampan-project/sampan/pkg/kubelet/cri"
@@ -38,5 +42,23 @@ func TestAbsentRuntimeIsUnavailable(t *testing.T) {
 	defer c.Close()
 	if _, err := c.Version(t.Context()); !cri.IsUnavailable(err) {
 		t.Errorf("no runtime listens, but: %v", err)
+	}
+}
+
+func TestARuntimeThatSaysNothingIsNotWaitedForTooLong(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "silent.sock")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket) // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	c, err := cri.Dial(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Timeout = 10 * time.Millisecond
+	if _, err := c.Version(t.Context()); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("got %v", err)
 	}
 }
