@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/pflag"
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
@@ -29,18 +28,12 @@ type Config struct {
 	RootDir             string
 	CertDir             string
 	ContainerLogsDir    string // links to the logs of containers, /var/log/containers
-	CredentialConfig    string // --image-credential-provider-config
-	CredentialBinDir    string
-	LockFile            string
 
 	HostnameOverride        string
 	NodeIP                  string // one address, or two of different families separated by a comma
 	NodeLabels              map[string]string
 	CloudProvider           string // "" or "external"
-	ExitOnLockContention    bool
-	MinimumContainerTTL     time.Duration
-	MaxDeadContainers       int32 // kept on the node at most; negative: no limit
-	MaxDeadPerContainer     int32 // kept of each container at most
+	MaxDeadPerContainer     int32  // kept of each container at most
 	MachineIDFiles          string
 	BootIDFiles             string
 	AllocatableIgnoresEvict bool
@@ -55,13 +48,13 @@ type Config struct {
 // New makes the default configuration.
 func New() *Config {
 	c := &Config{
-		RootDir:           "/var/lib/kubelet",
-		CertDir:           "/var/lib/kubelet/pki",
-		ContainerLogsDir:  "/var/log/containers",
-		MaxDeadContainers: -1, MaxDeadPerContainer: 1,
-		MachineIDFiles: "/etc/machine-id,/var/lib/dbus/machine-id",
-		BootIDFiles:    "/proc/sys/kernel/random/boot_id",
-		NodeLabels:     map[string]string{},
+		RootDir:             "/var/lib/kubelet",
+		CertDir:             "/var/lib/kubelet/pki",
+		ContainerLogsDir:    "/var/log/containers",
+		MaxDeadPerContainer: 1,
+		MachineIDFiles:      "/etc/machine-id,/var/lib/dbus/machine-id",
+		BootIDFiles:         "/proc/sys/kernel/random/boot_id",
+		NodeLabels:          map[string]string{},
 	}
 	setDefaults(&c.Kubelet)
 	return c

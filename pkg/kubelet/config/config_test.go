@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -134,11 +135,12 @@ func TestEveryUpstreamFlagIsAccepted(t *testing.T) {
 }
 
 func TestFlagsWithoutEffectWarn(t *testing.T) {
-	c, err := load(t, "--pod-infra-container-image=pause:3.10", "--make-iptables-util-chains", "--cpu-manager-policy=static")
+	c, err := load(t, "--pod-infra-container-image=pause:3.10", "--make-iptables-util-chains", "--cpu-manager-policy=static",
+		"--lock-file=/run/lock", "--image-credential-provider-config=/etc/providers", "--maximum-dead-containers=5", "--contention-profiling")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Warnings) != 3 {
+	if len(c.Warnings) != 7 {
 		t.Errorf("warnings %q, want one for each flag", c.Warnings)
 	}
 }
@@ -150,6 +152,8 @@ func TestFieldsWithoutEffectWarnWhenSet(t *testing.T) {
 		"syncFrequency: 1m\nkubeAPIQPS: 50\nregistryBurst: 10":                                     nil,
 		"memorySwap: {swapBehavior: LimitedSwap}":                                                  {"memorySwap.swapBehavior "},
 		"tlsMinVersion: VersionTLS13":                                                              nil,
+		"evictionHard: {memory.available: 1Gi}":                                                    {"evictionHard only "},
+		"enableProfilingHandler: false\ncpuManagerReconcilePeriod: 1s":                             {"cpuManagerReconcilePeriod ", "enableProfilingHandler "},
 	} {
 		c, err := load(t, "--config="+write(t, filepath.Join(t.TempDir(), "config.yaml"), head+text))
 		if err != nil {
@@ -176,6 +180,34 @@ func TestFieldsWithoutEffectAreFields(t *testing.T) {
 	for name := range fieldsWithoutEffect {
 		if !known[name] {
 			t.Errorf("%s is no field", name)
+		}
+	}
+}
+
+// TestWhatIsParsedIsReadOrWarnedOf looks for each field of the command line and of the file in the kubelet's sources.
+func TestWhatIsParsedIsReadOrWarnedOf(t *testing.T) {
+	var sources strings.Builder
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		name := filepath.Base(path)
+		bound := filepath.Base(filepath.Dir(path)) == "config" && (name == "flags.go" || name == "validate.go" || name == "defaults.go")
+		if err != nil || bound || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		sources.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := append(reflect.VisibleFields(reflect.TypeFor[kubeletv1beta1.KubeletConfiguration]()), reflect.VisibleFields(reflect.TypeFor[Config]())...)
+	for _, f := range fields {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Name == "TypeMeta" || f.Name == "MergeDefaultEvictionSettings" || fieldsWithoutEffect[name] != "" {
+			continue // the second says what defaults are
+		}
+		if !regexp.MustCompile(`\.` + f.Name + `\b`).MatchString(sources.String()) {
+			t.Errorf("nothing reads %s: let it work, or warn where it is set", f.Name)
 		}
 	}
 }

@@ -16,6 +16,8 @@ const (
 	noManagers  = "cpus, memory and devices are not pinned to containers"
 	noIPTables  = "the kubelet makes no iptables rules"
 	ofTheKernel = "it is left to the system's administrator"
+	noLock      = "a second kubelet finds the port taken"
+	noDeadLimit = "ended containers are kept by --maximum-dead-containers-per-container alone"
 	ofLogging   = "the log is written as it comes, to standard error"
 )
 
@@ -37,13 +39,16 @@ var withoutEffect = map[string]string{
 	"volume-plugin-dir": "volume plugins are CSI drivers", "volume-stats-agg-period": "volumes are measured when asked for",
 	"log-flush-frequency": ofLogging, "log-json-info-buffer-size": ofLogging, "log-json-split-stream": ofLogging,
 	"log-text-info-buffer-size": ofLogging, "log-text-split-stream": ofLogging, "vmodule": ofLogging,
+	"lock-file": noLock, "exit-on-lock-contention": noLock,
+	"image-credential-provider-config": noProviders, "image-credential-provider-bin-dir": noProviders,
+	"minimum-container-ttl-duration": noDeadLimit, "maximum-dead-containers": noDeadLimit,
 	"pod-infra-container-image": "the sandbox's image is the container runtime's affair",
 }
 
 // switchesWithoutEffect are those of withoutEffect that need no value.
 var switchesWithoutEffect = map[string]bool{
 	"enable-load-reader": true, "log-cadvisor-usage": true, "storage-driver-secure": true, "make-iptables-util-chains": true,
-	"kernel-memcg-notification": true, "protect-kernel-defaults": true, "runonce": true,
+	"kernel-memcg-notification": true, "protect-kernel-defaults": true, "runonce": true, "exit-on-lock-contention": true,
 	"log-json-split-stream": true, "log-text-split-stream": true,
 }
 
@@ -75,12 +80,14 @@ const (
 	noLimit     = "nothing here is slowed down by a rate of its own; the server's limits hold"
 	noPolling   = "what happens is told, and not looked for"
 	noProviders = "credentials for images come from pull secrets and the node's files"
+	noProfiles  = "the kubelet serves no profiles"
 )
 
 // fieldsWithoutEffect says of the fields of a file that nothing reads, by their names there, why it does not.
 var fieldsWithoutEffect = map[string]string{
 	"cpuManagerPolicy": noManagers, "cpuManagerPolicyOptions": noManagers, "memoryManagerPolicy": noManagers,
-	"topologyManagerPolicy": noManagers, "topologyManagerPolicyOptions": noManagers, "topologyManagerScope": noManagers,
+	"cpuManagerReconcilePeriod": noManagers,
+	"topologyManagerPolicy":     noManagers, "topologyManagerPolicyOptions": noManagers, "topologyManagerScope": noManagers,
 	"reservedMemory": noManagers, "qosReserved": noManagers,
 	"evictionSoft": noEviction, "evictionSoftGracePeriod": noEviction, "evictionMinimumReclaim": noEviction,
 	"evictionPressureTransitionPeriod": noEviction, "evictionMaxPodGracePeriod": noEviction, "localStorageCapacityIsolation": noEviction,
@@ -100,6 +107,10 @@ var fieldsWithoutEffect = map[string]string{
 	"kernelMemcgNotification": "memory is watched in other ways", "protectKernelDefaults": ofTheKernel,
 	"kubeletCgroups": ofTheKernel, "systemCgroups": ofTheKernel, "runOnce": "the kubelet always runs on",
 	"systemReservedCgroup": noEnforcement, "kubeReservedCgroup": noEnforcement, "tracing": "the kubelet emits no traces",
+	"enableContentionProfiling": noProfiles, "enableProfilingHandler": noProfiles,
+	"enableDebugFlagsHandler": "verbosity is set at start", "enableSystemLogQuery": "of the node's logs, files are served",
+	"showHiddenMetricsForVersion": "metrics are served as they are", "tlsCurvePreferences": "curves are those that Go thinks safe",
+	"memoryReservationPolicy": "containers' memory is limited, and not reserved", "userNamespaces": "pods get no user namespaces",
 }
 
 const noEnforcement = "reserves are kept from pods, and not enforced on those they are kept for"
@@ -125,6 +136,9 @@ func fieldWarnings(c *kubeletv1beta1.KubeletConfiguration) ([]string, error) {
 	}
 	if b := c.MemorySwap.SwapBehavior; b != "" && b != "NoSwap" {
 		all = append(all, "memorySwap.swapBehavior is accepted and has no effect: containers get no swap")
+	}
+	if !reflect.DeepEqual(c.EvictionHard, defaults.EvictionHard) {
+		all = append(all, "evictionHard only lowers what the node has for pods: "+noEviction)
 	}
 	return all, nil
 }
