@@ -42,6 +42,9 @@ func (b body) Read(p []byte) (int, error) {
 	n := copy(p, s.body[s.read:])
 	if s.read += n; s.read == len(s.body) {
 		s.body, s.read = s.body[:0], 0
+		if cap(s.body) > firstFrame {
+			s.body = nil // who sends half a body and waits is not kept the room for all of it
+		}
 	}
 	c.giveBack(int64(n))
 	if s.returned += int64(n); s.returned >= c.server.buffer/2 && !s.ended && s.gone == nil {

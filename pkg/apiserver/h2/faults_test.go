@@ -258,3 +258,23 @@ func TestStrangersLeaveNoTimer(t *testing.T) {
 		t.Error("the timer runs on")
 	}
 }
+
+// TestBodiesThatWereReadTakeNoRoom has more come at once than a handler finds time to read.
+func TestBodiesThatWereReadTakeNoRoom(t *testing.T) {
+	const size = 1 << 18
+	near, _ := net.Pipe()
+	c := newConn(&server{http: &http.Server{}, buffer: size, total: 4 * size}, tls.Server(near, &tls.Config{}), nil)
+	s := &stream{conn: c, request: &http.Request{}, expected: -1, inWindow: size, ended: true}
+	s.changed.L = &c.mu
+	for range size / firstFrame {
+		if err := s.take(make([]byte, firstFrame), firstFrame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := io.Copy(io.Discard, body{s}); n != size || err != nil {
+		t.Fatalf("read %d bytes: %v", n, err)
+	}
+	if cap(s.body) > firstFrame {
+		t.Errorf("%d bytes are kept", cap(s.body))
+	}
+}
