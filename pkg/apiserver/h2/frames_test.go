@@ -242,6 +242,31 @@ func TestHeadersWithoutEnd(t *testing.T) {
 	})
 }
 
+// TestIdleConnections end, those that have a request do not.
+func TestIdleConnections(t *testing.T) {
+	const timeout = time.Minute
+	inBubble(t, func(b *bubble, w http.ResponseWriter, r *http.Request) {
+		time.Sleep(10 * timeout) // of the bubble
+		b.ends <- 0
+	}, func(b *bubble) {
+		began, w := time.Now(), b.greeted()
+		w.goneAway(http2.ErrCodeNo)
+		if idle := time.Since(began); idle < timeout || idle > timeout+2*lingerFor {
+			t.Errorf("ended after %v", idle)
+		}
+		w = b.greeted()
+		if status, _ := w.get(1, "/"); status != "200" {
+			t.Error(status)
+		}
+		<-b.ends
+		began = time.Now()
+		w.goneAway(http2.ErrCodeNo)
+		if idle := time.Since(began); idle < timeout || idle > timeout+2*lingerFor {
+			t.Errorf("ended %v after a request", idle)
+		}
+	}, func(s *http.Server) { s.IdleTimeout = timeout })
+}
+
 // TestGivenUpBodies are no whole bodies: a handler that has read a part and reads on is told.
 func TestGivenUpBodies(t *testing.T) {
 	for name, giveUp := range map[string]func(*wire){

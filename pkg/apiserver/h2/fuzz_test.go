@@ -34,6 +34,7 @@ func FuzzConnection(f *testing.F) {
 				c.isBounded(t)
 			}
 			time.Sleep(time.Hour) // of the bubble: what has a deadline has passed it
+			synctest.Wait()
 			if w.err != nil && !errors.Is(w.err, io.EOF) {
 				t.Errorf("what the server sends: %v", w.err)
 			}
