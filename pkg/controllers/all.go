@@ -78,7 +78,7 @@ func All() []Descriptor {
 		{Name: "certificatesigningrequest-signing-controller", Alias: "csrsigning", Account: "certificate-controller", New: newSigner},
 		{Name: "certificatesigningrequest-cleaner-controller", Alias: "csrcleaner", Account: "certificate-controller", New: plain(certificates.NewCleaner)},
 		{Name: "legacy-serviceaccount-token-cleaner-controller", Alias: "legacy-service-account-token-cleaner", Account: "legacy-service-account-token-cleaner", New: newLegacyToken},
-		{Name: "validatingadmissionpolicy-status-controller", Alias: "validatingadmissionpolicy-status", Account: "validatingadmissionpolicy-status-controller", New: plain(policystatus.New)},
+		{Name: "validatingadmissionpolicy-status-controller", Alias: "validatingadmissionpolicy-status", Account: "validatingadmissionpolicy-status-controller", New: sized("validating-admission-policy-status", policystatus.New)},
 		{Name: "bootstrap-signer-controller", Alias: "bootstrapsigner", Account: "bootstrap-signer", Off: true, New: plain(bootstrap.NewSigner)},
 		{Name: "token-cleaner-controller", Alias: "tokencleaner", Account: "token-cleaner", Off: true, New: plain(bootstrap.NewCleaner)},
 	}

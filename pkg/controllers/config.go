@@ -25,24 +25,22 @@ type Config struct {
 	NodeMaskIPv6      int
 	ServiceCIDR       string
 
-	NodeMonitorPeriod       time.Duration
-	NodeMonitorGracePeriod  time.Duration
-	NodeStartupGracePeriod  time.Duration
-	NodeEvictionRate        float32
-	SecondaryEvictionRate   float32
-	LargeClusterThreshold   int32
-	UnhealthyZoneThreshold  float32
-	TerminatedPodThreshold  int32
-	GarbageCollector        bool
-	EndpointsPerSlice       int32
-	MirroredEndpoints       int32
-	SliceBatchPeriod        time.Duration
-	EndpointsBatchPeriod    time.Duration
-	Signing                 Signing
-	QuotaSyncPeriod         time.Duration
-	PVClaimBinderSyncPeriod time.Duration
-	LegacyTokenCleanUp      time.Duration
-	HPA                     HPA
+	NodeMonitorPeriod      time.Duration
+	NodeMonitorGracePeriod time.Duration
+	NodeStartupGracePeriod time.Duration
+	NodeEvictionRate       float32
+	SecondaryEvictionRate  float32
+	LargeClusterThreshold  int32
+	UnhealthyZoneThreshold float32
+	TerminatedPodThreshold int32
+	GarbageCollector       bool
+	EndpointsPerSlice      int32
+	MirroredEndpoints      int32
+	SliceBatchPeriod       time.Duration
+	EndpointsBatchPeriod   time.Duration
+	Signing                Signing
+	QuotaSyncPeriod        time.Duration
+	LegacyTokenCleanUp     time.Duration
 }
 
 // Signing names the certificate authorities of the four signers. The first pair stands for those that
@@ -55,17 +53,10 @@ type Signing struct {
 // Pair is a certificate and its key, as PEM files.
 type Pair struct{ Cert, Key string }
 
-// HPA is the horizontal pod autoscaler's.
-type HPA struct {
-	Period, Stabilization, InitialReadiness, CPUInitialization time.Duration
-	Tolerance                                                  float64
-}
-
 // workers are the flags by which the number of a controller's workers is set, with their defaults.
 var workers = map[string]int32{
-	"cron-job": 5, "daemonset": 2, "deployment": 5, "endpoint": 5, "service-endpoint": 5, "gc": 20, "job": 5, "namespace": 10,
-	"replicaset": 5, "rc": 5, "resource-quota": 5, "serviceaccount-token": 5, "statefulset": 5, "ttl-after-finished": 5, "horizontal-pod-autoscaler": 5,
-	"service": 1, "ephemeralvolume": 5, "resourceclaim": 10, "device-taint-eviction": 10, "validating-admission-policy-status": 5,
+	"daemonset": 2, "deployment": 5, "endpoint": 5, "service-endpoint": 5, "gc": 20, "namespace": 10, "replicaset": 5, "rc": 5,
+	"resource-quota": 5, "serviceaccount-token": 5, "validating-admission-policy-status": 5,
 }
 
 // AddFlags registers the controllers' flags.
@@ -85,13 +76,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.SliceBatchPeriod, "endpointslice-updates-batch-period", 0, "how long a pod's change waits for others before slices are written")
 	fs.DurationVar(&c.EndpointsBatchPeriod, "endpoint-updates-batch-period", 0, "how long a pod's change waits for others before Endpoints are written")
 	fs.DurationVar(&c.QuotaSyncPeriod, "resource-quota-sync-period", 5*time.Minute, "how often quotas are counted anew")
-	fs.DurationVar(&c.PVClaimBinderSyncPeriod, "pvclaimbinder-sync-period", 15*time.Second, "how often unbound claims are looked at again")
 	fs.DurationVar(&c.LegacyTokenCleanUp, "legacy-service-account-token-clean-up-period", 8760*time.Hour, "tokens kept in secrets that were made for every service account and are not used for this long are marked invalid, and deleted after as long again")
-	fs.DurationVar(&c.HPA.Period, "horizontal-pod-autoscaler-sync-period", 15*time.Second, "how often autoscalers measure")
-	fs.DurationVar(&c.HPA.Stabilization, "horizontal-pod-autoscaler-downscale-stabilization", 5*time.Minute, "the highest recommendation of this period counts when scaling down")
-	fs.DurationVar(&c.HPA.InitialReadiness, "horizontal-pod-autoscaler-initial-readiness-delay", 30*time.Second, "readiness changes this soon after a pod's start count as its first")
-	fs.DurationVar(&c.HPA.CPUInitialization, "horizontal-pod-autoscaler-cpu-initialization-period", 5*time.Minute, "CPU use this soon after a pod's start may be left out")
-	fs.Float64Var(&c.HPA.Tolerance, "horizontal-pod-autoscaler-tolerance", 0.1, "a ratio this near to 1 does not scale")
 }
 
 func (c *Config) addNodeFlags(fs *pflag.FlagSet) {

@@ -3,6 +3,9 @@ package controllers
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +18,32 @@ import (
 	"github.com/sampan-project/sampan/pkg/controller/controllertest"
 	"github.com/sampan-project/sampan/pkg/pki"
 )
+
+// TestWhatIsParsedIsRead looks for each field of the configuration, and for each flag of workers, where controllers are made.
+func TestWhatIsParsedIsRead(t *testing.T) {
+	var made strings.Builder
+	for _, name := range []string{"all.go", "config.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if !strings.Contains(line, "fs.") && !strings.HasPrefix(line, "\t\"") {
+				made.WriteString(line)
+			}
+		}
+	}
+	for name := range workers {
+		if !strings.Contains(made.String(), `"`+name+`"`) {
+			t.Errorf("nobody asks for the number of workers that --concurrent-%s-syncs gives", name)
+		}
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if !regexp.MustCompile(`\bc\.` + f.Name + `\b`).MatchString(made.String()) {
+			t.Errorf("nothing reads %s", f.Name)
+		}
+	}
+}
 
 func TestPodsTrustTheFlagsAuthorityOrTheKubeconfigs(t *testing.T) {
 	dir := t.TempDir()

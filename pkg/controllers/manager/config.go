@@ -18,7 +18,6 @@ type Config struct {
 	Master            string
 	Controllers       []string
 	AccountPerControl bool // --use-service-account-credentials
-	ClusterName       string
 	Logging           daemon.Logging
 	LeaderElection    daemon.LeaderElection
 	Serving           daemon.Serving
@@ -51,7 +50,6 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&c.Controllers, "controllers", []string{"*"}, "controllers to run: '*' for those on by default, NAME for one more, -NAME for one less. On by default: "+
 		strings.Join(on, ", ")+". Off by default: "+strings.Join(off, ", "))
 	fs.BoolVar(&c.AccountPerControl, "use-service-account-credentials", false, "let each controller act as its own service account in kube-system")
-	fs.StringVar(&c.ClusterName, "cluster-name", "kubernetes", "name of the cluster")
 	c.Config.AddFlags(fs)
 	c.Logging.AddFlags(fs)
 	c.LeaderElection.AddFlags(fs)
@@ -63,21 +61,32 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 
 // inert are flags of kube-controller-manager that are taken, with a warning, and do nothing here.
 var inert = []string{
-	"allow-metric-labels", "allow-metric-labels-manifest", "allow-untagged-cloud", "attach-detach-reconcile-sync-period",
-	"authentication-skip-lookup", "authentication-token-webhook-cache-ttl", "authentication-tolerate-lookup-failure",
-	"authorization-always-allow-paths", "authorization-webhook-cache-authorized-ttl", "authorization-webhook-cache-unauthorized-ttl",
-	"cert-dir", "cidr-allocator-type", "cloud-config", "cloud-provider", "configure-cloud-routes", "contention-profiling",
-	"controller-shutdown-timeout", "controller-start-interval", "disable-attach-detach-reconcile-sync", "disable-force-detach-on-timeout",
-	"disable-http2-serving", "disabled-metrics", "emulated-version", "enable-dynamic-provisioning", "enable-hostpath-provisioner",
-	"enable-leader-migration", "external-cloud-volume-plugin", "feature-gates", "flex-volume-plugin-dir", "http2-max-streams-per-connection",
-	"kube-api-burst", "kube-api-content-type", "kube-api-qps", "leader-elect-resource-lock", "leader-migration-config", "log-flush-frequency",
-	"log-json-info-buffer-size", "log-json-split-stream", "log-text-info-buffer-size", "log-text-split-stream", "min-compatibility-version",
-	"min-resync-period", "mirroring-concurrent-service-endpoint-syncs", "mirroring-endpointslice-updates-batch-period", "namespace-sync-period",
-	"permit-address-sharing", "permit-port-sharing", "profiling", "pv-recycler-increment-timeout-nfs", "pv-recycler-minimum-timeout-hostpath",
-	"pv-recycler-minimum-timeout-nfs", "pv-recycler-pod-template-filepath-hostpath", "pv-recycler-pod-template-filepath-nfs",
-	"pv-recycler-timeout-increment-hostpath", "requestheader-allowed-names", "requestheader-client-ca-file",
-	"requestheader-extra-headers-prefix", "requestheader-group-headers", "requestheader-uid-headers", "requestheader-username-headers",
-	"route-reconciliation-period", "show-hidden-metrics-for-version", "tls-cipher-suites", "tls-curve-preferences", "tls-min-version",
+	"allow-metric-labels", "allow-metric-labels-manifest", "allow-untagged-cloud",
+	"attach-detach-reconcile-sync-period", "authentication-skip-lookup", "authentication-token-webhook-cache-ttl",
+	"authentication-tolerate-lookup-failure", "authorization-always-allow-paths",
+	"authorization-webhook-cache-authorized-ttl", "authorization-webhook-cache-unauthorized-ttl", "cert-dir",
+	"cidr-allocator-type", "cloud-config", "cloud-provider", "cluster-name", "concurrent-cron-job-syncs",
+	"concurrent-device-taint-eviction-syncs", "concurrent-ephemeralvolume-syncs",
+	"concurrent-horizontal-pod-autoscaler-syncs", "concurrent-job-syncs", "concurrent-resourceclaim-syncs",
+	"concurrent-service-syncs", "concurrent-statefulset-syncs", "concurrent-ttl-after-finished-syncs",
+	"configure-cloud-routes", "contention-profiling", "controller-shutdown-timeout", "controller-start-interval",
+	"disable-attach-detach-reconcile-sync", "disable-force-detach-on-timeout", "disable-http2-serving",
+	"disabled-metrics", "emulated-version", "enable-dynamic-provisioning", "enable-hostpath-provisioner",
+	"enable-leader-migration", "external-cloud-volume-plugin", "feature-gates", "flex-volume-plugin-dir",
+	"horizontal-pod-autoscaler-cpu-initialization-period", "horizontal-pod-autoscaler-downscale-stabilization",
+	"horizontal-pod-autoscaler-initial-readiness-delay", "horizontal-pod-autoscaler-sync-period",
+	"horizontal-pod-autoscaler-tolerance", "http2-max-streams-per-connection", "kube-api-burst",
+	"kube-api-content-type", "kube-api-qps", "leader-elect-resource-lock", "leader-migration-config",
+	"log-flush-frequency", "log-json-info-buffer-size", "log-json-split-stream", "log-text-info-buffer-size",
+	"log-text-split-stream", "min-compatibility-version", "min-resync-period",
+	"mirroring-concurrent-service-endpoint-syncs", "mirroring-endpointslice-updates-batch-period",
+	"namespace-sync-period", "permit-address-sharing", "permit-port-sharing", "profiling",
+	"pv-recycler-increment-timeout-nfs", "pv-recycler-minimum-timeout-hostpath", "pv-recycler-minimum-timeout-nfs",
+	"pv-recycler-pod-template-filepath-hostpath", "pv-recycler-pod-template-filepath-nfs",
+	"pv-recycler-timeout-increment-hostpath", "pvclaimbinder-sync-period", "requestheader-allowed-names",
+	"requestheader-client-ca-file", "requestheader-extra-headers-prefix", "requestheader-group-headers",
+	"requestheader-uid-headers", "requestheader-username-headers", "route-reconciliation-period",
+	"show-hidden-metrics-for-version", "tls-cipher-suites", "tls-curve-preferences", "tls-min-version",
 	"tls-sni-cert-key", "unsupported-kube-api-over-localhost", "vmodule",
 }
 

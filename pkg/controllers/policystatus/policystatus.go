@@ -20,11 +20,8 @@ import (
 // manager is the name under which kube-controller-manager writes the status.
 const manager = "validatingadmissionpolicy-status"
 
-// workers is how many policies are checked at once.
-const workers = 5
-
-// New makes the controller. Its keys are names of policies.
-func New(env *controller.Env) (controller.Runner, error) {
+// New makes the controller, which checks as many policies at once as it has workers. Its keys are names of policies.
+func New(env *controller.Env, workers int) (controller.Runner, error) {
 	policies := env.Informers.Admissionregistration().V1().ValidatingAdmissionPolicies()
 	lister := policies.Lister()
 	c := &Checker{
