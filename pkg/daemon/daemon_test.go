@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
+	"github.com/spf13/pflag"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -218,5 +220,20 @@ func TestALeadersClockMayBeWrong(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestKubeconfigsForReviewsAreSaidToDoNothing(t *testing.T) {
+	for flag, want := range map[string]int{"--authorization-kubeconfig=/k": 1, "--secure-port=0": 0} {
+		s, fs := DefaultServing(0), pflag.NewFlagSet("", pflag.ContinueOnError)
+		s.AddFlags(fs)
+		if err := fs.Parse([]string{flag}); err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		log := funcr.New(func(_, _ string) { lines++ }, funcr.Options{})
+		if err := s.Start(t.Context(), log, nil, nil, nil); err != nil || lines != want {
+			t.Errorf("%s: %d lines, %v", flag, lines, err)
+		}
 	}
 }

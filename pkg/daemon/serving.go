@@ -33,7 +33,7 @@ type Serving struct {
 	CertFile       string
 	KeyFile        string
 	ClientCAFile   string
-	authKubeconfig string // accepted for compatibility: the daemon's own client asks
+	authKubeconfig string // does nothing: the daemon's own client asks
 }
 
 // DefaultServing listens on every address.
@@ -68,6 +68,9 @@ func NewMetrics() *prometheus.Registry {
 
 // Start opens the port and serves until ctx ends. It returns once the port listens.
 func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.Interface, health *Health, metrics *prometheus.Registry) error {
+	if s.authKubeconfig != "" {
+		log.Info("--authentication-kubeconfig and --authorization-kubeconfig have no effect: the daemon's own identity asks for reviews")
+	}
 	if s.Port == 0 {
 		return nil
 	}

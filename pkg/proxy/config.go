@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -30,6 +31,8 @@ type Config struct {
 	MetricsAddress    string
 	Cleanup           bool
 	Logging           daemon.Logging
+
+	unheeded []string // fields of the file that do nothing
 }
 
 // DefaultConfig is kube-proxy's, but that rules follow changes after 100 ms at most.
@@ -69,7 +72,16 @@ func (c *Config) load() error {
 		return err
 	}
 	c.apply(f)
-	return nil
+	c.unheeded, err = daemon.Unheeded(f, heeded...)
+	return err
+}
+
+// heeded are the fields of a KubeProxyConfiguration that are not in vain.
+var heeded = []string{
+	"clientConnection.kubeconfig", "hostnameOverride", "mode", "clusterCIDR", "healthzBindAddress", "metricsBindAddress",
+	"nodePortAddresses", "ipvs.scheduler", "ipvs.minSyncPeriod", "ipvs.syncPeriod",
+	"iptables.masqueradeAll", "iptables.masqueradeBit", "iptables.minSyncPeriod", "iptables.syncPeriod",
+	"nftables.masqueradeAll", "nftables.masqueradeBit", "nftables.minSyncPeriod", "nftables.syncPeriod",
 }
 
 func (c *Config) apply(f *proxyconfig.KubeProxyConfiguration) {
@@ -89,13 +101,14 @@ func (c *Config) apply(f *proxyconfig.KubeProxyConfiguration) {
 		c.NodePortAddresses = f.NodePortAddresses
 	}
 	c.MasqueradeAll = c.MasqueradeAll || f.NFTables.MasqueradeAll || f.IPTables.MasqueradeAll
-	if f.NFTables.MasqueradeBit != nil {
-		c.MasqueradeBit = int(*f.NFTables.MasqueradeBit)
+	// What the modes have in common is the first of theirs that is given.
+	if bit := cmp.Or(f.NFTables.MasqueradeBit, f.IPTables.MasqueradeBit); bit != nil {
+		c.MasqueradeBit = int(*bit)
 	}
-	if d := f.NFTables.MinSyncPeriod.Duration; d > 0 {
+	if d := cmp.Or(f.NFTables.MinSyncPeriod, f.IPVS.MinSyncPeriod, f.IPTables.MinSyncPeriod).Duration; d > 0 {
 		c.MinSyncPeriod = d
 	}
-	if d := f.NFTables.SyncPeriod.Duration; d > 0 {
+	if d := cmp.Or(f.NFTables.SyncPeriod, f.IPVS.SyncPeriod, f.IPTables.SyncPeriod).Duration; d > 0 {
 		c.SyncPeriod = d
 	}
 }

@@ -35,6 +35,9 @@ func Run(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	if len(cfg.unheeded) > 0 {
+		log.Info("Fields of the file --config without effect here", "fields", strings.Join(cfg.unheeded, " "))
+	}
 	if cfg.Cleanup {
 		return Cleanup(ctx, cfg)
 	}

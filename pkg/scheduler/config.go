@@ -24,6 +24,7 @@ type Config struct {
 	MaxBackoff     time.Duration
 
 	profiles []schedulerconfig.KubeSchedulerProfile
+	unheeded []string // fields of the file that do nothing
 }
 
 // DefaultConfig is kube-scheduler's.
@@ -55,7 +56,14 @@ func (c *Config) load() error {
 		return err
 	}
 	c.apply(file)
-	return nil
+	c.unheeded, err = daemon.Unheeded(file, heeded...)
+	return err
+}
+
+// heeded are the fields of a KubeSchedulerConfiguration that are not in vain. Leases are the one resourceLock there is.
+var heeded = []string{
+	"clientConnection.kubeconfig", "percentageOfNodesToScore", "podInitialBackoffSeconds", "podMaxBackoffSeconds",
+	"leaderElection", "profiles.schedulerName", "profiles.plugins.multiPoint", "profiles.plugins.filter", "profiles.plugins.score",
 }
 
 func (c *Config) apply(file *schedulerconfig.KubeSchedulerConfiguration) {

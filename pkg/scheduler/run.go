@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -37,6 +38,9 @@ func Run(ctx context.Context, cfg *Config) error {
 	log, err := cfg.Logging.Logger(os.Stderr)
 	if err != nil {
 		return err
+	}
+	if len(cfg.unheeded) > 0 {
+		log.Info("Fields of the file --config without effect here", "fields", strings.Join(cfg.unheeded, " "))
 	}
 	rest, err := daemon.ClientConfig(cfg.Kubeconfig, "kube-scheduler/sampan")
 	if err != nil {
