@@ -63,6 +63,7 @@ func (b body) Close() error {
 		b.unread = true
 		b.conn.giveBack(int64(len(b.body) - b.read))
 		b.stream.body, b.read = nil, 0
+		b.changed.Broadcast()
 	}
 	return nil
 }

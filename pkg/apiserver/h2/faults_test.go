@@ -278,3 +278,26 @@ func TestBodiesThatWereReadTakeNoRoom(t *testing.T) {
 		t.Errorf("%d bytes are kept", cap(s.body))
 	}
 }
+
+// TestClosingABodyEndsReadingIt closes one that another goroutine waits for, as transports do.
+func TestClosingABodyEndsReadingIt(t *testing.T) {
+	waiting, ended := make(chan struct{}), make(chan error, 1)
+	f := serveOurs(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		go func() {
+			_, err := r.Body.Read(make([]byte, 1))
+			ended <- err
+		}()
+		<-waiting
+		_ = r.Body.Close()
+		<-r.Context().Done()
+	}))
+	w := f.dial(t)
+	t.Cleanup(w.close)
+	w.greet()
+	w.begin(1, false, ":method", "POST", "expect", "100-continue")
+	w.awaitFrame(http2.FrameHeaders, 1) // 100 Continue: who reads waits from then on
+	close(waiting)
+	if err := within(t, "reading ends", ended); !errors.Is(err, http.ErrBodyReadAfterClose) {
+		t.Error(err)
+	}
+}
