@@ -330,6 +330,59 @@ func TestPatchesOfLongListsAreBounded(t *testing.T) {
 	}
 }
 
+// TestOwnersOfLongListsAreBounded: items of a list that have names are kept in order by who tells their owners, one by
+// one. In their order any number of them is told of; the other way round too many move each other.
+func TestOwnersOfLongListsAreBounded(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	set := map[string]any{"type": "array", "x-kubernetes-list-type": "set", "items": map[string]any{"type": "integer"}}
+	pairs := map[string]any{"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": []string{"n"}, "items": map[string]any{
+		"type": "object", "required": []string{"n"}, "properties": map[string]any{"n": map[string]any{"type": "integer"}},
+	}}
+	spec := map[string]any{"type": "object", "properties": map[string]any{"set": set, "pairs": pairs}}
+	admin.define(t, definition("long.io", nil, map[string]any{"name": "v1", "served": true, "storage": true, "schema": map[string]any{
+		"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{"spec": spec}},
+	}}))
+	const most = 10_954 // as many the other way round are 59,989,581 pairs out of order
+	for _, c := range []struct {
+		field    string
+		items    int
+		reversed bool
+		owned    bool
+	}{
+		{"set", most, true, true},
+		{"set", most + 1, true, false},
+		{"set", 2 * most, false, true},
+		{"pairs", most, true, true},
+		{"pairs", most + 1, true, false},
+	} {
+		list := make([]any, c.items)
+		for i := range list {
+			n := i
+			if c.reversed {
+				n = len(list) - i
+			}
+			list[i] = n
+			if c.field == "pairs" {
+				list[i] = map[string]any{"n": n}
+			}
+		}
+		name := fmt.Sprintf("%s-%d", c.field, c.items)
+		created := admin.must(t, http.StatusCreated, "POST", widgets("long.io", "v1"), widget("long.io", "v1", name, map[string]any{c.field: list}))
+		if _, owned := created["metadata"].(map[string]any)["managedFields"]; owned != c.owned {
+			t.Errorf("%s created: owners are told: %t", name, owned)
+		}
+		body, err := json.Marshal(widget("long.io", "v1", name+"-applied", map[string]any{c.field: list}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		code, message := http.StatusCreated, ""
+		if !c.owned {
+			code, message = http.StatusRequestEntityTooLarge, "give long lists in order"
+		}
+		admin.send(t, "PATCH", widgets("long.io", "v1")+"/"+name+"-applied?fieldManager=m", "application/apply-patch+yaml", body).want(t, name+" applied", code, message)
+	}
+}
+
 func TestManyFaultsAreToldInNoTime(t *testing.T) {
 	admin := start(t, memory(t)).as(adminToken)
 	mounts := strings.TrimSuffix(strings.Repeat(`{"mountPath":"/x"},`, 5000), ",")

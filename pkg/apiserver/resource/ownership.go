@@ -58,11 +58,11 @@ func (s *Store) manager(kind schema.GroupVersionKind, subresource string) (*mana
 		kind = s.Kind
 	}
 	return s.managers.get(managerKey{kind, subresource}, func() (*managedfields.FieldManager, error) {
-		own := ownConvertor{s}
+		own, types := ownConvertor{s}, boundedTypes{s.managers.types}
 		if s.Converts() {
-			return managedfields.NewDefaultCRDFieldManager(s.managers.types, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
+			return managedfields.NewDefaultCRDFieldManager(types, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
 		}
-		return managedfields.NewDefaultFieldManager(doorTypes{s.managers.types, kind}, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
+		return managedfields.NewDefaultFieldManager(doorTypes{types, kind}, own, own, own, kind, s.Kind.GroupVersion(), subresource, s.resetFields(kind, subresource))
 	})
 }
 
@@ -243,6 +243,11 @@ func (s *Store) Apply(_ context.Context, live Object, wanted *unstructured.Unstr
 	}
 	live = live.DeepCopyObject().(Object)
 	s.prepareForOwnership(live)
+	for _, o := range []runtime.Object{live, wanted} { // the library would word it as a fault of the server's
+		if err := (boundedTypes{s.managers.types}).bounded(o); err != nil {
+			return nil, err
+		}
+	}
 	out, err := f.Apply(live, wanted.DeepCopy(), manager, force)
 	if err != nil {
 		return nil, err
