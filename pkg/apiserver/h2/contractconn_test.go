@@ -14,8 +14,39 @@ import (
 // connections are exchanges about what is shared by requests.
 func connections() []exchange {
 	return []exchange{
-		connectionClose(), headerBound(), headerTooLarge(), manyStreams(), shutdown(), closing(), idle(),
+		connectionClose(), byHand(), headerBound(), headerTooLarge(), manyStreams(), shutdown(), closing(), idle(),
 	}
+}
+
+// byHand are requests that no good client makes. Some that are none net/http serves, or answers with 400.
+func byHand() exchange {
+	return exchange{name: "by hand", client: func(p *peer) {
+		conn := p.dial(p)
+		defer conn.close()
+		conn.greet()
+		for i, fields := range [][]string{
+			{}, {":authority", none}, {":authority", none, "host", "there"}, {"host", "there"}, {":authority", ""}, {":authority", "", "host", "there"},
+			{":scheme", "http"}, {":scheme", "HTTPS"}, {":scheme", "ftp"}, {":scheme", ""}, {":scheme", none},
+			{":path", "*"}, {":path", "*", ":method", "OPTIONS"}, {":path", "https://there/a"}, {":path", "a"}, {":path", ""}, {":path", none},
+			{":path", "/a b"}, {":path", "/%zz"}, {":path", "/a#b"}, {":path", "//there/a"}, {":path", "/a?b?c"}, {":path", "/\x7f"}, {":path", "/ü"}, {":path", "?"},
+			{":method", ""}, {":method", none}, {":method", "A-B"}, {":method", "CONNECT"}, {":method", "CONNECT", ":scheme", none},
+			{":method", "CONNECT", ":scheme", none, ":path", none}, {":method", "CONNECT", ":scheme", none, ":path", none, ":authority", ""},
+			{"content-length", "0"},
+			{"cookie", "a=b", "x-one", "1", "cookie", "c=d", "x-one", "2"}, {"cookie", ""}, {"te", "trailers"},
+			{"trailer", "x-one, X-Two", "trailer", "content-length"}, {"expect", "100-continue"}, {"expect", "x, 100-Continue"},
+			{"x-empty", ""}, {"x-space", " a "}, {"x-tab", "a\tb"}, {"x-bad", "a\x00b"}, {"x-bad", "a\rb"}, {"x-high", "\xff\xfe"},
+			{"x y", "a"}, {"", "a"}, {"X-Upper", "a"}, {"x:y", "a"}, {"ü", "a"}, {":status", "200"}, {":path", "/", "x", "y", ":late", "z"},
+			{"authorization", "Bearer x"}, {"etag", "x"}, {"www-authenticate", "x"}, {"x-remote-extra-a%2fb", "x"},
+		} {
+			id := uint32(2*i + 1)
+			conn.begin(id, true, fields...)
+			status, _ := conn.answer(id)
+			p.add("%q: %s", fields, status)
+		}
+	}, handle: func(p *peer, w http.ResponseWriter, r *http.Request) {
+		delete(r.Header, "Host") // net/http has it there too
+		p.asked(r)
+	}}
 }
 
 // connectionClose ends a connection with the request that it has.

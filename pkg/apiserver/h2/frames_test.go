@@ -364,9 +364,9 @@ func TestRequestsThatAreNone(t *testing.T) {
 		w := b.greeted()
 		id := uint32(1)
 		for _, fields := range [][]string{
-			{":method", ""}, {":method", "A B"}, {":path", ""}, {":path", "a"}, {":path", "/%zz"}, {":scheme", ""}, {":scheme", "ftp"},
-			{":method", "CONNECT"}, {"connection", "close"}, {"te", "gzip"}, {"transfer-encoding", "chunked"}, {"upgrade", "x"}, {"keep-alive", "x"},
-			{"proxy-connection", "x"}, {"content-length", "5"}, {"content-length", "x"}, {"content-length", "0", "content-length", "1"},
+			{":method", ""}, {":method", "A B"}, {":method", "GET "}, {":path", ""}, {":path", "a"}, {":path", "/%zz"}, {":scheme", ""}, {":scheme", "ftp"},
+			{":method", "CONNECT"}, {"connection", "close"}, {"te", "gzip"}, {"te", "trailers, gzip"}, {"transfer-encoding", "chunked"}, {"upgrade", "x"}, {"keep-alive", "x"},
+			{"proxy-connection", "x"}, {"content-length", "5"}, {"content-length", "x"}, {"content-length", "-0"}, {"content-length", "0", "content-length", "1"},
 			{"X-Upper", "x"}, {"x y", "x"}, {"x-bad", "a\nb"}, {":protocol", "websocket", ":method", "CONNECT"}, {":unknown", "x"},
 		} {
 			w.begin(id, true, fields...)

@@ -228,12 +228,16 @@ func (w *wire) goneAway(code http2.ErrCode) {
 	}
 }
 
+// none is no value of a pseudo-field.
+const none = "-"
+
 // begin sends a request's header.
 func (w *wire) begin(id uint32, end bool, fields ...string) {
 	w.sent(w.WriteHeaders(http2.HeadersFrameParam{StreamID: id, EndStream: end, EndHeaders: true, BlockFragment: w.encode(fields...)}))
 }
 
-// encode makes a block of the usual pseudo-fields, but those given, and others: names and values in turns.
+// encode makes a block of the usual pseudo-fields, but those given, and others: names and values in turns. A
+// pseudo-field whose value is none is left out.
 func (w *wire) encode(fields ...string) []byte {
 	w.block.Reset()
 	pseudo := [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", "/"}}
@@ -246,6 +250,9 @@ func (w *wire) encode(fields ...string) []byte {
 		}
 	}
 	for _, p := range pseudo {
+		if p[1] == none {
+			continue
+		}
 		_ = w.encoder.WriteField(hpack.HeaderField{Name: p[0], Value: p[1]})
 	}
 	return w.block.Bytes()
