@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // deaf is a client that lets much be sent to it, and reads nothing of it.
@@ -300,4 +301,35 @@ func TestClosingABodyEndsReadingIt(t *testing.T) {
 	if err := within(t, "reading ends", ended); !errors.Is(err, http.ErrBodyReadAfterClose) {
 		t.Error(err)
 	}
+}
+
+// TestFieldsThatAreRepeatedTakeLittle has as many fields come as a header may have, each of which costs the client a byte.
+func TestFieldsThatAreRepeatedTakeLittle(t *testing.T) {
+	const fields, requests, most = 30_000, 20, 1 << 20 // bytes
+	f := &http2.MetaHeadersFrame{
+		HeadersFrame: &http2.HeadersFrame{FrameHeader: http2.FrameHeader{StreamID: 1, Flags: http2.FlagHeadersEndStream}},
+		Fields:       []hpack.HeaderField{{Name: ":method", Value: "GET"}, {Name: ":scheme", Value: "https"}, {Name: ":path", Value: "/"}},
+	}
+	for range fields {
+		f.Fields = append(f.Fields, hpack.HeaderField{Name: "a", Value: "b"})
+	}
+	r := &reader{conn: &conn{server: &server{}}}
+	kept := make([]*stream, requests)
+	used := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := used()
+	for i := range kept {
+		var err error
+		if kept[i], err = r.newStream(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if each := (used() - before) / requests; each > most {
+		t.Errorf("a request takes %d bytes", each)
+	}
+	runtime.KeepAlive(kept)
 }

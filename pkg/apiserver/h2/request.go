@@ -11,6 +11,9 @@ import (
 	"golang.org/x/net/http2"
 )
 
+// usualFields is how many fields room is made for at once.
+const usualFields = 32
+
 // newStream makes a request of the fields that begin a stream, or an http2.StreamError where they make none (RFC 9113, 8.3).
 func (r *reader) newStream(f *http2.MetaHeadersFrame) (*stream, error) {
 	s := &stream{conn: r.conn, id: f.StreamID, inWindow: r.server.buffer, ended: f.StreamEnded()}
@@ -58,9 +61,10 @@ func (s *stream) target(q *http.Request, f *http2.MetaHeadersFrame) bool {
 // fields reads the other fields, and says whether they may stand there.
 func (s *stream) fields(q *http.Request, f *http2.MetaHeadersFrame) bool {
 	fields := f.RegularFields()
-	q.Header = make(http.Header, len(fields))
-	values := make([]string, len(fields)) // one piece for all, as most have one value
-	for i, field := range fields {
+	n := min(len(fields), usualFields) // thousands of one name may come, each of which is a byte
+	q.Header = make(http.Header, n)
+	values := make([]string, 0, n) // one piece for all, as most have one value
+	for _, field := range fields {
 		switch field.Name {
 		case "connection", "proxy-connection", "transfer-encoding", "upgrade", "keep-alive":
 			return false
@@ -74,8 +78,8 @@ func (s *stream) fields(q *http.Request, f *http2.MetaHeadersFrame) bool {
 			q.Header[name] = append(before, field.Value)
 			continue
 		}
-		values[i] = field.Value
-		q.Header[name] = values[i : i+1 : i+1]
+		values = append(values, field.Value)
+		q.Header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
 	if c := q.Header["Cookie"]; len(c) > 1 {
 		q.Header["Cookie"] = []string{strings.Join(c, "; ")}
