@@ -105,6 +105,9 @@ func (s *stream) complete(behind []hpack.HeaderField) error {
 		s.trailer[name] = append(s.trailer[name], f.Value)
 	}
 	s.ended = true
+	if s.finished {
+		s.finish()
+	}
 	s.changed.Broadcast()
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -332,4 +333,37 @@ func TestFieldsThatAreRepeatedTakeLittle(t *testing.T) {
 		t.Errorf("a request takes %d bytes", each)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// TestAnsweredRequestsMakeWayForOthers has a client do the one request that it may at once, and then another.
+func TestAnsweredRequestsMakeWayForOthers(t *testing.T) {
+	for name, end := range map[string]func(*wire){
+		"sent before":        func(w *wire) { w.sent(w.WriteData(1, true, nil)); w.awaitFrame(http2.FrameData, 1) },
+		"sent when answered": func(w *wire) { w.awaitFrame(http2.FrameData, 1); w.sent(w.WriteData(1, true, nil)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			gate := make(chan struct{})
+			f := serveOurs(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "2")
+				_, _ = io.WriteString(w, "ok")
+				if r.Method == http.MethodPost {
+					<-gate // it is not done with the request, but its client is
+				}
+			}), func(s *http.Server) { s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 1} })
+			w := f.dial(t)
+			t.Cleanup(w.close)
+			w.greet()
+			w.begin(1, false, ":method", "POST")
+			end(w)
+			w.begin(3, true)
+			w.sent(w.WritePing(false, [8]byte{}))
+			w.await("an echo", func(got []frame) bool {
+				return slices.ContainsFunc(got, func(f frame) bool { return f.Type == http2.FramePing })
+			})
+			close(gate)
+			if status, _ := w.answer(3); status != "200" {
+				t.Error(status)
+			}
+		})
+	}
 }

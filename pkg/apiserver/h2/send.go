@@ -38,7 +38,8 @@ func (s *stream) send(data []byte, last bool) error {
 		var flags http2.Flags
 		if last && n == len(data) {
 			flags = http2.FlagDataEndStream
-			s.finished, last = true, false
+			s.finish()
+			last = false
 		}
 		b := s.conn.append()
 		*b = append(appendFrameHeader(*b, n, http2.FrameData, flags, s.id), data[:n]...)
@@ -46,6 +47,15 @@ func (s *stream) send(data []byte, last bool) error {
 		s.conn.send()
 	}
 	return nil
+}
+
+// finish notes that all was sent. A client that has sent all too may begin another stream in the place of this one,
+// whatever its handler still does.
+func (s *stream) finish() {
+	s.finished = true
+	if s.ended {
+		delete(s.conn.streams, s.id)
+	}
 }
 
 // sendFields sends a block of fields: before, at the beginning or at the end of an answer. The caller holds the
@@ -62,7 +72,7 @@ func (s *stream) sendFields(fields []hpack.HeaderField, last bool) error {
 	t, flags := http2.FrameHeaders, http2.Flags(0)
 	if last {
 		flags = http2.FlagHeadersEndStream
-		s.finished = true
+		s.finish()
 	}
 	b := c.append()
 	for {
