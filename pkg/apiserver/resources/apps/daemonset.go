@@ -77,7 +77,10 @@ func defaultDaemonSet(d *appsv1.DaemonSet) {
 	if s.Type == appsv1.RollingUpdateDaemonSetStrategyType {
 		set(&s.RollingUpdate, appsv1.RollingUpdateDaemonSet{})
 		set(&s.RollingUpdate.MaxUnavailable, intstr.FromInt32(1))
-		set(&s.RollingUpdate.MaxSurge, intstr.FromInt32(0))
+	}
+	if r := s.RollingUpdate; r != nil { // whatever the type
+		set(&r.MaxUnavailable, intstr.FromInt32(0))
+		set(&r.MaxSurge, intstr.FromInt32(0))
 	}
 	set(&d.Spec.RevisionHistoryLimit, 10)
 	// Whoever writes one owns the annotation, which was a field once.

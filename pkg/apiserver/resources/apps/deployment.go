@@ -101,6 +101,10 @@ func defaultDeployment(d *appsv1.Deployment) {
 		set(&s.Strategy.RollingUpdate.MaxUnavailable, intstr.FromString("25%"))
 		set(&s.Strategy.RollingUpdate.MaxSurge, intstr.FromString("25%"))
 	}
+	if r := s.Strategy.RollingUpdate; r != nil { // whatever the type
+		set(&r.MaxUnavailable, intstr.FromInt32(0))
+		set(&r.MaxSurge, intstr.FromInt32(0))
+	}
 	set(&s.RevisionHistoryLimit, 10)
 	set(&s.ProgressDeadlineSeconds, 600)
 }

@@ -82,7 +82,7 @@ func defaultStatefulSet(s *appsv1.StatefulSet) {
 		// A partition alone means a rolling update.
 		set(&spec.UpdateStrategy.RollingUpdate, appsv1.RollingUpdateStatefulSetStrategy{})
 	}
-	if spec.UpdateStrategy.Type == appsv1.RollingUpdateStatefulSetStrategyType && spec.UpdateStrategy.RollingUpdate != nil {
+	if spec.UpdateStrategy.RollingUpdate != nil { // whatever the type
 		set(&spec.UpdateStrategy.RollingUpdate.Partition, 0)
 	}
 	set(&spec.PersistentVolumeClaimRetentionPolicy, appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{})

@@ -129,6 +129,27 @@ func TestDaemonSetsAreJudgedAndCountTheirTemplates(t *testing.T) {
 	}
 }
 
+// TestStepsOfRollingUpdatesAreFilledIn: also where nothing is updated so.
+func TestStepsOfRollingUpdatesAreFilledIn(t *testing.T) {
+	daemons := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{UpdateStrategy: appsv1.DaemonSetUpdateStrategy{
+		Type: appsv1.OnDeleteDaemonSetStrategyType, RollingUpdate: &appsv1.RollingUpdateDaemonSet{}}}}
+	defaultDaemonSet(daemons)
+	if r := daemons.Spec.UpdateStrategy.RollingUpdate; r.MaxUnavailable == nil || r.MaxUnavailable.String() != "0" || r.MaxSurge == nil || r.MaxSurge.String() != "0" {
+		t.Errorf("daemon sets: %v", r)
+	}
+	d := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{Strategy: appsv1.DeploymentStrategy{Type: "Odd", RollingUpdate: &appsv1.RollingUpdateDeployment{}}}}
+	defaultDeployment(d)
+	if r := d.Spec.Strategy.RollingUpdate; r.MaxUnavailable == nil || r.MaxUnavailable.String() != "0" || r.MaxSurge == nil || r.MaxSurge.String() != "0" {
+		t.Errorf("deployments: %v", r)
+	}
+	s := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{
+		Type: "Odd", RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{}}}}
+	defaultStatefulSet(s)
+	if p := s.Spec.UpdateStrategy.RollingUpdate.Partition; p == nil || *p != 0 {
+		t.Errorf("stateful sets: %v", p)
+	}
+}
+
 func TestDaemonSetsSelectByValuesThatCanBe(t *testing.T) {
 	set := func(value string) *appsv1.DaemonSet {
 		d := &appsv1.DaemonSet{Spec: appsv1.DaemonSetSpec{Template: template(), Selector: &metav1.LabelSelector{
