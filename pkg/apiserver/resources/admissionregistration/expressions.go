@@ -99,12 +99,12 @@ func validateVariable(at *field.Path, c *expression.Compiler, v *admissionv1.Var
 	return append(faults, celFault(at.Child("expression"), c.Variable(v.Name, v.Expression, vars, k.mode(v.Expression)))...)
 }
 
-// newCompiler makes variables available only to a policy that has some.
-func newCompiler(variables []admissionv1.Variable) (*expression.Compiler, error) {
-	if len(variables) == 0 {
-		return expression.NewCompiler(), nil
+// newCompiler makes variables available to a validating policy that has some, and to any mutating one.
+func newCompiler(composed bool) (*expression.Compiler, error) {
+	if composed {
+		return expression.NewComposed()
 	}
-	return expression.NewComposed()
+	return expression.NewCompiler(), nil
 }
 
 func validateParamKind(at *field.Path, kind *admissionv1.ParamKind) field.ErrorList {

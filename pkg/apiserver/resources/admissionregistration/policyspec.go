@@ -57,7 +57,7 @@ func (s policySpec) validate(at *field.Path, old *policySpec, k known, allowed [
 	if old == nil || !reflect.DeepEqual(s.paramKind, old.paramKind) || !reflect.DeepEqual(s.conditions, old.conditions) {
 		faults = append(faults, validateConditions(at.Child("matchConditions"), s.conditions, s.paramKind != nil, k)...)
 	}
-	compiler, err := newCompiler(s.variables)
+	compiler, err := newCompiler(len(s.variables) > 0 || allowed != nil)
 	if err != nil {
 		return nil, append(faults, field.InternalError(at, err))
 	}

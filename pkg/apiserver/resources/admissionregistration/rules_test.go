@@ -131,10 +131,20 @@ func TestOnlyWhatIsWrittenMayBeChanged(t *testing.T) {
 	}
 }
 
+// TestChangesMayReferToNoVariableThatIsMissing: there are variables, but none of that name.
+func TestChangesMayReferToNoVariableThatIsMissing(t *testing.T) {
+	policy := &mutatingPolicy{Spec: admissionv1.MutatingAdmissionPolicySpec{Mutations: []admissionv1.Mutation{
+		{PatchType: admissionv1.PatchTypeJSONPatch, JSONPatch: &admissionv1.JSONPatch{Expression: "variables.u"}}}}}
+	MutatingAdmissionPolicy(Rights{}).Default(policy)
+	if got := fmt.Sprint(validateMutatingPolicy(policy, nil)); !strings.Contains(got, "undefined field 'u'") {
+		t.Errorf("said: %s", got)
+	}
+}
+
 // TestExpressionsOfChangesAreThere tells only that an expression is missing.
 func TestExpressionsOfChangesAreThere(t *testing.T) {
 	m := &admissionv1.Mutation{PatchType: admissionv1.PatchTypeJSONPatch, JSONPatch: &admissionv1.JSONPatch{}}
-	compiler, err := newCompiler(nil)
+	compiler, err := newCompiler(true)
 	if err != nil {
 		t.Fatal(err)
 	}
