@@ -514,6 +514,18 @@ func TestSlicesForgetWhatIsSwitchedOff(t *testing.T) {
 	if d := s.Spec.Devices[0]; d.Attributes["a"].IntValues == nil || d.NodeAllocatableResourceMappings == nil {
 		t.Errorf("what stands is forgotten: %v", d)
 	}
+	if s.Generation != 1 { // of the taint, whose time is new
+		t.Errorf("generation %d", s.Generation)
+	}
+	bare := offering(device(func(*resourcev1.Device) {}))
+	s = bare.DeepCopy()
+	if prepare(t.Context(), s, bare); s.Generation != 0 {
+		t.Errorf("nothing counts: %d", s.Generation)
+	}
+	s.Spec.Devices[0].NodeAllocatableResourceMappings = full().Spec.Devices[0].NodeAllocatableResourceMappings
+	if prepare(t.Context(), s, bare); s.Generation != 1 {
+		t.Errorf("what is forgotten does not count: %d", s.Generation)
+	}
 }
 
 func TestClassesLookOnlyAtWhatChanged(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	resourcev1 "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/clock"
@@ -29,6 +30,9 @@ func ResourceSlice(c clock.PassiveClock) *resource.Resource {
 		Spec:          func(s *resourcev1.ResourceSlice) any { return s.Spec },
 		Prepare: func(_ context.Context, s, old *resourcev1.ResourceSlice) {
 			timeTaints(s, c)
+			if old != nil && !equality.Semantic.DeepEqual(s.Spec, old.Spec) {
+				s.Generation = old.Generation + 1 // also where nothing of the change is left
+			}
 			dropSwitchedOff(s, old)
 		},
 		Validate: validateSlice,

@@ -88,6 +88,9 @@ func prepareEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) 
 	if len(s.Endpoints) == 0 {
 		s.Endpoints = nil // as it comes back from etcd
 	}
+	if old != nil && !equality.Semantic.DeepEqual(counted(s), counted(old)) {
+		s.Generation = old.Generation + 1 // also where nothing of the change is left
+	}
 	if old != nil && equality.Semantic.DeepEqual(s.Endpoints, old.Endpoints) {
 		return
 	}

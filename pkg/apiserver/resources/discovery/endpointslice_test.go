@@ -103,6 +103,18 @@ func TestSlicesWarnOfSloppyAddresses(t *testing.T) {
 	}
 }
 
+func TestTopologyThatIsDroppedCounts(t *testing.T) {
+	old := &discoveryv1.EndpointSlice{Endpoints: []discoveryv1.Endpoint{{Addresses: addresses(1)}}}
+	s := old.DeepCopy()
+	if prepareEndpointSlice(t.Context(), s, old); s.Generation != 0 {
+		t.Errorf("nothing counts: %d", s.Generation)
+	}
+	s.Endpoints[0].DeprecatedTopology = map[string]string{"a": "b"}
+	if prepareEndpointSlice(t.Context(), s, old); s.Generation != 1 || s.Endpoints[0].DeprecatedTopology != nil {
+		t.Errorf("generation %d, topology %v", s.Generation, s.Endpoints[0].DeprecatedTopology)
+	}
+}
+
 func TestCells(t *testing.T) {
 	for n, want := range map[int]string{0: "<unset>", 3: "10.0.0.1,10.0.0.2,10.0.0.3", 5: "10.0.0.1,10.0.0.2,10.0.0.3 + 2 more..."} {
 		if got := endpointsCell([]discoveryv1.Endpoint{{Addresses: addresses(n)}}); got != want {
