@@ -28,10 +28,8 @@ func PersistentVolumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec, name s
 	if s.NodeAffinity != nil {
 		faults = append(faults, volumeAffinity(at.Child("nodeAffinity"), s.NodeAffinity, tolerant)...)
 	}
-	faults = append(faults, persistentSource(at, s, name)...)
-	if s.HostPath != nil && path.Clean(s.HostPath.Path) == "/" && s.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimRecycle {
-		faults = append(faults, field.Forbidden(reclaim, "may not be 'recycle' for a hostPath mount of '/'"))
-	}
+	faults = append(faults, persistentSource(at, s, name, s.NodeAffinity != nil)...)
+	faults = append(faults, rootIsNotRecycled(at, s)...)
 	if s.StorageClassName != "" {
 		faults = append(faults, DNSSubdomain(at.Child("storageClassName"), s.StorageClassName)...)
 	}
@@ -60,11 +58,19 @@ func InlineVolumeSpec(at *field.Path, s *corev1.PersistentVolumeSpec) field.Erro
 	forbid("persistentVolumeReclaimPolicy", s.PersistentVolumeReclaimPolicy != "" && s.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRetain,
 		"may only be Retain in the context of inline volumes")
 	forbid("nodeAffinity", s.NodeAffinity != nil, never)
-	faults = append(faults, persistentSource(at, s, "")...)
+	faults = append(faults, persistentSource(at, s, "", false)...)
+	faults = append(faults, rootIsNotRecycled(at, s)...)
 	forbid("storageClassName", s.StorageClassName != "", never)
 	forbid("volumeMode", s.VolumeMode != nil && *s.VolumeMode != corev1.PersistentVolumeFilesystem,
 		"may not specify volumeMode other than Filesystem in the context of inline volumes")
 	return faults
+}
+
+func rootIsNotRecycled(at *field.Path, s *corev1.PersistentVolumeSpec) field.ErrorList {
+	if s.HostPath == nil || path.Clean(s.HostPath.Path) != "/" || s.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimRecycle {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(at.Child("persistentVolumeReclaimPolicy"), "may not be 'recycle' for a hostPath mount of '/'")}
 }
 
 // capacity is one amount: of storage.
@@ -120,7 +126,7 @@ func volumeAttributes(at *field.Path, s *corev1.PersistentVolumeSpec) field.Erro
 }
 
 // persistentSource judges the one source that a persistent volume has.
-func persistentSource(at *field.Path, s *corev1.PersistentVolumeSpec, name string) field.ErrorList {
+func persistentSource(at *field.Path, s *corev1.PersistentVolumeSpec, name string, placed bool) field.ErrorList {
 	var faults field.ErrorList
 	n := 0
 	for _, kind := range persistentKinds(s, name) {
@@ -132,7 +138,7 @@ func persistentSource(at *field.Path, s *corev1.PersistentVolumeSpec, name strin
 			continue
 		}
 		faults = append(faults, kind.judge(at.Child(kind.inside()))...)
-		if kind.name == "local" && s.NodeAffinity == nil {
+		if kind.name == "local" && !placed {
 			faults = append(faults, field.Required(at.Child("nodeAffinity"), "Local volume requires node affinity"))
 		}
 	}

@@ -129,6 +129,20 @@ func TestVolumesInAttachmentsSayOnlyWhatTheirDriverMustKnow(t *testing.T) {
 	if got := InlineVolumeSpec(field.NewPath("s"), bare); len(got) > 0 {
 		t.Errorf("a volume of a driver is refused: %v", got)
 	}
+	local := aVolume(func(s *corev1.PersistentVolumeSpec) {
+		s.Local, s.HostPath, s.NodeAffinity = &corev1.LocalVolumeSource{Path: "/p"}, nil, &corev1.VolumeNodeAffinity{}
+	})
+	local.Capacity = nil
+	if got, want := shortly(InlineVolumeSpec(field.NewPath("s"), local)), []string{"s.csi: FieldValueRequired", "s.nodeAffinity: FieldValueForbidden", "s.nodeAffinity: FieldValueRequired"}; !slices.Equal(got, want) {
+		t.Errorf("a disk of a node: %q, want %q", got, want)
+	}
+	root := aVolume(func(s *corev1.PersistentVolumeSpec) {
+		s.HostPath, s.PersistentVolumeReclaimPolicy, s.Capacity = &corev1.HostPathVolumeSource{Path: "/"}, corev1.PersistentVolumeReclaimRecycle, nil
+	})
+	if got, want := shortly(InlineVolumeSpec(field.NewPath("s"), root)), []string{"s.csi: FieldValueRequired", "s.persistentVolumeReclaimPolicy: FieldValueForbidden",
+		"s.persistentVolumeReclaimPolicy: FieldValueForbidden"}; !slices.Equal(got, want) {
+		t.Errorf("the root of a node: %q, want %q", got, want)
+	}
 	odd := aVolume(iscsiVolume(func(s *corev1.ISCSIPersistentVolumeSource) { s.IQN, s.InitiatorName = "odd", new("odd") }))
 	odd.Capacity = nil
 	if got, want := said(InlineVolumeSpec(field.NewPath("s"), odd)), []string{"s.csi: has to be specified in the context of inline volumes", "s.iscsi.iqn: must be valid format", "s.iscsi.initiatorname: must be valid format"}; !slices.Equal(got, want) {

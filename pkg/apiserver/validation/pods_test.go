@@ -226,6 +226,7 @@ func TestWhatPodsMayChange(t *testing.T) {
 	}{
 		{"where it waits to run", choice("b"), choice("c"), []string{"spec.nodeSelector: only additions to spec.nodeSelector are allowed (no mutations or deletions)"}},
 		{"fewer gates", gates("a", "b"), gates("b"), nil},
+		{"another gate twice", gates("a"), gates("b", "a", "b"), []string{"spec.schedulingGates[2]: ", "spec.schedulingGates[2].name: only deletion is allowed, but found new scheduling gate 'b'"}},
 		{"another gate", gates("a"), gates("a", "b"), []string{"spec.schedulingGates[1].name: only deletion is allowed, but found new scheduling gate 'b'"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -211,7 +211,7 @@ func onlyAddedTolerations(path *field.Path, now, was []corev1.Toleration) field.
 func onlyRemovedGates(path *field.Path, now, was []corev1.PodSchedulingGate) field.ErrorList {
 	var faults field.ErrorList
 	for i, gate := range now {
-		if !slices.Contains(was, gate) {
+		if !slices.Contains(was, gate) && !slices.Contains(now[i+1:], gate) { // told of its last place
 			faults = append(faults, field.Forbidden(path.Index(i).Child("name"), fmt.Sprintf("only deletion is allowed, but found new scheduling gate '%s'", gate.Name)))
 		}
 	}

@@ -330,13 +330,13 @@ func familiesStay(s, old *corev1.Service) field.ErrorList {
 		}
 		return faults
 	}
-	if len(now) == 0 {
-		return field.ErrorList{field.Invalid(path, now, "primary ipFamily can not be unset")}
+	if len(was) > len(now) && len(s.Spec.ClusterIPs) == 0 { // of the addresses, as upstream has it
+		faults = append(faults, field.Invalid(path, now, "primary ipFamily can not be unset"))
 	}
-	if len(was) > 0 && now[0] != was[0] {
+	if len(was) > 0 && len(now) > 0 && now[0] != was[0] {
 		faults = append(faults, field.Invalid(path, s.Spec.ClusterIPs, changesOnce))
 	}
-	if len(was) > len(now) && !singleStack(s) {
+	if len(was) > 1 && len(now) == 1 && !singleStack(s) {
 		faults = append(faults, field.Invalid(field.NewPath("spec", "ipFamilyPolicy"), s.Spec.IPFamilyPolicy,
 			"must be set to 'SingleStack' when releasing the secondary ipFamily"))
 	}

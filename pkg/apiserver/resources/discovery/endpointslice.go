@@ -101,17 +101,14 @@ func prepareEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) 
 
 // warnEndpointSlice tells of addresses that stand from when they were taken in any form. The controllers spell them well.
 func warnEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) []string {
-	if s.AddressType == discoveryv1.AddressTypeFQDN {
-		if old == nil {
-			return []string{"spec.addressType: FQDN endpoints are deprecated"}
-		}
-		return nil
+	var warnings []string
+	if old == nil && s.AddressType == discoveryv1.AddressTypeFQDN {
+		warnings = append(warnings, "spec.addressType: FQDN endpoints are deprecated")
 	}
 	switch s.Labels[discoveryv1.LabelManagedBy] {
 	case "endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io":
-		return nil
+		return warnings
 	}
-	var warnings []string
 	for i, e := range s.Endpoints {
 		for j, a := range e.Addresses {
 			at := field.NewPath("endpoints").Index(i).Child("addresses").Index(j)

@@ -101,6 +101,10 @@ func TestSlicesWarnOfSloppyAddresses(t *testing.T) {
 	if got := warnEndpointSlice(context.Background(), s, s); got != nil {
 		t.Errorf("of names that stood: %q", got)
 	}
+	s.Endpoints[0].Addresses[0] = "10.0.0.01"
+	if got := warnEndpointSlice(context.Background(), s, s); len(got) != 1 {
+		t.Errorf("of names that look like addresses: %q", got)
+	}
 }
 
 func TestTopologyThatIsDroppedCounts(t *testing.T) {
