@@ -2,6 +2,7 @@ package defaults_test
 
 import (
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 
@@ -43,6 +44,27 @@ func TestAWholePodIsNotWrittenInto(t *testing.T) {
 	reading.Wait()
 	if !reflect.DeepEqual(&next, was) {
 		t.Errorf("more was filled in the second time:\n%+v\n%+v", was, &next)
+	}
+}
+
+// TestImagesArePulledAgain where they may have changed: not those that are none.
+func TestImagesArePulledAgain(t *testing.T) {
+	a := strings.Repeat
+	for image, want := range map[string]corev1.PullPolicy{
+		"a": "Always", "a:latest": "Always", "A": "IfNotPresent", "a:v1": "IfNotPresent",
+		a("a", 63): "Always", a("a", 64): "IfNotPresent", "x/" + a("a", 64): "Always",
+		a("b", 247): "Always", a("b", 248): "IfNotPresent", // in library/
+		"docker.io/" + a("b", 247): "Always", "docker.io/" + a("b", 248): "IfNotPresent",
+		"x/" + a("b", 253): "Always", "x/" + a("b", 254): "IfNotPresent",
+		"x.io:80/" + a("b", 255) + ":latest": "Always", "x.io:80/" + a("b", 256) + ":latest": "IfNotPresent",
+		"x.y_z/" + a("b", 249): "Always", "x.y_z/" + a("b", 250): "IfNotPresent",
+		"a:latest@sha256:" + a("0", 64): "Always", "a:latest@sha256:" + a("0", 63): "IfNotPresent", "a@sha256:" + a("0", 64): "IfNotPresent",
+	} {
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: image}}}}
+		defaults.Pod(pod)
+		if got := pod.Spec.Containers[0].ImagePullPolicy; got != want {
+			t.Errorf("%s: %s, want %s", image, got, want)
+		}
 	}
 }
 
