@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
 )
 
 var (
@@ -228,11 +229,13 @@ func (a *Allocator) dataOf(r *corev1.RangeAllocation) []byte {
 	return now.bytes()
 }
 
+// giveBackPorts may take the room that is kept for deletions, since a service on a full disk must not keep its ports when
+// it goes. What is written is as long as what was there.
 func (a *Allocator) giveBackPorts(ctx context.Context, list []int) {
 	if len(list) == 0 {
 		return
 	}
-	err := a.changePorts(ctx, func(data []byte) ([]byte, error) {
+	err := a.changePorts(storage.ForDeletion(ctx), func(data []byte) ([]byte, error) {
 		p := readPorts(a.NodePorts, data)
 		p.free(list)
 		return p.bytes(), nil

@@ -2,6 +2,7 @@ package allocation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,9 +15,11 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource/resourcetest"
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
 )
 
 // began is the time in tests.
@@ -90,6 +93,32 @@ func TestServicesTakeAndGiveBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Deleted(ctx, s)
+	if ips, ports := taken(t, access), takenPorts(t, a); len(ips)+len(ports) > 0 {
+		t.Errorf("left after deletion: %v %v", ips, ports)
+	}
+}
+
+// fullDisk refuses updates but those on the way to a deletion.
+type fullDisk struct{ resource.Access }
+
+func (f fullDisk) Update(ctx context.Context, r schema.GroupResource, subresource, namespace, name string, change func(resource.Object) error) (resource.Object, error) {
+	if !storage.IsForDeletion(ctx) {
+		return nil, errors.New("the disk is full")
+	}
+	return f.Access.Update(ctx, r, subresource, namespace, name, change)
+}
+
+func TestServicesGiveBackThoughTheDiskIsFull(t *testing.T) {
+	a, access := allocator(t, "10.96.0.0/24")
+	s := service("NodePort", port("TCP", 80, 0))
+	if _, _, err := a.Allocate(t.Context(), s, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	a.Access = fullDisk{access}
+	if _, _, err := a.Allocate(t.Context(), service("NodePort", port("TCP", 80, 0)), nil, false); err == nil {
+		t.Error("a new service took a port")
+	}
+	a.Deleted(t.Context(), s)
 	if ips, ports := taken(t, access), takenPorts(t, a); len(ips)+len(ports) > 0 {
 		t.Errorf("left after deletion: %v %v", ips, ports)
 	}
