@@ -42,7 +42,7 @@ type servedMetrics struct {
 
 // newServedMetrics counts requests for what find gives. Only that becomes a label: names that clients make up would grow
 // the metrics without bound.
-func newServedMetrics(r *prometheus.Registry, find func(*request.Info) *endpoint.Served, c clock.PassiveClock) *servedMetrics {
+func newServedMetrics(r prometheus.Registerer, find func(*request.Info) *endpoint.Served, c clock.PassiveClock) *servedMetrics {
 	forLabels := []string{"verb", "group", "version", "resource", "subresource", "scope", "component"}
 	slowest := []float64{0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
 	m := &servedMetrics{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,6 +99,48 @@ func TestMetricsNameRequestsAsDashboardsDo(t *testing.T) {
 	if got := s.asks(t, h, "GET", "/metrics/slis", "").Body.String(); !strings.Contains(got, `kubernetes_healthcheck{name="etcd",type="readyz"} 1`) ||
 		!strings.Contains(got, `kubernetes_healthchecks_total{name="ping",status="success",type="readyz"} 1`) {
 		t.Errorf("what checks came to: %s", got)
+	}
+}
+
+func TestDeletingTheMetricsResetsThem(t *testing.T) {
+	s := inMemory(t)
+	h := s.handler(t.Context())
+	counts := func(what ...string) (out []int) {
+		got := s.asks(t, h, "GET", "/metrics", "").Body.String()
+		for _, w := range what {
+			out = append(out, strings.Count(got, w))
+		}
+		return out
+	}
+	const gets, admitted, deprecated, build = `resource="namespaces",scope="resource",subresource="",verb="GET",version="v1"} 1`,
+		`apiserver_admission_step_admission_duration_seconds_count{`, `apiserver_requested_deprecated_apis{`, `kubernetes_build_info{`
+	ask := func() {
+		s.asks(t, h, "GET", "/api/v1/namespaces/none", "")
+		s.asks(t, h, "GET", "/api/v1/endpoints", "")
+		s.asks(t, h, "POST", "/api/v1/namespaces", `{"metadata":{"name":"a"}}`, "Content-Type", "application/json")
+	}
+	for range 2 {
+		ask()
+		before := counts(gets, admitted, deprecated, build)
+		if slices.Min(before) == 0 {
+			t.Errorf("counted %v", before)
+		}
+		s.cfg.Profiling = false
+		if w := s.asks(t, s.handler(t.Context()), "DELETE", "/metrics", ""); w.Code != 200 || w.Body.String() == "metrics reset\n" {
+			t.Errorf("without --profiling: %d %.30s", w.Code, w.Body)
+		}
+		s.cfg.Profiling = true
+		if w := s.asks(t, h, "DELETE", "/metrics", ""); w.Code != 200 || w.Body.String() != "metrics reset\n" {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		if got := counts(gets, admitted, deprecated, build); !slices.Equal(got, []int{0, 0, 0, 1}) {
+			t.Errorf("after the reset: %v, before: %v", got, before)
+		}
+	}
+	s.asks(t, h, "GET", "/readyz", "")
+	s.asks(t, h, "DELETE", "/metrics/slis", "")
+	if got := s.asks(t, h, "GET", "/metrics/slis", "").Body.String(); strings.Contains(got, "kubernetes_healthcheck{") {
+		t.Errorf("checks after the reset: %s", got)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/daemon"
 )
 
 // handler is the whole server: the filters, and behind them the paths. Long requests end with stopping.
@@ -81,6 +82,9 @@ func (s *Server) paths() map[string]http.Handler {
 		paths[p], paths[p+"/"] = health, health
 	}
 	paths["/metrics"] = promhttp.HandlerFor(prometheus.Gatherers{s.metrics, prometheus.GathererFunc(celTimes)}, promhttp.HandlerOpts{})
+	if s.cfg.Profiling {
+		paths["/metrics"] = daemon.WithReset(paths["/metrics"], s.resetMetrics)
+	}
 	paths["/metrics/slis"] = s.health.SLIs()
 	all := make([]string, 0, len(paths))
 	for p := range paths {

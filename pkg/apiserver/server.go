@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -103,7 +102,7 @@ type Server struct {
 	openapi   *openapi.Handler
 	guard     *guard.Guard
 	health    daemon.Health
-	metrics   *prometheus.Registry
+	metrics   *resettable
 	served    *servedMetrics
 	networks  []netip.Prefix
 
@@ -123,7 +122,7 @@ func New(ctx context.Context, cfg *Config, log logr.Logger) (_ *Server, err erro
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, clock: clock.RealClock{}, metrics: daemon.NewMetrics(), ready: make(chan struct{})}
+	s := &Server{cfg: cfg, log: log, clock: clock.RealClock{}, metrics: &resettable{Registry: daemon.NewMetrics()}, ready: make(chan struct{})}
 	if s.networks, err = cfg.serviceNetworks(); err != nil {
 		return nil, err
 	}

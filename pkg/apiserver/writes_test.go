@@ -100,7 +100,7 @@ func inMemory(b testing.TB, plugins ...string) *benched {
 	if err := cfg.complete(); err != nil {
 		b.Fatal(err)
 	}
-	s := &Server{cfg: cfg, log: logr.Discard(), clock: clock.RealClock{}, metrics: daemon.NewMetrics(), ready: make(chan struct{}), etcd: storage.NewMemory()}
+	s := &Server{cfg: cfg, log: logr.Discard(), clock: clock.RealClock{}, metrics: &resettable{Registry: daemon.NewMetrics()}, ready: make(chan struct{}), etcd: storage.NewMemory()}
 	var err error
 	if s.networks, err = cfg.serviceNetworks(); err != nil {
 		b.Fatal(err)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -57,7 +58,23 @@ func (s *slis) observe(check, kind string, err error) {
 // SLIs serves how the checks went.
 func (h *Health) SLIs() http.Handler {
 	h.once.Do(h.slis.make)
-	return promhttp.HandlerFor(h.slis.registry, promhttp.HandlerOpts{})
+	return WithReset(promhttp.HandlerFor(h.slis.registry, promhttp.HandlerOpts{}), func() {
+		h.slis.state.Reset()
+		h.slis.total.Reset()
+	})
+}
+
+// WithReset serves metrics, and upon DELETE lets them begin anew.
+func WithReset(metrics http.Handler, reset func()) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodDelete {
+			metrics.ServeHTTP(w, r)
+			return
+		}
+		reset()
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "metrics reset\n")
+	})
 }
 
 // AddLive adds checks whose failure means that a restart would help.

@@ -27,6 +27,13 @@ func (h *histogram) observe(took time.Duration) {
 	h.sum.Add(int64(took))
 }
 
+func (h *histogram) reset() {
+	for i := range h.buckets {
+		h.buckets[i].Store(0)
+	}
+	h.sum.Store(0)
+}
+
 // The steps of admission, in upstream's words by stepNames.
 const (
 	admitting = iota
@@ -55,6 +62,16 @@ func (t *timings) collect(to chan<- prometheus.Metric, desc *prometheus.Desc, la
 					of := append(labels[:len(labels):len(labels)], byOperation, string(name), strconv.FormatBool(refused == 1))
 					to <- prometheus.MustNewConstHistogram(desc, count, sum, buckets, of...)
 				}
+			}
+		}
+	}
+}
+
+func (t *timings) reset() {
+	for step := range t {
+		for op := range t[step] {
+			for refused := range t[step][op] {
+				t[step][op][refused].reset()
 			}
 		}
 	}
@@ -94,6 +111,16 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	for _, p := range m.plugins {
 		if p.took != nil {
 			p.took.collect(to, m.one, p.Name)
+		}
+	}
+}
+
+// Reset lets counting begin anew.
+func (m *Metrics) Reset() {
+	m.steps.reset()
+	for _, p := range m.plugins {
+		if p.took != nil {
+			p.took.reset()
 		}
 	}
 }
