@@ -92,9 +92,9 @@ func (s *Server) paths() map[string]http.Handler {
 			all = append(all, p)
 		}
 	}
-	for _, page := range s.zpages(append(all, "/flagz", "/statusz")) {
-		paths["/"+page.name()] = page
-		all = append(all, "/"+page.name())
+	for _, page := range daemon.ZPages("apiserver", s.cfg.flags, s.clock, debugFolders(append(all, "/flagz", "/statusz"))) {
+		paths["/"+page.Name()] = zpage{page}
+		all = append(all, "/"+page.Name())
 	}
 	paths["/"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		list := slices.Concat(all, s.discovery.Paths(), s.openapi.Paths())

@@ -111,7 +111,6 @@ type Server struct {
 
 	apiServices *apiservices.Keeper
 
-	begun  time.Time
 	booted atomic.Bool
 	ready  chan struct{}
 }
@@ -275,7 +274,6 @@ func (s *Server) describe() error {
 	})
 	s.discovery = discovery.New(s.endpoint.All, s.apiServices.GroupPriority, s.externalAddress())
 	s.openapi = openapi.New(s.endpoint.All, kinds.Scheme(), s.clock.Now())
-	s.begun = s.clock.Now()
 	s.served = newServedMetrics(s.metrics, s.endpoint.Find, s.clock)
 	s.metrics.MustRegister(newStored(s.endpoint.All, s.etcd.Size, s.log))
 	s.health.AddLive(daemon.Check{Name: "etcd", Check: s.etcd.Healthy})

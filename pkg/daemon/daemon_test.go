@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,7 +226,7 @@ func TestALeadersClockMayBeWrong(t *testing.T) {
 
 func TestKubeconfigsForReviewsAreSaidToDoNothing(t *testing.T) {
 	for flag, want := range map[string]int{"--authorization-kubeconfig=/k": 1, "--secure-port=0": 0} {
-		s, fs := DefaultServing(0), pflag.NewFlagSet("", pflag.ContinueOnError)
+		s, fs := DefaultServing("d", 0), pflag.NewFlagSet("", pflag.ContinueOnError)
 		s.AddFlags(fs)
 		if err := fs.Parse([]string{flag}); err != nil {
 			t.Fatal(err)
@@ -234,6 +235,42 @@ func TestKubeconfigsForReviewsAreSaidToDoNothing(t *testing.T) {
 		log := funcr.New(func(_, _ string) { lines++ }, funcr.Options{})
 		if err := s.Start(t.Context(), log, nil, nil, nil); err != nil || lines != want {
 			t.Errorf("%s: %d lines, %v", flag, lines, err)
+		}
+	}
+}
+
+func TestPagesAboutTheProcessAreForThePermitted(t *testing.T) {
+	s, fs := DefaultServing("kube-d", 1), pflag.NewFlagSet("", pflag.ContinueOnError)
+	s.AddFlags(fs)
+	asked := 0
+	auth := &Delegated{Client: apiserver(&asked), AllowAll: true, Clock: clocktesting.NewFakePassiveClock(time.Unix(1<<30, 0))}
+	h := s.handler(auth, &Health{}, NewMetrics())
+	const form, text = ";g=config.k8s.io;v=v1beta1;as=", "text/plain; charset=utf-8"
+	for _, c := range []struct {
+		path, accept string
+		code         int
+		media, want  string
+	}{
+		{"/flagz", "", 200, text, "\nkube-d flagz\nWarning: This endpoint is not meant to be machine parseable"},
+		{"/flagz", "*/*", 200, text, "\nsecure-port=1\n"},
+		{"/flagz", "application/yaml" + form + "Flagz", 200, "application/yaml" + form + "Flagz", "metadata:\n  name: kube-d\n"},
+		{"/flagz", "application/json", 406, "application/json", `"reason":"NotAcceptable"`},
+		{"/flagz", "application/json" + form + "Statusz", 406, "application/json", "only the following media types are accepted: application/json, application/yaml, text/plain"},
+		{"/statusz", "text/plain", 200, text, "\nStarted: Sat Jan 10 13:37:04 UTC 2004\nUp: 0 hr 00 min 00 sec\n"},
+		{"/statusz", "application/json" + form + "Statusz", 200, "application/json" + form + "Statusz", `"paths":["/flagz","/healthz","/livez","/metrics","/readyz"]`},
+	} {
+		for _, token := range []string{"good", ""} {
+			r, w := httptest.NewRequest("GET", c.path, nil), httptest.NewRecorder()
+			r.Header.Set("Accept", c.accept)
+			r.Header.Set("Authorization", "Bearer "+token)
+			h.ServeHTTP(w, r)
+			if token == "" {
+				if w.Code != 401 {
+					t.Errorf("%s is shown to strangers: %d", c.path, w.Code)
+				}
+			} else if w.Code != c.code || w.Header().Get("Content-Type") != c.media || !strings.Contains(w.Body.String(), c.want) {
+				t.Errorf("GET %s as %s: %d, %s: %s", c.path, c.accept, w.Code, w.Header().Get("Content-Type"), w.Body)
+			}
 		}
 	}
 }

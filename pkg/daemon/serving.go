@@ -25,8 +25,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Serving is the configuration of a daemon's own HTTPS port: health for all, metrics for those whom the
-// apiserver permits.
+// Serving is the configuration of a daemon's own HTTPS port: health for all, metrics and pages about the process for
+// those whom the apiserver permits.
 type Serving struct {
 	BindAddress    string
 	Port           int // 0: no port is opened
@@ -34,13 +34,19 @@ type Serving struct {
 	KeyFile        string
 	ClientCAFile   string
 	authKubeconfig string // does nothing: the daemon's own client asks
+
+	component string // upstream's name of the daemon
+	flags     *pflag.FlagSet
 }
 
 // DefaultServing listens on every address.
-func DefaultServing(port int) Serving { return Serving{BindAddress: "0.0.0.0", Port: port} }
+func DefaultServing(component string, port int) Serving {
+	return Serving{BindAddress: "0.0.0.0", Port: port, component: component}
+}
 
 // AddFlags registers upstream's serving flags.
 func (s *Serving) AddFlags(fs *pflag.FlagSet) {
+	s.flags = fs
 	fs.StringVar(&s.BindAddress, "bind-address", s.BindAddress, "address to serve health and metrics on")
 	fs.IntVar(&s.Port, "secure-port", s.Port, "HTTPS port for health and metrics; 0 for none")
 	fs.StringVar(&s.CertFile, "tls-cert-file", "", "serving certificate; without one, one is made and kept in memory")
@@ -86,12 +92,8 @@ func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.
 		}
 		auth.ClientCAs = authorities.Pool
 	}
-	mux := http.NewServeMux()
-	health.Install(mux)
-	mux.Handle("/metrics", auth.Protect(ByPath, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
-	mux.Handle("/metrics/slis", auth.Protect(ByPath, health.SLIs()))
 	server := &http.Server{
-		Handler: mux, ReadHeaderTimeout: 32 * time.Second,
+		Handler: s.handler(auth, health, metrics), ReadHeaderTimeout: 32 * time.Second,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
 		ErrorLog:  QuietLog(log),
 	}
@@ -107,6 +109,17 @@ func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.
 		}
 	}()
 	return nil
+}
+
+func (s *Serving) handler(auth *Delegated, health *Health, metrics *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	health.Install(mux)
+	mux.Handle("/metrics", auth.Protect(ByPath, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+	mux.Handle("/metrics/slis", auth.Protect(ByPath, health.SLIs()))
+	for _, page := range ZPages(s.component, s.flags, auth.Clock, []string{"/flagz", "/healthz", "/livez", "/metrics", "/readyz"}) {
+		mux.Handle("/"+page.Name(), auth.Protect(ByPath, page))
+	}
+	return mux
 }
 
 func (s *Serving) certificate() (tls.Certificate, error) {

@@ -96,7 +96,11 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		Stats: stats.New(stats.Config{
 			NodeName: k.name, Runtime: k.cri, Pods: k.engine.Pods, RootDir: k.cfg.RootDir, StartedAt: k.clock.Now(), Clock: k.clock, Log: k.log,
 		}),
-		Health: health, Metrics: registry, ProbeMetrics: probes, LogDir: logs, Configuration: cfg,
-		NoDebugging: !*cfg.EnableDebuggingHandlers, StreamIdle: cfg.StreamingConnectionIdleTimeout.Duration, Clock: k.clock, Log: k.log,
+		Health: health, Metrics: registry, ProbeMetrics: probes, LogDir: logs,
+		Pages: daemon.ZPages("kubelet", k.cfg.Flags(), k.clock, []string{
+			"/attach", "/configz", "/containerLogs", "/exec", "/flagz", "/healthz", "/logs", "/metrics", "/pods", "/portForward", "/run", "/runningpods", "/stats",
+		}),
+		Configuration: cfg,
+		NoDebugging:   !*cfg.EnableDebuggingHandlers, StreamIdle: cfg.StreamingConnectionIdleTimeout.Duration, Clock: k.clock, Log: k.log,
 	}), cert, nil
 }

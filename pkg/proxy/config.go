@@ -33,6 +33,7 @@ type Config struct {
 	Logging           daemon.Logging
 
 	unheeded []string // fields of the file that do nothing
+	flags    *pflag.FlagSet
 }
 
 // DefaultConfig is kube-proxy's, but that rules follow changes after 100 ms at most.
@@ -45,6 +46,7 @@ func DefaultConfig() *Config {
 
 // AddFlags registers kube-proxy's flags.
 func (c *Config) AddFlags(fs *pflag.FlagSet) {
+	c.flags = fs
 	fs.StringVar(&c.ConfigFile, "config", "", "file with a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)")
 	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "file that says how to reach the apiserver; without it the pod's service account is used")
 	fs.StringVar(&c.Node, "hostname-override", "", "this node's name; by default the host's")

@@ -1,12 +1,16 @@
 package proxy
 
 import (
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
 )
 
 func TestFieldsOfTheFileWorkOrAreNamed(t *testing.T) {
@@ -47,6 +51,22 @@ oomScoreAdj: null
 		}
 		if cfg.MasqueradeBit != c.bit || cfg.MinSyncPeriod != c.pause {
 			t.Errorf("%s: bit %d, pause %v", c.text, cfg.MasqueradeBit, cfg.MinSyncPeriod)
+		}
+	}
+}
+
+func TestWhatIsServedBesideMetrics(t *testing.T) {
+	cfg, fs := DefaultConfig(), pflag.NewFlagSet("", pflag.ContinueOnError)
+	cfg.AddFlags(fs)
+	if err := fs.Parse([]string{"--proxy-mode=ipvs"}); err != nil {
+		t.Fatal(err)
+	}
+	h := metricsHandler(cfg, prometheus.NewRegistry())
+	for path, want := range map[string]string{"/proxyMode": "ipvs", "/healthz": "ok", "/flagz": "\nproxy-mode=ipvs\n", "/statusz": "\nkube-proxy statusz\n"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != 200 || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: %d %v %s", path, w.Code, w.Header(), w.Body)
 		}
 	}
 }

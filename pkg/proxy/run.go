@@ -91,15 +91,30 @@ func serve(ctx context.Context, cfg *Config, p *Proxy, registry *prometheus.Regi
 		}
 	}
 	if cfg.MetricsAddress != "" {
-		mux := http.NewServeMux()
-		mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-		mux.HandleFunc("/proxyMode", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, cfg.Mode) })
-		mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
-		if err := serveHTTP(ctx, cfg.MetricsAddress, mux, log); err != nil {
+		if err := serveHTTP(ctx, cfg.MetricsAddress, metricsHandler(cfg, registry), log); err != nil {
 			return fmt.Errorf("--metrics-bind-address: %w", err)
 		}
 	}
 	return nil
+}
+
+// metricsHandler answers at the address of metrics.
+func metricsHandler(cfg *Config, registry *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	for _, page := range daemon.ZPages("kube-proxy", cfg.flags, clock.RealClock{}, []string{"/flagz", "/healthz", "/metrics", "/proxyMode"}) {
+		mux.Handle("/"+page.Name(), page)
+	}
+	text := func(path, answer string) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			fmt.Fprint(w, answer)
+		})
+	}
+	text("/proxyMode", string(cfg.Mode))
+	text("/healthz", "ok")
+	return mux
 }
 
 // follow feeds the proxy from informers and returns when it has seen every service and slice once.

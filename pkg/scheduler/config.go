@@ -31,7 +31,7 @@ type Config struct {
 func DefaultConfig() *Config {
 	return &Config{
 		LeaderElection: daemon.DefaultLeaderElection("kube-scheduler"),
-		Serving:        daemon.DefaultServing(10259),
+		Serving:        daemon.DefaultServing("kube-scheduler", 10259),
 		InitialBackoff: time.Second,
 		MaxBackoff:     10 * time.Second,
 	}

@@ -51,13 +51,8 @@ func (f format) contentType() string {
 // Accepted finds what an Accept header prefers, by quality and then the more specific before the less, among the media
 // types that are spoken and fit.
 func Accepted(header string, fits func(media string, params map[string]string) bool) (media string, params map[string]string, ok bool) {
-	return Preferred(header, []string{mediaJSON, mediaYAML, mediaProtobuf}, fits)
-}
-
-// Preferred is Accepted among other media types.
-func Preferred(header string, offered []string, fits func(media string, params map[string]string) bool) (media string, params map[string]string, ok bool) {
 	for _, c := range goautoneg.ParseAccept(header) {
-		for _, media := range offered {
+		for _, media := range []string{mediaJSON, mediaYAML, mediaProtobuf} {
 			kind, subtype, _ := strings.Cut(media, "/")
 			if c.Type != kind && c.Type != "*" || c.SubType != subtype && c.SubType != "*" {
 				continue

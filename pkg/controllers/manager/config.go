@@ -30,7 +30,7 @@ type Config struct {
 func DefaultConfig() *Config {
 	return &Config{
 		LeaderElection: daemon.DefaultLeaderElection("kube-controller-manager"),
-		Serving:        daemon.DefaultServing(10257),
+		Serving:        daemon.DefaultServing("kube-controller-manager", 10257),
 	}
 }
 

@@ -71,6 +71,9 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	c.flags = fs
 }
 
+// Flags are the command line's, nil where there is none.
+func (c *Config) Flags() *pflag.FlagSet { return c.flags }
+
 // Load answers the configuration that results from the defaults, then --config, then the drop-ins of
 // --config-dir, and then the flags that were given. It is called once the flags are parsed.
 func (c *Config) Load() (*Config, error) {
@@ -83,7 +86,7 @@ func (c *Config) Load() (*Config, error) {
 	setDefaults(&loaded.Kubelet)
 	loaded.Logging.Format = loaded.Kubelet.Logging.Format
 	loaded.Logging.Verbosity = int(loaded.Kubelet.Logging.Verbosity)
-	if c.flags != nil {
+	if loaded.flags = c.flags; c.flags != nil {
 		if err := loaded.apply(c.flags); err != nil {
 			return nil, err
 		}

@@ -54,6 +54,8 @@ type Config struct {
 	// Metrics and ProbeMetrics are what /metrics and /metrics/probes answer.
 	Metrics      prometheus.Gatherer
 	ProbeMetrics prometheus.Gatherer
+	// Pages are about the process itself.
+	Pages []daemon.ZPage
 	// LogDir is served below /logs/ ("/var/log"); empty: not served.
 	LogDir string
 	// Configuration is answered by /configz: the KubeletConfiguration in force.

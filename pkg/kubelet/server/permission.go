@@ -73,6 +73,8 @@ func subresourcesOf(path string) []string {
 		{"/metrics", []string{"metrics"}},
 		{"/logs", []string{"log"}},
 		{"/checkpoint", []string{"checkpoint"}},
+		{"/statusz", []string{"statusz"}},
+		{"/flagz", []string{"configz"}},
 		{"/pods", []string{"pods", "proxy"}},
 		{"/runningpods", []string{"pods", "proxy"}},
 		{"/healthz", []string{"healthz", "proxy"}},

@@ -30,6 +30,10 @@ func (s *Server) routes() http.Handler {
 	}
 	metrics("/metrics", s.cfg.Metrics)
 	metrics("/metrics/probes", s.cfg.ProbeMetrics)
+	mux.Handle("/metrics/slis", s.cfg.Health.SLIs())
+	for _, page := range s.cfg.Pages {
+		mux.Handle("/"+page.Name(), page)
+	}
 	if s.cfg.Stats != nil {
 		metrics("/metrics/resource", s.cfg.Stats.Resource())
 		metrics("/metrics/cadvisor", s.cfg.Stats.Cadvisor())

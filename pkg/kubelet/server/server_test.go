@@ -137,7 +137,7 @@ func newNode(t *testing.T) *node {
 			NodeName: "node", Runtime: n.runtime, Pods: n.host.Pods, RootDir: dir, StartedAt: time.Now(), Clock: clock.RealClock{}, Log: logr.Discard(),
 		}),
 		Health: &daemon.Health{}, Metrics: prometheus.NewRegistry(), LogDir: dir, Configuration: map[string]string{"kind": "KubeletConfiguration"},
-		Clock: clock.RealClock{}, Log: logr.Discard(),
+		Pages: daemon.ZPages("kubelet", nil, clock.RealClock{}, nil), Clock: clock.RealClock{}, Log: logr.Discard(),
 	})
 	n.Server = httptest.NewTLSServer(s.Handler())
 	t.Cleanup(n.Close)
@@ -201,6 +201,11 @@ func TestPathsNeedTheirSubresourceOrProxy(t *testing.T) {
 		{"get configz", "GET", "/configz", nil, true},
 		{"get metrics", "GET", "/metrics/resource", nil, true},
 		{"get proxy", "GET", "/metrics", nil, false},
+		{"get metrics", "GET", "/metrics/slis", nil, true},
+		{"get configz", "GET", "/flagz", nil, true},
+		{"get statusz", "GET", "/statusz", nil, true},
+		{"get proxy", "GET", "/flagz", nil, false},
+		{"get proxy", "GET", "/statusz", nil, false},
 		{"get stats", "GET", "/stats/summary", nil, true},
 		{"get proxy", "GET", "/stats/summary", nil, false},
 		{"get log", "GET", "/logs/", nil, true},
