@@ -51,7 +51,8 @@ func TestOnlyThePermittedPassTheDelegatedDoor(t *testing.T) {
 	asked := 0
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	d := &Delegated{Client: apiserver(&asked), Clock: clock}
-	h := d.Protect(ByPath, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	h := d.Protect(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	body := ""
 	status := func(path, token string) int {
 		r := httptest.NewRequest("GET", path, nil)
 		if token != "" {
@@ -59,14 +60,20 @@ func TestOnlyThePermittedPassTheDelegatedDoor(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
+		body = w.Header().Get("Content-Type") + w.Body.String()
 		return w.Code
 	}
 	for _, c := range []struct {
 		path, token string
 		want        int
-	}{{"/metrics", "", 401}, {"/metrics", "bad", 401}, {"/metrics", "good", 200}, {"/secret", "good", 403}} {
-		if got := status(c.path, c.token); got != c.want {
-			t.Errorf("%s with token %q: %d, want %d", c.path, c.token, got, c.want)
+		body        string
+	}{
+		{"/metrics", "", 401, `"status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`}, {"/metrics", "bad", 401, ""},
+		{"/metrics", "good", 200, ""},
+		{"/secret", "good", 403, `"message":"forbidden: User \"u\" cannot get path \"/secret\"","reason":"Forbidden","details":{},"code":403}`},
+	} {
+		if got := status(c.path, c.token); got != c.want || c.body != "" && (!strings.HasPrefix(body, "application/json{") || !strings.Contains(body, c.body)) {
+			t.Errorf("%s with token %q: %d %s, want %d", c.path, c.token, got, body, c.want)
 		}
 	}
 	before := asked

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,7 +16,9 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 )
@@ -136,39 +139,41 @@ func (d *Delegated) Authorize(ctx context.Context, user *authenticationv1.UserIn
 	return a.allowed, a.reason, nil
 }
 
-// Protect passes on the requests whose sender may do what attributes say, and answers 401 and 403 to others.
-func (d *Delegated) Protect(attributes func(*http.Request) authorizationv1.SubjectAccessReviewSpec, next http.Handler) http.Handler {
+// Protect passes on the requests whose sender may use the path with the method, and answers 401 and 403 to others.
+func (d *Delegated) Protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, err := d.Authenticate(r)
 		if err != nil || user == nil {
-			http.Error(w, "Unauthorized", http.StatusUnauthorized)
+			refuse(w, apierrors.NewUnauthorized("Unauthorized"))
 			return
 		}
-		a := attributes(r)
-		allowed, _, err := d.Authorize(r.Context(), user, a)
+		verb := strings.ToLower(r.Method)
+		allowed, reason, err := d.Authorize(r.Context(), user, authorizationv1.SubjectAccessReviewSpec{
+			NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: r.URL.Path, Verb: verb},
+		})
 		switch {
 		case err != nil:
 			http.Error(w, "Authorization error: the apiserver could not be asked; try again", http.StatusInternalServerError)
 		case !allowed:
-			http.Error(w, forbidden(user.Username, a), http.StatusForbidden)
+			why := fmt.Sprintf("User %q cannot %s path %q", user.Username, verb, r.URL.Path)
+			if reason != "" {
+				why += ": " + reason
+			}
+			refuse(w, apierrors.NewForbidden(schema.GroupResource{}, "", errors.New(why)))
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-func forbidden(user string, a authorizationv1.SubjectAccessReviewSpec) string {
-	if r := a.ResourceAttributes; r != nil {
-		return fmt.Sprintf("Forbidden (user=%s, verb=%s, resource=%s, subresource=%s)", user, r.Verb, r.Resource, r.Subresource)
-	}
-	return fmt.Sprintf("Forbidden (user=%s, verb=%s, path=%s)", user, a.NonResourceAttributes.Verb, a.NonResourceAttributes.Path)
-}
-
-// ByPath asks for permission to use the request's path with the request's method.
-func ByPath(r *http.Request) authorizationv1.SubjectAccessReviewSpec {
-	return authorizationv1.SubjectAccessReviewSpec{NonResourceAttributes: &authorizationv1.NonResourceAttributes{
-		Path: r.URL.Path, Verb: strings.ToLower(r.Method),
-	}}
+// refuse answers with a status, as JSON.
+func refuse(w http.ResponseWriter, err *apierrors.StatusError) {
+	status := err.Status()
+	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+	body, _ := json.Marshal(status) // of strings and numbers
+	w.Header().Set("Content-Type", mediaJSON)
+	w.WriteHeader(int(status.Code))
+	_, _ = w.Write(append(body, '\n')) // the client has gone where this fails
 }
 
 func (d *Delegated) lookup(key [sha256.Size]byte) (keptAnswer, bool) {

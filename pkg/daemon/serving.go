@@ -114,10 +114,10 @@ func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.
 func (s *Serving) handler(auth *Delegated, health *Health, metrics *prometheus.Registry) http.Handler {
 	mux := http.NewServeMux()
 	health.Install(mux)
-	mux.Handle("/metrics", auth.Protect(ByPath, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
-	mux.Handle("/metrics/slis", auth.Protect(ByPath, health.SLIs()))
+	mux.Handle("/metrics", auth.Protect(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+	mux.Handle("/metrics/slis", auth.Protect(health.SLIs()))
 	for _, page := range ZPages(s.component, s.flags, auth.Clock, []string{"/flagz", "/healthz", "/livez", "/metrics", "/readyz"}) {
-		mux.Handle("/"+page.Name(), auth.Protect(ByPath, page))
+		mux.Handle("/"+page.Name(), auth.Protect(page))
 	}
 	return mux
 }

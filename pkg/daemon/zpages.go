@@ -12,6 +12,7 @@ import (
 
 	"github.com/munnerz/goautoneg"
 	"github.com/spf13/pflag"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/yaml"
@@ -117,29 +118,24 @@ func (p ZPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "\n%s %s\nWarning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees and is for debugging purposes only.\n%s", p.component, p.Name(), p.text())
 		return
 	}
+	if !ok {
+		refuse(w, &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
+			Message: "only the following media types are accepted: " + strings.Join([]string{mediaJSON, mediaYAML, mediaText}, ", "),
+		}})
+		return
+	}
 	encode := func(o any) ([]byte, error) { b, err := json.Marshal(o); return append(b, '\n'), err }
 	if media == mediaYAML {
 		encode = yaml.Marshal
 	}
-	code := http.StatusOK
-	var answer any
-	if ok {
-		p.Warn(w.Header(), version)
-		object, params := p.Object(version)
-		answer, media = object, media+params
-	} else {
-		code, media = http.StatusNotAcceptable, mediaJSON
-		answer = &metav1.Status{
-			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
-			Message: "only the following media types are accepted: " + strings.Join([]string{mediaJSON, mediaYAML, mediaText}, ", "),
-		}
-	}
-	body, err := encode(answer)
+	p.Warn(w.Header(), version)
+	object, params := p.Object(version)
+	body, err := encode(object)
 	if err != nil {
 		http.Error(w, "encoding the answer: "+err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", media)
-	w.WriteHeader(code)
+	w.Header().Set("Content-Type", media+params)
 	_, _ = w.Write(body) // the client has gone where this fails
 }

@@ -13,7 +13,6 @@ import (
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
 	"k8s.io/utils/clock"
 
-	"github.com/sampan-project/sampan/pkg/daemon"
 	"github.com/sampan-project/sampan/pkg/kubelet/config"
 )
 
@@ -47,7 +46,7 @@ func TestThePortTakesWhomTheConfigurationSays(t *testing.T) {
 		r := httptest.NewRequest("GET", "/pods", nil)
 		r.Header.Set("Authorization", "Bearer t")
 		w := httptest.NewRecorder()
-		auth.Protect(daemon.ByPath, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		auth.Protect(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
 		if w.Code != c.want {
 			t.Errorf("tokens %v, mode %s: %d, want %d", c.webhook, c.mode, w.Code, c.want)
 		}
