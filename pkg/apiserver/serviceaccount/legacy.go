@@ -25,8 +25,15 @@ func (c *claims) isLegacy() bool { return c.Issuer == accounttoken.LegacyIssuer 
 // fromSecret checks a verified token that is kept in a secret. It has no end but that of the secret and of its account.
 func (v *Verifier) fromSecret(ctx context.Context, c *claims, token string) (*request.User, error) {
 	k := &c.Legacy
-	if k.SecretName == "" || k.AccountName == "" || k.AccountUID == "" || c.Subject != accounttoken.Username(k.Namespace, k.AccountName) {
-		return nil, errors.New("service account token claims could not be validated: it names no secret or no service account")
+	for _, claim := range []struct{ name, value string }{
+		{"sub", c.Subject}, {"namespace", k.Namespace}, {"secretName", k.SecretName}, {"serviceAccountName", k.AccountName}, {"serviceAccountUID", k.AccountUID},
+	} {
+		if claim.value == "" {
+			return nil, errors.New(claim.name + " claim is missing")
+		}
+	}
+	if c.Subject != accounttoken.Username(k.Namespace, k.AccountName) {
+		return nil, errors.New("sub claim is invalid")
 	}
 	if v.cfg.Lookup {
 		if err := v.kept(ctx, k, token); err != nil {
@@ -40,24 +47,26 @@ func (v *Verifier) fromSecret(ctx context.Context, c *claims, token string) (*re
 func (v *Verifier) kept(ctx context.Context, k *accounttoken.Legacy, token string) error {
 	secret, err := v.holder(ctx, k, token)
 	if err != nil || secret.DeletionTimestamp != nil {
-		return errInvalidated
+		return errors.New("Token has been invalidated") //nolint:staticcheck // clients know these words, and those below
 	}
 	if !holds(secret, token) {
-		return errors.New("service account token does not match the one in its secret")
+		return errors.New("Token does not match server's copy")
 	}
 	obj, err := v.find(ctx, "serviceaccounts", k.Namespace, ref{k.AccountName, k.AccountUID})
 	if err != nil {
 		return err
 	}
 	if obj.GetDeletionTimestamp() != nil {
-		return fmt.Errorf("service account %s/%s has been deleted", k.Namespace, k.AccountName)
+		return fmt.Errorf("ServiceAccount %s/%s has been deleted", k.Namespace, k.AccountName)
 	}
 	if string(obj.GetUID()) != k.AccountUID {
-		return fmt.Errorf("service account UID (%s) does not match claim (%s)", obj.GetUID(), k.AccountUID)
+		return fmt.Errorf("ServiceAccount UID (%s) does not match claim (%s)", obj.GetUID(), k.AccountUID)
 	}
 	v.used(ctx, secret)
 	if secret.Labels[accounttoken.InvalidSinceLabel] != "" {
-		return fmt.Errorf("the token in secret %s/%s has been marked invalid: take away the label %s to use it again", k.Namespace, k.SecretName, accounttoken.InvalidSinceLabel)
+		return fmt.Errorf("the token in secret %s/%s for service account %s/%s has been marked invalid. Use tokens from the TokenRequest API "+
+			"or manually created secret-based tokens, or remove the '%s' label from the secret to temporarily allow use of this token",
+			k.Namespace, k.SecretName, k.Namespace, k.AccountName, accounttoken.InvalidSinceLabel)
 	}
 	account, is := obj.(*corev1.ServiceAccount)
 	if is && slices.ContainsFunc(account.Secrets, func(r corev1.ObjectReference) bool { return r.Name == k.SecretName }) {
