@@ -420,10 +420,15 @@ func TestPathsThatAreNoResourcesAndTheirMethods(t *testing.T) {
 	}
 	for path, code := range map[string]int{ // with slashes that stand twice
 		"//apis": none, "//api/v1": none, "//api/v1/pods": none, "///apis/apps/v1/deployments": none, "//apis/" + group + "/v1/widgets": none, "//healthz": none,
-		"/apis//": none, "/apis//v1/pods": none, "/healthz//ping": none, "/api/v1/pods//": http.StatusOK, "/apis/" + group + "/v1/widgets//": http.StatusOK,
+		"/apis//": none, "/apis//v1/pods": none, "/healthz//ping": none,
 	} {
 		if a := admin.ask(t, "GET", path, ""); a.code != code || code == none && a.text != "404 page not found\n" {
 			t.Errorf("GET %s: %d, want %d: %.100s", path, a.code, code, a.text)
+		}
+	}
+	for _, path := range []string{"/api/v1/namespaces/default/pods//", "/api/v1/namespaces/default/pods/%2f", "/apis/" + group + "/v1/widgets//"} { // which name nothing
+		if a := admin.ask(t, "DELETE", path, ""); a.code != none {
+			t.Errorf("DELETE %s: %d, want %d: %.100s", path, a.code, none, a.text)
 		}
 	}
 }

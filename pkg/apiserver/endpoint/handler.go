@@ -87,7 +87,8 @@ func (h *Handler) Find(info *request.Info) *Served {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	info := request.InfoFrom(r.Context())
 	s := h.find(info)
-	if s == nil || s.ClusterScoped && info.Namespace != "" && s.Plural != "namespaces" {
+	// A name that is but slashes is none: kube-apiserver takes it for the whole collection, and would delete that.
+	if s == nil || s.ClusterScoped && info.Namespace != "" && s.Plural != "namespaces" || strings.HasSuffix(r.URL.Path, "//") {
 		h.NotFound(w, r)
 		return
 	}
