@@ -54,7 +54,9 @@ type conn struct {
 	last    uint32 // the number of the last stream begun
 	running int    // handlers
 	queue   []*stream
-	retired bool  // the client was told to begin no more streams
+	retired bool       // the client was told to begin no more streams
+	late    [32]uint32 // streams that were reset last: what their client sent meanwhile is no fault of it
+	resets  int
 	err     error // why nothing is sent or served any more
 	idle    *time.Timer
 }
@@ -201,6 +203,8 @@ func (c *conn) giveBack(n int64) {
 }
 
 func (c *conn) reset(id uint32, code http2.ErrCode) {
+	c.late[c.resets%len(c.late)] = id
+	c.resets++
 	c.control(http2.FrameRSTStream, 0, id, binary.BigEndian.AppendUint32(nil, uint32(code))...)
 }
 

@@ -367,3 +367,27 @@ func TestAnsweredRequestsMakeWayForOthers(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatComesLateIsNoFault: a client goes on sending until it hears that nobody listens.
+func TestWhatComesLateIsNoFault(t *testing.T) {
+	f := serveOurs(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	w := f.dial(t)
+	t.Cleanup(w.close)
+	w.greet()
+	w.begin(1, false)
+	w.awaitFrame(http2.FrameRSTStream, 1)
+	w.sent(w.WriteData(1, false, []byte("late")))
+	w.sent(w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: w.encode("checksum", "late"), EndHeaders: true, EndStream: true}))
+	if status, _ := w.get(3, "/"); status != "200" {
+		t.Errorf("the next request: %q", status)
+	}
+	resets := 0
+	for _, f := range w.await("the answer", func([]frame) bool { return true }) {
+		if f.Type == http2.FrameRSTStream && f.StreamID == 1 {
+			resets++
+		}
+	}
+	if resets != 1 {
+		t.Errorf("reset %d times", resets)
+	}
+}

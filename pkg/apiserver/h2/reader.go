@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -162,6 +163,8 @@ func (r *reader) trailers(f *http2.MetaHeadersFrame) error {
 	defer r.mu.Unlock()
 	s := r.streams[f.StreamID]
 	switch {
+	case s == nil && slices.Contains(r.late[:], f.StreamID):
+		return nil
 	case s == nil:
 		return http2.ConnectionError(http2.ErrCodeStreamClosed)
 	case s.ended:
@@ -200,7 +203,7 @@ func (r *reader) data(f *http2.DataFrame) error {
 	s := r.streams[f.StreamID]
 	if s == nil || s.ended {
 		r.giveBack(size)
-		if s == nil && r.retired && f.StreamID > r.last {
+		if s == nil && (r.retired && f.StreamID > r.last || slices.Contains(r.late[:], f.StreamID)) {
 			return nil
 		}
 		return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeStreamClosed}
