@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	}
 	rules, err := plugins.New(ctx, plugins.Config{
 		Enable: cfg.EnablePlugins, Disable: cfg.DisablePlugins, Access: cfg.Access, Kinds: cfg.Kinds, Authorizer: g.Authz, Roles: g.Authz.Roles,
-		NotReadySeconds: cfg.NotReadySeconds, UnreachableSeconds: cfg.UnreachableSeconds, Now: cfg.Now,
+		File: cfg.AdmissionFile, NotReadySeconds: cfg.NotReadySeconds, UnreachableSeconds: cfg.UnreachableSeconds, Now: cfg.Now,
 		Webhooks: webhook.NewMetrics(cfg.Metrics), Policies: policy.NewMetrics(cfg.Metrics), Log: cfg.Log.WithName("admission"),
 	})
 	if err != nil {

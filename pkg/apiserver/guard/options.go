@@ -37,6 +37,7 @@ type Options struct {
 	Modes              []string
 	EnablePlugins      []string
 	DisablePlugins     []string
+	AdmissionFile      string
 	NotReadySeconds    int64
 	UnreachableSeconds int64
 }
@@ -75,6 +76,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&o.Modes, "authorization-mode", o.Modes, "Who decides what a user may do, in order: AlwaysAllow, AlwaysDeny, Node, RBAC. AlwaysAllow if none is given.")
 	fs.StringSliceVar(&o.EnablePlugins, "enable-admission-plugins", o.EnablePlugins, "Admission plugins to run beside those on by default.")
 	fs.StringSliceVar(&o.DisablePlugins, "disable-admission-plugins", o.DisablePlugins, "Admission plugins not to run although they are on by default.")
+	fs.StringVar(&o.AdmissionFile, "admission-control-config-file", o.AdmissionFile, "File with an AdmissionConfiguration (apiserver.config.k8s.io/v1): what admission plugins are told.")
 	fs.Int64Var(&o.NotReadySeconds, "default-not-ready-toleration-seconds", o.NotReadySeconds, "How long pods that do not say stay on a node that is not ready.")
 	fs.Int64Var(&o.UnreachableSeconds, "default-unreachable-toleration-seconds", o.UnreachableSeconds, "How long pods that do not say stay on a node that cannot be reached.")
 }

@@ -26,6 +26,7 @@ import (
 // Config is what the rules need and which of them run.
 type Config struct {
 	Enable, Disable []string // --enable-admission-plugins, --disable-admission-plugins
+	File            string   // --admission-control-config-file
 	Access          resource.Access
 	Kinds           policy.Kinds
 	Authorizer      authz.Authorizer
@@ -40,7 +41,16 @@ type Config struct {
 	Now func() time.Time   // nil: time.Now
 	Rnd func(n int) string // random part of a name; nil: upstream's alphabet
 
-	ctx context.Context // what follows the cluster ends with it
+	ctx     context.Context // what follows the cluster ends with it
+	control control         // what File says
+	faults  []error         // why rules cannot be built
+}
+
+// refuse keeps the server from starting because of a rule that cannot be built, if it cannot.
+func (cfg *Config) refuse(name string, err error) {
+	if err != nil {
+		cfg.faults = append(cfg.faults, fmt.Errorf("couldn't init admission plugin %q: %w", name, err))
+	}
 }
 
 func (cfg *Config) complete() {
@@ -64,6 +74,10 @@ func New(ctx context.Context, cfg Config) ([]admission.Plugin, error) {
 	if err := cfg.known(); err != nil {
 		return nil, err
 	}
+	var err error
+	if cfg.control, err = readControl(cfg.File); err != nil {
+		return nil, err
+	}
 	var chain []admission.Plugin
 	for _, e := range order {
 		on := e.on || slices.Contains(cfg.Enable, e.name)
@@ -77,7 +91,7 @@ func New(ctx context.Context, cfg Config) ([]admission.Plugin, error) {
 	if cfg.Roles != nil {
 		chain = append(chain, rbacEscalation(&cfg))
 	}
-	return chain, nil
+	return chain, errors.Join(cfg.faults...)
 }
 
 func (cfg *Config) known() error {

@@ -25,12 +25,10 @@ import (
 // podSecurity holds pods to the security level that their namespace's labels ask for.
 func podSecurity(cfg *Config) admission.Plugin {
 	checker, err := newPodSecurity(cfg)
+	cfg.refuse("PodSecurity", err)
 	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Validate: func(ctx context.Context, a *admission.Attributes) error {
 		if !holdsPods(a.GroupResource()) {
 			return nil
-		}
-		if err != nil {
-			return apierrors.NewInternalError(err)
 		}
 		resp := checker.Validate(ctx, &podSecurityAttributes{a})
 		for _, w := range resp.Warnings {
@@ -65,16 +63,20 @@ func notAllowed(a *admission.Attributes, result *metav1.Status) error {
 }
 
 func newPodSecurity(cfg *Config) (*podsecurityadmission.Admission, error) {
-	defaults, err := load.LoadFromData(nil)
+	data, err := cfg.control.of("PodSecurity")
 	if err != nil {
-		return nil, fmt.Errorf("loading the defaults of pod security: %w", err)
+		return nil, err
+	}
+	configuration, err := load.LoadFromData(data)
+	if err != nil {
+		return nil, err
 	}
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("loading the checks of pod security: %w", err)
 	}
 	checker := &podsecurityadmission.Admission{
-		Configuration:    defaults,
+		Configuration:    configuration,
 		Evaluator:        evaluator,
 		Metrics:          noRecorder{},
 		PodSpecExtractor: podsecurityadmission.DefaultPodSpecExtractor{},

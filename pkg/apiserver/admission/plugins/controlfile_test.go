@@ -1,0 +1,73 @@
+package plugins
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const admissionConfiguration = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\n"
+
+// written is the name of a new file that holds the text.
+func written(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "admission.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestPluginsAreToldWhatTheFileSays(t *testing.T) {
+	other := written(t, "other: file")
+	const unversioned = "podNodeSelectorPluginConfig:\n  n: a=b\n"
+	for name, c := range map[string]struct{ file, plugin, said, fault string }{
+		"in the file":             {admissionConfiguration + "plugins: [{name: A, path: /none, configuration: {a: 1}}]", "A", `{"a":1}`, ""},
+		"in the alpha version":    {"apiVersion: apiserver.k8s.io/v1alpha1\nkind: AdmissionConfiguration\nplugins: [{name: A, configuration: {a: 1}}]", "A", `{"a":1}`, ""},
+		"in another file":         {admissionConfiguration + "plugins: [{name: A, path: " + other + "}]", "A", "other: file", ""},
+		"beside the file":         {admissionConfiguration + "plugins: [{name: A, path: admission.yaml}]", "A", admissionConfiguration + "plugins: [{name: A, path: admission.yaml}]", ""},
+		"in a file that is gone":  {admissionConfiguration + "plugins: [{name: A, path: none}]", "A", "", "no such file"},
+		"to another":              {admissionConfiguration + "plugins: [{name: B, path: none}]", "A", "", ""},
+		"without a version":       {unversioned, "PodNodeSelector", unversioned, ""},
+		"a field too much":        {admissionConfiguration + "plugin: []", "A", "", `unknown field "plugin"`},
+		"a field twice":           {admissionConfiguration + "plugins: []\nplugins: []", "A", "", `key "plugins" already set`},
+		"of no kind":              {"apiVersion: v1", "A", "", "Object 'Kind' is missing"},
+		"of another kind":         {"apiVersion: v1\nkind: Pod", "A", "", `no kind "Pod" is registered for version "v1"`},
+		"in a version of its own": {"apiVersion: apiserver.config.k8s.io/v2\nkind: AdmissionConfiguration", "A", "", "no kind"},
+	} {
+		control, err := readControl(written(t, c.file))
+		var said []byte
+		if err == nil {
+			said, err = control.of(c.plugin)
+		}
+		if string(said) != c.said || (err != nil) != (c.fault != "") || err != nil && !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%s: %q, %v", name, said, err)
+		}
+	}
+	if _, err := readControl("/none"); err == nil {
+		t.Error("a file that is not there is passed over")
+	}
+}
+
+// TestPluginsRefuseWhatTheyDoNotUnderstand: a server whose rules are not those that somebody wrote must not start.
+func TestPluginsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
+	for _, c := range []struct{ plugin, configuration, fault string }{
+		{"PodSecurity", "{kind: PodSecurityConfiguration}", "Object 'apiVersion' is missing"},
+		{"PodSecurity", "{kind: PodSecurityConfiguration, apiVersion: pod-security.admission.config.k8s.io/v1, defaults: {enforce: most}}", "must be one of"},
+	} {
+		cfg := &Config{}
+		var err error
+		if cfg.control, err = readControl(written(t, admissionConfiguration+"plugins: [{name: "+c.plugin+", configuration: "+c.configuration+"}]")); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range order {
+			if e.name == c.plugin {
+				e.build(cfg)
+			}
+		}
+		if len(cfg.faults) != 1 || !strings.Contains(cfg.faults[0].Error(), c.fault) {
+			t.Errorf("%s with %s: %v", c.plugin, c.configuration, cfg.faults)
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package apiserver
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sampan-project/sampan/pkg/apiserver"
+)
+
+// told is what the plugins of TestPluginsHeedTheFile are told.
+const told = `
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: PodSecurity
+  configuration:
+    apiVersion: pod-security.admission.config.k8s.io/v1
+    kind: PodSecurityConfiguration
+    defaults: {enforce: baseline}
+`
+
+// TestPluginsHeedTheFile: what --admission-control-config-file says of plugins shows in what is refused and changed.
+func TestPluginsHeedTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "admission.yaml")
+	if err := os.WriteFile(file, []byte(told), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	admin := start(t, t.TempDir(), func(c *apiserver.Config) {
+		c.Guard.AdmissionFile = file
+		c.Guard.DisablePlugins = []string{"ServiceAccount"} // no controller makes accounts here
+	}).as(adminToken)
+	pod := func(name string, spec map[string]any) map[string]any {
+		spec["containers"] = []any{map[string]any{"name": "c", "image": "i"}}
+		return map[string]any{"metadata": map[string]any{"name": name}, "spec": spec}
+	}
+	const pods = "/api/v1/namespaces/default/pods"
+	for name, c := range map[string]struct {
+		path string
+		body any
+		code int
+		says string // a part of the message, or PATH=TEXT of what is made
+	}{
+		"a pod of the level that is the default": {pods, pod("a", map[string]any{}), http.StatusCreated, "metadata.name=a"},
+		"a pod that is above it": {pods, pod("b", map[string]any{"hostNetwork": true}), http.StatusForbidden,
+			`pods "b" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`},
+	} {
+		code, answer := admin.do(t, "POST", c.path, c.body)
+		path, value, _ := strings.Cut(c.says, "=")
+		said := code < 300 && at(answer, path) == value || code >= 300 && strings.Contains(at(answer, "message"), c.says)
+		if code != c.code || !said {
+			t.Errorf("%s: %d %v", name, code, answer)
+		}
+	}
+}
