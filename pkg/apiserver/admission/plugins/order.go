@@ -33,7 +33,7 @@ var order = []entry{
 	{"DefaultStorageClass", true, defaultStorageClass},
 	{"StorageObjectInUseProtection", true, storageInUse},
 	{"PodGroupProtection", true, nil},
-	{"OwnerReferencesPermissionEnforcement", false, nil},
+	{"OwnerReferencesPermissionEnforcement", false, ownerPermissions},
 	{"PersistentVolumeClaimResize", true, claimResize},
 	{"RuntimeClass", true, runtimeClass},
 	{"CertificateApproval", true, certificateApproval},
