@@ -15,7 +15,7 @@ var order = []entry{
 	{"AlwaysAdmit", false, alwaysAdmit},
 	{"NamespaceAutoProvision", false, nil},
 	{"NamespaceLifecycle", true, namespaceLifecycle},
-	{"NamespaceExists", false, nil},
+	{"NamespaceExists", false, namespaceExists},
 	{"LimitPodHardAntiAffinityTopology", false, nil},
 	{"LimitRanger", true, limitRanger},
 	{"ServiceAccount", true, serviceAccount},
