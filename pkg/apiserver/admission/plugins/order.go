@@ -16,7 +16,7 @@ var order = []entry{
 	{"NamespaceAutoProvision", false, nil},
 	{"NamespaceLifecycle", true, namespaceLifecycle},
 	{"NamespaceExists", false, namespaceExists},
-	{"LimitPodHardAntiAffinityTopology", false, nil},
+	{"LimitPodHardAntiAffinityTopology", false, hardAntiAffinity},
 	{"LimitRanger", true, limitRanger},
 	{"ServiceAccount", true, serviceAccount},
 	{"NodeRestriction", false, nodeRestriction},
