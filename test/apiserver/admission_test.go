@@ -20,6 +20,8 @@ plugins:
     apiVersion: pod-security.admission.config.k8s.io/v1
     kind: PodSecurityConfiguration
     defaults: {enforce: baseline}
+- name: PodNodeSelector
+  configuration: {podNodeSelectorPluginConfig: {clusterDefaultNodeSelector: region=west}}
 `
 
 // TestPluginsHeedTheFile: what --admission-control-config-file says of plugins shows in what is refused and changed.
@@ -30,6 +32,7 @@ func TestPluginsHeedTheFile(t *testing.T) {
 	}
 	admin := start(t, t.TempDir(), func(c *apiserver.Config) {
 		c.Guard.AdmissionFile = file
+		c.Guard.EnablePlugins = []string{"PodNodeSelector"}
 		c.Guard.DisablePlugins = []string{"ServiceAccount"} // no controller makes accounts here
 	}).as(adminToken)
 	pod := func(name string, spec map[string]any) map[string]any {
@@ -46,6 +49,9 @@ func TestPluginsHeedTheFile(t *testing.T) {
 		"a pod of the level that is the default": {pods, pod("a", map[string]any{}), http.StatusCreated, "metadata.name=a"},
 		"a pod that is above it": {pods, pod("b", map[string]any{"hostNetwork": true}), http.StatusForbidden,
 			`pods "b" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`},
+		"a pod with its cluster's selector": {pods, pod("c", map[string]any{}), http.StatusCreated, "spec.nodeSelector.region=west"},
+		"a pod that selects other nodes": {pods, pod("d", map[string]any{"nodeSelector": map[string]any{"region": "east"}}), http.StatusForbidden,
+			`pods "d" is forbidden: pod node label selector conflicts with its namespace node label selector`},
 	} {
 		code, answer := admin.do(t, "POST", c.path, c.body)
 		path, value, _ := strings.Cut(c.says, "=")

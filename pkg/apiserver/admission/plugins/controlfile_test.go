@@ -55,6 +55,7 @@ func TestPluginsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 	for _, c := range []struct{ plugin, configuration, fault string }{
 		{"PodSecurity", "{kind: PodSecurityConfiguration}", "Object 'apiVersion' is missing"},
 		{"PodSecurity", "{kind: PodSecurityConfiguration, apiVersion: pod-security.admission.config.k8s.io/v1, defaults: {enforce: most}}", "must be one of"},
+		{"PodNodeSelector", "{podNodeSelectorPluginConfig: [a]}", "cannot unmarshal array"},
 	} {
 		cfg := &Config{}
 		var err error

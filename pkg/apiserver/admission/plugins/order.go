@@ -24,7 +24,7 @@ var order = []entry{
 	{"AlwaysPullImages", false, alwaysPullImages},
 	{"ImagePolicyWebhook", false, nil},
 	{"PodSecurity", true, podSecurity},
-	{"PodNodeSelector", false, nil},
+	{"PodNodeSelector", false, podNodeSelector},
 	{"Priority", true, priority},
 	{"DefaultTolerationSeconds", true, tolerationSeconds},
 	{"PodTolerationRestriction", false, nil},
