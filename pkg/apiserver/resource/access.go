@@ -6,6 +6,9 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
+	"github.com/sampan-project/sampan/pkg/apiserver/request"
 )
 
 // ErrNotServed is what every method of Reader and Access answers, wrapped, for a resource that this server
@@ -26,7 +29,7 @@ type Reader interface {
 }
 
 // Access also reads what is certainly current and writes, as the server itself: the rules of the kind
-// hold, admission and permissions do not apply.
+// hold, admission and permissions do not apply, but for creations that are marked by Admitted.
 type Access interface {
 	Reader
 	// GetLive reads from etcd.
@@ -49,4 +52,16 @@ func Unowned(ctx context.Context) context.Context { return ManagedAs(ctx, "") }
 // ManagedAs lets what is written in the process own its fields under another name than the server's.
 func ManagedAs(ctx context.Context, manager string) context.Context {
 	return context.WithValue(ctx, ownManagerKey{}, manager)
+}
+
+type admittedKey struct{}
+
+type admitted struct {
+	rules admission.Chain
+	by    *request.User
+}
+
+// Admitted lets what is created in the process pass rules first, as if a user had sent it.
+func Admitted(ctx context.Context, rules admission.Chain, by *request.User) context.Context {
+	return context.WithValue(ctx, admittedKey{}, admitted{rules, by})
 }

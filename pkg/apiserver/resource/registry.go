@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/utils/clock"
 
+	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/ownership"
 	"github.com/sampan-project/sampan/pkg/apiserver/storage"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
@@ -217,7 +218,13 @@ func (g *Registry) Create(ctx context.Context, r schema.GroupResource, obj Objec
 	if s.Default != nil {
 		s.Default(obj)
 	}
-	return s.Create(ctx, obj, &Write{Namespace: obj.GetNamespace(), Name: obj.GetName(), Manager: s.ownManager(ctx), Options: &metav1.CreateOptions{}})
+	w := &Write{Namespace: obj.GetNamespace(), Name: obj.GetName(), Manager: s.ownManager(ctx), Options: &metav1.CreateOptions{}}
+	if a, is := ctx.Value(admittedKey{}).(admitted); is {
+		w.Admission = a.rules
+		w.Attributes = admission.Attributes{Kind: s.Kind, Resource: s.Kind.GroupVersion().WithResource(s.Plural), User: a.by}
+		s.Describe(&w.Attributes)
+	}
+	return s.Create(ctx, obj, w)
 }
 
 // Update implements Access.

@@ -44,6 +44,7 @@ type Config struct {
 	ctx     context.Context // what follows the cluster ends with it
 	control control         // what File says
 	faults  []error         // why rules cannot be built
+	rules   admission.Chain // what New has made, once that is done: for what a rule itself creates
 }
 
 // refuse keeps the server from starting because of a rule that cannot be built, if it cannot.
@@ -91,6 +92,7 @@ func New(ctx context.Context, cfg Config) ([]admission.Plugin, error) {
 	if cfg.Roles != nil {
 		chain = append(chain, rbacEscalation(&cfg))
 	}
+	cfg.rules.Plugins = chain
 	return chain, errors.Join(cfg.faults...)
 }
 

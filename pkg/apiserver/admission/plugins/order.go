@@ -13,7 +13,7 @@ type entry struct {
 // order is upstream's, in which rules run; mutating ones first by the nature of the chain.
 var order = []entry{
 	{"AlwaysAdmit", false, alwaysAdmit},
-	{"NamespaceAutoProvision", false, nil},
+	{"NamespaceAutoProvision", false, namespaceAutoProvision},
 	{"NamespaceLifecycle", true, namespaceLifecycle},
 	{"NamespaceExists", false, namespaceExists},
 	{"LimitPodHardAntiAffinityTopology", false, hardAntiAffinity},
