@@ -22,6 +22,11 @@ plugins:
     defaults: {enforce: baseline}
 - name: PodNodeSelector
   configuration: {podNodeSelectorPluginConfig: {clusterDefaultNodeSelector: region=west}}
+- name: PodTolerationRestriction
+  configuration:
+    apiVersion: podtolerationrestriction.admission.k8s.io/v1alpha1
+    kind: Configuration
+    whitelist: [{operator: Exists, effect: NoExecute}]
 `
 
 // TestPluginsHeedTheFile: what --admission-control-config-file says of plugins shows in what is refused and changed.
@@ -32,7 +37,7 @@ func TestPluginsHeedTheFile(t *testing.T) {
 	}
 	admin := start(t, t.TempDir(), func(c *apiserver.Config) {
 		c.Guard.AdmissionFile = file
-		c.Guard.EnablePlugins = []string{"PodNodeSelector"}
+		c.Guard.EnablePlugins = []string{"PodNodeSelector", "PodTolerationRestriction"}
 		c.Guard.DisablePlugins = []string{"ServiceAccount"} // no controller makes accounts here
 	}).as(adminToken)
 	pod := func(name string, spec map[string]any) map[string]any {
@@ -52,6 +57,8 @@ func TestPluginsHeedTheFile(t *testing.T) {
 		"a pod with its cluster's selector": {pods, pod("c", map[string]any{}), http.StatusCreated, "spec.nodeSelector.region=west"},
 		"a pod that selects other nodes": {pods, pod("d", map[string]any{"nodeSelector": map[string]any{"region": "east"}}), http.StatusForbidden,
 			`pods "d" is forbidden: pod node label selector conflicts with its namespace node label selector`},
+		"a pod that tolerates too much": {pods, pod("e", map[string]any{"tolerations": []any{map[string]any{"operator": "Exists"}}}), http.StatusInternalServerError,
+			"pod tolerations (possibly merged with namespace default tolerations) conflict with its cluster whitelist"},
 	} {
 		code, answer := admin.do(t, "POST", c.path, c.body)
 		path, value, _ := strings.Cut(c.says, "=")

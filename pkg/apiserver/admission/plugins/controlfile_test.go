@@ -56,6 +56,10 @@ func TestPluginsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 		{"PodSecurity", "{kind: PodSecurityConfiguration}", "Object 'apiVersion' is missing"},
 		{"PodSecurity", "{kind: PodSecurityConfiguration, apiVersion: pod-security.admission.config.k8s.io/v1, defaults: {enforce: most}}", "must be one of"},
 		{"PodNodeSelector", "{podNodeSelectorPluginConfig: [a]}", "cannot unmarshal array"},
+		{"PodTolerationRestriction", "{kind: Configuration, apiVersion: v1}", `no kind "Configuration" is registered for version "v1"`},
+		{"PodTolerationRestriction", "{kind: Configuration, apiVersion: podtolerationrestriction.admission.k8s.io/v1alpha1, default: [{key: a, effect: Never}], whitelist: [{}]}",
+			`invalid config: [podtolerationrestriction.default[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"` +
+				` podtolerationrestriction.whitelist[0].operator: Invalid value: "": operator must be Exists when`},
 	} {
 		cfg := &Config{}
 		var err error

@@ -27,7 +27,7 @@ var order = []entry{
 	{"PodNodeSelector", false, podNodeSelector},
 	{"Priority", true, priority},
 	{"DefaultTolerationSeconds", true, tolerationSeconds},
-	{"PodTolerationRestriction", false, nil},
+	{"PodTolerationRestriction", false, podTolerations},
 	{"EventRateLimit", false, nil},
 	{"ExtendedResourceToleration", false, extendedResourceToleration},
 	{"DefaultStorageClass", true, defaultStorageClass},
