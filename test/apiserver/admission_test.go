@@ -27,6 +27,11 @@ plugins:
     apiVersion: podtolerationrestriction.admission.k8s.io/v1alpha1
     kind: Configuration
     whitelist: [{operator: Exists, effect: NoExecute}]
+- name: EventRateLimit
+  configuration:
+    apiVersion: eventratelimit.admission.k8s.io/v1alpha1
+    kind: Configuration
+    limits: [{type: SourceAndObject, qps: 1, burst: 1}]
 `
 
 // TestPluginsHeedTheFile: what --admission-control-config-file says of plugins shows in what is refused and changed.
@@ -37,7 +42,7 @@ func TestPluginsHeedTheFile(t *testing.T) {
 	}
 	admin := start(t, t.TempDir(), func(c *apiserver.Config) {
 		c.Guard.AdmissionFile = file
-		c.Guard.EnablePlugins = []string{"PodNodeSelector", "PodTolerationRestriction"}
+		c.Guard.EnablePlugins = []string{"PodNodeSelector", "PodTolerationRestriction", "EventRateLimit"}
 		c.Guard.DisablePlugins = []string{"ServiceAccount"} // no controller makes accounts here
 	}).as(adminToken)
 	pod := func(name string, spec map[string]any) map[string]any {
@@ -66,5 +71,19 @@ func TestPluginsHeedTheFile(t *testing.T) {
 		if code != c.code || !said {
 			t.Errorf("%s: %d %v", name, code, answer)
 		}
+	}
+
+	event := map[string]any{"metadata": map[string]any{"generateName": "e"}, "involvedObject": map[string]any{"kind": "Pod", "namespace": "default", "name": "p"}}
+	refused := false
+	for i := 0; i < 50 && !refused; i++ { // a second of the server's clock may pass between two
+		code, answer := admin.do(t, "POST", "/api/v1/namespaces/default/events", event)
+		refused = code == http.StatusTooManyRequests &&
+			at(answer, "message") == "Too many requests: limit reached on type SourceAndObject for key Poddefaultp"
+		if !refused && code != http.StatusCreated {
+			t.Fatalf("an event: %d %v", code, answer)
+		}
+	}
+	if !refused {
+		t.Error("events are not limited")
 	}
 }

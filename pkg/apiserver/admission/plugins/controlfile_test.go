@@ -60,6 +60,10 @@ func TestPluginsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 		{"PodTolerationRestriction", "{kind: Configuration, apiVersion: podtolerationrestriction.admission.k8s.io/v1alpha1, default: [{key: a, effect: Never}], whitelist: [{}]}",
 			`invalid config: [podtolerationrestriction.default[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"` +
 				` podtolerationrestriction.whitelist[0].operator: Invalid value: "": operator must be Exists when`},
+		{"EventRateLimit", "null", "limits: Invalid value: null: must not be empty"},
+		{"EventRateLimit", "{kind: Configuration, apiVersion: eventratelimit.admission.k8s.io/v1alpha1, limits: [{type: All, cacheSize: -1}, {type: Server, burst: 1, qps: 1, cacheSize: -1}]}",
+			`[limits[0].type: Unsupported value: "All": supported values: "Namespace", "Server", "SourceAndObject", "User", limits[0].burst: Invalid value: 0: must be positive, ` +
+				"limits[0].qps: Invalid value: 0: must be positive, limits[0].cacheSize: Invalid value: -1: must not be negative]"},
 	} {
 		cfg := &Config{}
 		var err error

@@ -28,7 +28,7 @@ var order = []entry{
 	{"Priority", true, priority},
 	{"DefaultTolerationSeconds", true, tolerationSeconds},
 	{"PodTolerationRestriction", false, podTolerations},
-	{"EventRateLimit", false, nil},
+	{"EventRateLimit", false, eventRateLimit},
 	{"ExtendedResourceToleration", false, extendedResourceToleration},
 	{"DefaultStorageClass", true, defaultStorageClass},
 	{"StorageObjectInUseProtection", true, storageInUse},
