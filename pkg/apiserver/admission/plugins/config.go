@@ -81,8 +81,11 @@ func New(ctx context.Context, cfg Config) ([]admission.Plugin, error) {
 	}
 	var chain []admission.Plugin
 	for _, e := range order {
-		on := e.on || slices.Contains(cfg.Enable, e.name)
-		if e.build == nil || !on || slices.Contains(cfg.Disable, e.name) {
+		asked := slices.Contains(cfg.Enable, e.name)
+		if asked && e.build == nil {
+			cfg.Log.Info("An admission plugin has nothing to do: the kinds that it is for are not served", "plugin", e.name)
+		}
+		if e.build == nil || !e.on && !asked || slices.Contains(cfg.Disable, e.name) {
 			continue
 		}
 		p := e.build(&cfg)

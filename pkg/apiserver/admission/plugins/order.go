@@ -2,8 +2,8 @@ package plugins
 
 import "github.com/sampan-project/sampan/pkg/apiserver/admission"
 
-// entry is a rule by upstream's name. on: it runs unless it is disabled. A rule without build is known by
-// name only, so that flags which other installers pass are understood.
+// entry is a rule by upstream's name. on: it runs unless it is disabled. A rule that is on without build has nothing to
+// do here, and may be named in flags as any other; one that is off without build is known by name only.
 type entry struct {
 	name  string
 	on    bool
@@ -11,6 +11,11 @@ type entry struct {
 }
 
 // order is upstream's, in which rules run; mutating ones first by the nature of the chain.
+//
+// Those that are on without build act behind feature gates that upstream has off by default, and on kinds that are
+// therefore not served here: PodGroupProtection (finalizers of PodGroups), PodGroupWorkloadExists (their Workloads) and
+// JobValidation (the parallelism of jobs that are scheduled as a PodGroup) behind GenericWorkload, and
+// ClusterTrustBundleAttest (who vouches for a ClusterTrustBundle) behind ClusterTrustBundle.
 var order = []entry{
 	{"AlwaysAdmit", false, alwaysAdmit},
 	{"NamespaceAutoProvision", false, namespaceAutoProvision},
