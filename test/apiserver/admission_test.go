@@ -1,7 +1,10 @@
 package apiserver
 
 import (
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,17 +35,40 @@ plugins:
     apiVersion: eventratelimit.admission.k8s.io/v1alpha1
     kind: Configuration
     limits: [{type: SourceAndObject, qps: 1, burst: 1}]
+- name: ImagePolicyWebhook
+  path: images.json
 `
+
+// imageJudge denies images that are called bad, and writes a file that tells where it is, beside the other.
+func imageJudge(t *testing.T, dir string) {
+	judge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := io.ReadAll(r.Body)
+		_, _ = fmt.Fprintf(w, `{"status":{"allowed":%v,"reason":"no"}}`, !strings.Contains(string(asked), `"image":"bad"`))
+	}))
+	t.Cleanup(judge.Close)
+	config := filepath.Join(dir, "images.kubeconfig")
+	for name, text := range map[string]string{
+		config: `{"kind":"Config","apiVersion":"v1","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":""}}],
+			"clusters":[{"name":"c","cluster":{"server":"` + judge.URL + `"}}]}`,
+		filepath.Join(dir, "images.json"): `{"imagePolicy":{"kubeConfigFile":"` + config + `"}}`,
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // TestPluginsHeedTheFile: what --admission-control-config-file says of plugins shows in what is refused and changed.
 func TestPluginsHeedTheFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "admission.yaml")
+	dir := t.TempDir()
+	imageJudge(t, dir)
+	file := filepath.Join(dir, "admission.yaml")
 	if err := os.WriteFile(file, []byte(told), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	admin := start(t, t.TempDir(), func(c *apiserver.Config) {
 		c.Guard.AdmissionFile = file
-		c.Guard.EnablePlugins = []string{"PodNodeSelector", "PodTolerationRestriction", "EventRateLimit"}
+		c.Guard.EnablePlugins = []string{"PodNodeSelector", "PodTolerationRestriction", "EventRateLimit", "ImagePolicyWebhook"}
 		c.Guard.DisablePlugins = []string{"ServiceAccount"} // no controller makes accounts here
 	}).as(adminToken)
 	pod := func(name string, spec map[string]any) map[string]any {
@@ -64,6 +90,8 @@ func TestPluginsHeedTheFile(t *testing.T) {
 			`pods "d" is forbidden: pod node label selector conflicts with its namespace node label selector`},
 		"a pod that tolerates too much": {pods, pod("e", map[string]any{"tolerations": []any{map[string]any{"operator": "Exists"}}}), http.StatusInternalServerError,
 			"pod tolerations (possibly merged with namespace default tolerations) conflict with its cluster whitelist"},
+		"a pod with an image that is bad": {pods, pod("f", map[string]any{"initContainers": []any{map[string]any{"name": "i", "image": "bad"}}}), http.StatusForbidden,
+			`pods "f" is forbidden: image policy webhook backend denied one or more images: no`},
 	} {
 		code, answer := admin.do(t, "POST", c.path, c.body)
 		path, value, _ := strings.Cut(c.says, "=")

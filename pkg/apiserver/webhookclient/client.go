@@ -1,5 +1,5 @@
-// Package webhookclient calls the webhooks that users configure: those of admission and those that convert custom
-// resources.
+// Package webhookclient calls the webhooks that users configure: those of admission, those that convert custom
+// resources, and the one that judges images.
 package webhookclient
 
 import (
@@ -18,11 +18,13 @@ import (
 	reviewv1 "k8s.io/api/admission/v1"
 	reviewv1beta1 "k8s.io/api/admission/v1beta1"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	imagepolicyv1alpha1 "k8s.io/api/imagepolicy/v1alpha1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiextensionsv1beta1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1beta1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -45,15 +47,15 @@ type Clients struct {
 // New reads services by the reader.
 func New(services resource.Reader) (*Clients, error) {
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{reviewv1.AddToScheme, reviewv1beta1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{reviewv1.AddToScheme, reviewv1beta1.AddToScheme, imagepolicyv1alpha1.AddToScheme} {
 		if err := add(s); err != nil {
-			return nil, fmt.Errorf("preparing admission reviews: %w", err)
+			return nil, fmt.Errorf("preparing reviews: %w", err)
 		}
 	}
 	s.AddKnownTypes(apiextensionsv1.SchemeGroupVersion, &apiextensionsv1.ConversionReview{})
 	s.AddKnownTypes(apiextensionsv1beta1.SchemeGroupVersion, &apiextensionsv1beta1.ConversionReview{})
 	codec := serializer.NewCodecFactory(s).LegacyCodec(reviewv1beta1.SchemeGroupVersion, reviewv1.SchemeGroupVersion,
-		apiextensionsv1beta1.SchemeGroupVersion, apiextensionsv1.SchemeGroupVersion)
+		apiextensionsv1beta1.SchemeGroupVersion, apiextensionsv1.SchemeGroupVersion, imagepolicyv1alpha1.SchemeGroupVersion)
 	return &Clients{services: services, codec: serializer.NegotiatedSerializerWrapper(runtime.SerializerInfo{Serializer: codec})}, nil
 }
 
@@ -73,6 +75,18 @@ func (c *Clients) For(name string, cc *admissionv1.WebhookClientConfig) func() (
 		cfg.CAData = cc.CABundle
 		return c.client(cfg)
 	})
+}
+
+// Named makes the client of the webhook that a kubeconfig says how to reach.
+func (c *Clients) Named(kubeconfig string) (*Client, error) {
+	if kubeconfig == "" {
+		return nil, errors.New("no kubeconfig says how to reach the webhook")
+	}
+	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return c.client(cfg)
 }
 
 // Through makes a client of whatever a transport reaches: tests answer by it in a webhook's place.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const admissionConfiguration = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\n"
@@ -64,8 +65,14 @@ func TestPluginsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 		{"EventRateLimit", "{kind: Configuration, apiVersion: eventratelimit.admission.k8s.io/v1alpha1, limits: [{type: All, cacheSize: -1}, {type: Server, burst: 1, qps: 1, cacheSize: -1}]}",
 			`[limits[0].type: Unsupported value: "All": supported values: "Namespace", "Server", "SourceAndObject", "User", limits[0].burst: Invalid value: 0: must be positive, ` +
 				"limits[0].qps: Invalid value: 0: must be positive, limits[0].cacheSize: Invalid value: -1: must not be negative]"},
+		{"ImagePolicyWebhook", "null", "no config specified"},
+		{"ImagePolicyWebhook", "{imagePolicy: {kubeConfigFile: /none}}", "stat /none: no such file or directory"},
+		{"ImagePolicyWebhook", "{imagePolicy: {}}", "no kubeconfig says how to reach the webhook"},
+		{"ImagePolicyWebhook", "{imagePolicy: {allowTTL: 1801}}", "valid value is between 1s and 30m0s, got 30m1s"},
+		{"ImagePolicyWebhook", "{imagePolicy: {denyTTL: -2}}", "valid value is between 1s and 30m0s, got -2s"},
+		{"ImagePolicyWebhook", "{imagePolicy: {retryBackoff: 300001}}", "valid value is between 1ns and 5m0s, got 5m0.001s"},
 	} {
-		cfg := &Config{}
+		cfg := &Config{Now: time.Now}
 		var err error
 		if cfg.control, err = readControl(written(t, admissionConfiguration+"plugins: [{name: "+c.plugin+", configuration: "+c.configuration+"}]")); err != nil {
 			t.Fatal(err)

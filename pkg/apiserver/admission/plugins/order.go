@@ -27,7 +27,7 @@ var order = []entry{
 	{"NodeRestriction", false, nodeRestriction},
 	{"TaintNodesByCondition", true, taintNodesByCondition},
 	{"AlwaysPullImages", false, alwaysPullImages},
-	{"ImagePolicyWebhook", false, nil},
+	{"ImagePolicyWebhook", false, imagePolicy},
 	{"PodSecurity", true, podSecurity},
 	{"PodNodeSelector", false, podNodeSelector},
 	{"Priority", true, priority},
