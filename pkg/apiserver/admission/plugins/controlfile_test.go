@@ -1,11 +1,13 @@
 package plugins
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/sampan-project/sampan/pkg/apiserver/resource/resourcetest"
 )
 
 const admissionConfiguration = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\n"
@@ -65,6 +67,7 @@ func TestPluginsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 		{"EventRateLimit", "{kind: Configuration, apiVersion: eventratelimit.admission.k8s.io/v1alpha1, limits: [{type: All, cacheSize: -1}, {type: Server, burst: 1, qps: 1, cacheSize: -1}]}",
 			`[limits[0].type: Unsupported value: "All": supported values: "Namespace", "Server", "SourceAndObject", "User", limits[0].burst: Invalid value: 0: must be positive, ` +
 				"limits[0].qps: Invalid value: 0: must be positive, limits[0].cacheSize: Invalid value: -1: must not be negative]"},
+		{"ResourceQuota", "{limitedResources: []}", "it cannot be configured yet"},
 		{"ImagePolicyWebhook", "null", "no config specified"},
 		{"ImagePolicyWebhook", "{imagePolicy: {kubeConfigFile: /none}}", "stat /none: no such file or directory"},
 		{"ImagePolicyWebhook", "{imagePolicy: {}}", "no kubeconfig says how to reach the webhook"},
@@ -72,18 +75,10 @@ func TestPluginsRefuseWhatTheyDoNotUnderstand(t *testing.T) {
 		{"ImagePolicyWebhook", "{imagePolicy: {denyTTL: -2}}", "valid value is between 1s and 30m0s, got -2s"},
 		{"ImagePolicyWebhook", "{imagePolicy: {retryBackoff: 300001}}", "valid value is between 1ns and 5m0s, got 5m0.001s"},
 	} {
-		cfg := &Config{Now: time.Now}
-		var err error
-		if cfg.control, err = readControl(written(t, admissionConfiguration+"plugins: [{name: "+c.plugin+", configuration: "+c.configuration+"}]")); err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range order {
-			if e.name == c.plugin {
-				e.build(cfg)
-			}
-		}
-		if len(cfg.faults) != 1 || !strings.Contains(cfg.faults[0].Error(), c.fault) {
-			t.Errorf("%s with %s: %v", c.plugin, c.configuration, cfg.faults)
+		file := written(t, admissionConfiguration+"plugins: [{name: "+c.plugin+", configuration: "+c.configuration+"}]")
+		_, err := New(t.Context(), Config{File: file, Access: resourcetest.New(), Enable: []string{c.plugin}})
+		if want := fmt.Sprintf("couldn't init admission plugin %q: ", c.plugin); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%s with %s: %v", c.plugin, c.configuration, err)
 		}
 	}
 }
