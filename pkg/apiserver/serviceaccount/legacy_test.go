@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,8 +22,9 @@ import (
 	"github.com/sampan-project/sampan/pkg/apiserver/resource/resourcetest"
 )
 
-// TestTokensInSecretsHoldAsLongAsTheSecret and its service account are what they were.
-func TestTokensInSecretsHoldAsLongAsTheSecret(t *testing.T) {
+// newSigner makes a signer, and the key by which its tokens are verified.
+func newSigner(t *testing.T) (jose.Signer, crypto.PublicKey) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +33,12 @@ func TestTokensInSecretsHoldAsLongAsTheSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return signer, key.Public()
+}
+
+// TestTokensInSecretsHoldAsLongAsTheSecret and its service account are what they were.
+func TestTokensInSecretsHoldAsLongAsTheSecret(t *testing.T) {
+	signer, key := newSigner(t)
 	account := corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "a", UID: "u"}}
 	token, err := accounttoken.SignLegacy(signer, &account, "s")
 	if err != nil {
@@ -77,7 +85,7 @@ func TestTokensInSecretsHoldAsLongAsTheSecret(t *testing.T) {
 			}
 		}
 		v, err := NewVerifier(VerifierConfig{
-			Issuers: []string{"https://issuer"}, Keys: []crypto.PublicKey{key.Public()}, Audiences: []string{"api"}, Access: access, Lookup: true,
+			Issuers: []string{"https://issuer"}, Keys: []crypto.PublicKey{key}, Audiences: []string{"api"}, Access: access, Lookup: true,
 			Now: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
 		})
 		if err != nil {
@@ -110,34 +118,33 @@ func TestTokensInSecretsHoldAsLongAsTheSecret(t *testing.T) {
 
 // TestClaimsOfTokensInSecretsAreWhole or do not count, and other tokens claim none of them.
 func TestClaimsOfTokensInSecretsAreWhole(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	signer, key := newSigner(t)
+	v, err := NewVerifier(VerifierConfig{Issuers: []string{"https://issuer"}, Keys: []crypto.PublicKey{key}, Audiences: []string{"api"}, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := accounttoken.NewSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := NewVerifier(VerifierConfig{Issuers: []string{"https://issuer"}, Keys: []crypto.PublicKey{key.Public()}, Audiences: []string{"api"}, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	bound := &boundTo{Namespace: "n", ServiceAccount: ref{"a", "u"}}
 	whole := accounttoken.Legacy{Namespace: "n", SecretName: "s", AccountName: "a", AccountUID: "u"}
 	for _, c := range []struct {
 		issuer, subject string
 		legacy          accounttoken.Legacy
+		bound           *boundTo
 		wanted          []string
 		fault           string
 	}{
-		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", whole, nil, ""},
-		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", whole, []string{"vault"}, "invalid for the target audiences"},
-		{accounttoken.LegacyIssuer, "system:serviceaccount:n:b", whole, nil, "sub claim is invalid"},
-		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", accounttoken.Legacy{Namespace: "n", AccountName: "a", AccountUID: "u"}, nil, "secretName claim is missing"},
-		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", accounttoken.Legacy{Namespace: "n", SecretName: "s", AccountName: "a"}, nil, "serviceAccountUID claim is missing"},
-		{accounttoken.LegacyIssuer, "", accounttoken.Legacy{}, nil, "sub claim is missing"},
-		{"https://issuer", "system:serviceaccount:n:a", whole, nil, "names no service account"},
+		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", whole, nil, nil, ""},
+		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", whole, nil, []string{"vault"}, "invalid for the target audiences"},
+		{accounttoken.LegacyIssuer, "system:serviceaccount:n:b", whole, nil, nil, "sub claim is invalid"},
+		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", accounttoken.Legacy{Namespace: "n", AccountName: "a", AccountUID: "u"}, nil, nil, "secretName claim is missing"},
+		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", accounttoken.Legacy{Namespace: "n", SecretName: "s", AccountName: "a"}, nil, nil, "serviceAccountUID claim is missing"},
+		{accounttoken.LegacyIssuer, "", accounttoken.Legacy{}, nil, nil, "sub claim is missing"},
+		{"https://issuer", "system:serviceaccount:n:a", whole, nil, nil, "names no service account"},
+		{accounttoken.LegacyIssuer, "system:serviceaccount:n:a", accounttoken.Legacy{}, bound, nil, "namespace claim is missing"},
+		{"https://issuer", "system:serviceaccount:n:a", accounttoken.Legacy{}, bound, nil, ""},
 	} {
-		token, err := jwt.Signed(signer).Claims(claims{Claims: jwt.Claims{Issuer: c.issuer, Subject: c.subject}, Legacy: c.legacy}).Serialize()
+		token, err := jwt.Signed(signer).Claims(claims{
+			Claims: jwt.Claims{Issuer: c.issuer, Subject: c.subject}, Legacy: c.legacy, Kubernetes: c.bound,
+		}).Serialize()
 		if err != nil {
 			t.Fatal(err)
 		}

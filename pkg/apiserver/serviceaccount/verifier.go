@@ -84,7 +84,7 @@ func (v *Verifier) AuthenticateToken(ctx context.Context, token string, audience
 		return nil, nil, err
 	}
 	var user *request.User
-	if c.isLegacy() {
+	if v.isLegacy(c) {
 		user, err = v.fromSecret(ctx, c, token)
 	} else {
 		user, err = v.identity(ctx, c)
