@@ -106,7 +106,7 @@ func (s *stream) complete(behind []hpack.HeaderField) error {
 	}
 	s.ended = true
 	if s.finished {
-		s.finish()
+		delete(s.conn.streams, s.id)
 	}
 	s.changed.Broadcast()
 	return nil

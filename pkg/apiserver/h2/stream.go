@@ -27,7 +27,7 @@ type stream struct {
 	changed  sync.Cond // there is something to read, or room to write, or neither any more
 	window   int64     // what may be sent
 	stalled  bool      // who writes waits for room
-	finished bool      // all was sent
+	finished bool      // all was sent; only who answers sets it, and may read it without mu
 	gone     error     // why nothing can be sent or is sent any more
 	deadline [2]*time.Timer
 
