@@ -133,7 +133,9 @@ func TestANodeTouchesOnlyItsOwn(t *testing.T) {
 		if got := node.send(t, c.method, c.path, c.media, []byte(c.body)); got.code != c.code {
 			t.Errorf("%s: answered %d, want %d: %s", c.what, got.code, c.code, got.message())
 		}
-	} // Of a collection's objects admission hears no names, whoever has the right to delete it.
+	}
+
+	// Of a collection's objects admission hears no names, whoever has the right to delete it.
 	const leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 	granted(t, admin, "system:node:n1", `{"apiGroups":["","coordination.k8s.io"],"resources":["pods","nodes","leases"],"verbs":["list","deletecollection"]}`, known("system:node:n1"))
 	for path, want := range map[string]string{
