@@ -101,21 +101,29 @@ func Scopes(spec *corev1.ResourceQuotaSpec) []corev1.ScopedResourceSelectorRequi
 	return out
 }
 
-// Covers says whether every scope of a quota holds an object.
-func (c Counter) Covers(spec *corev1.ResourceQuotaSpec, obj runtime.Object) (bool, error) {
-	for _, s := range Scopes(spec) {
-		if c.InScope == nil {
-			return false, nil
-		}
+// Holding are those of the scopes that hold an object.
+func (c Counter) Holding(scopes []corev1.ScopedResourceSelectorRequirement, obj runtime.Object) ([]corev1.ScopedResourceSelectorRequirement, error) {
+	if c.InScope == nil {
+		return nil, nil
+	}
+	var out []corev1.ScopedResourceSelectorRequirement
+	for _, s := range scopes {
 		in, err := c.InScope(s, obj)
 		if err != nil {
-			return false, fmt.Errorf("error on matching scope %v: %w", s, err)
+			return nil, fmt.Errorf("error on matching scope %v: %w", s, err)
 		}
-		if !in {
-			return false, nil
+		if in {
+			out = append(out, s)
 		}
 	}
-	return true, nil
+	return out, nil
+}
+
+// Covers says whether every scope of a quota holds an object.
+func (c Counter) Covers(spec *corev1.ResourceQuotaSpec, obj runtime.Object) (bool, error) {
+	scopes := Scopes(spec)
+	holding, err := c.Holding(scopes, obj)
+	return len(holding) == len(scopes), err
 }
 
 // Names are those of a list that the counter counts.

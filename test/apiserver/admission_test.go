@@ -35,6 +35,11 @@ plugins:
     apiVersion: eventratelimit.admission.k8s.io/v1alpha1
     kind: Configuration
     limits: [{type: SourceAndObject, qps: 1, burst: 1}]
+- name: ResourceQuota
+  configuration:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: ResourceQuotaConfiguration
+    limitedResources: [{resource: persistentvolumeclaims, matchContains: [.storageclass.storage.k8s.io/requests.storage]}]
 - name: ImagePolicyWebhook
   path: images.json
 `
@@ -92,6 +97,9 @@ func TestPluginsHeedTheFile(t *testing.T) {
 			"pod tolerations (possibly merged with namespace default tolerations) conflict with its cluster whitelist"},
 		"a pod with an image that is bad": {pods, pod("f", map[string]any{"initContainers": []any{map[string]any{"name": "i", "image": "bad"}}}), http.StatusForbidden,
 			`pods "f" is forbidden: image policy webhook backend denied one or more images: no`},
+		"a claim of what is limited by default": {"/api/v1/namespaces/default/persistentvolumeclaims", map[string]any{"metadata": map[string]any{"name": "g"}, "spec": map[string]any{
+			"storageClassName": "gold", "accessModes": []any{"ReadWriteOnce"}, "resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}},
+		}}, http.StatusForbidden, `persistentvolumeclaims "g" is forbidden: insufficient quota to consume: gold.storageclass.storage.k8s.io/requests.storage`},
 	} {
 		code, answer := admin.do(t, "POST", c.path, c.body)
 		path, value, _ := strings.Cut(c.says, "=")

@@ -34,7 +34,7 @@ var controlVersions = []schema.GroupVersion{
 
 // deaf are the plugins that kube-apiserver heeds the file for, and this server does not: what is limited or asked of
 // them there must not be passed over.
-var deaf = []string{"ResourceQuota", "MutatingAdmissionWebhook", "ValidatingAdmissionWebhook", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy"}
+var deaf = []string{"MutatingAdmissionWebhook", "ValidatingAdmissionWebhook", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy"}
 
 // heeds is a fault where the file says something to a plugin that does not heed it.
 func (c control) heeds(name string) error {

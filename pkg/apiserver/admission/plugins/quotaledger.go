@@ -26,8 +26,9 @@ const (
 // is written once for many writes, and no two of them see the same remainder. Other apiservers' charges are
 // noticed when the quota is written, and then settled anew.
 type ledger struct {
-	access resource.Access
-	now    func() time.Time
+	access  resource.Access
+	limited []limitedResource
+	now     func() time.Time
 
 	mu      sync.Mutex
 	waiting map[string][]*charge // a namespace that is being settled has an entry, be it empty
@@ -87,8 +88,9 @@ func (l *ledger) settle(ctx context.Context, namespace string, batch []*charge) 
 		answer(batch, err)
 		return
 	}
+	limited := l.limited
 	for try := 1; len(batch) > 0; try++ {
-		running, charged := l.reserve(all, batch)
+		running, charged := l.reserve(all, limited, batch)
 		missed, err := l.write(ctx, all, running)
 		if err == nil || try == ledgerTries {
 			answer(charged, err)
@@ -98,13 +100,13 @@ func (l *ledger) settle(ctx context.Context, namespace string, batch []*charge) 
 			answer(charged, err)
 			return
 		}
-		batch = charged
+		batch, limited = charged, nil // all quotas were looked at for what they cover, these are some of them
 	}
 }
 
 // reserve charges one write after the other to copies of the quotas. Those that are refused, or that change
 // nothing, have their answer; the others are charged once the copies are written.
-func (l *ledger) reserve(all []*corev1.ResourceQuota, batch []*charge) (running []*corev1.ResourceQuota, charged []*charge) {
+func (l *ledger) reserve(all []*corev1.ResourceQuota, limited []limitedResource, batch []*charge) (running []*corev1.ResourceQuota, charged []*charge) {
 	for _, q := range all {
 		running = append(running, q.DeepCopy())
 	}
@@ -112,7 +114,7 @@ func (l *ledger) reserve(all []*corev1.ResourceQuota, batch []*charge) (running 
 		if c.ctx.Err() != nil {
 			continue // nobody waits for it
 		}
-		more, err := bill(running, c.a, c.counter, l.now())
+		more, err := bill(running, limited, c.a, c.counter, l.now())
 		for _, q := range running {
 			if m, under := more[q.Name]; under && err == nil {
 				err = fits(q, m, c.a)
