@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -338,40 +339,55 @@ func TestOwnersOfLongListsAreBounded(t *testing.T) {
 	pairs := map[string]any{"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": []string{"n"}, "items": map[string]any{
 		"type": "object", "required": []string{"n"}, "properties": map[string]any{"n": map[string]any{"type": "integer"}},
 	}}
-	spec := map[string]any{"type": "object", "properties": map[string]any{"set": set, "pairs": pairs}}
+	many := map[string]any{"type": "object", "additionalProperties": set}
+	spec := map[string]any{"type": "object", "properties": map[string]any{"set": set, "pairs": pairs, "many": many}}
 	admin.define(t, definition("long.io", nil, map[string]any{"name": "v1", "served": true, "storage": true, "schema": map[string]any{
 		"openAPIV3Schema": map[string]any{"type": "object", "properties": map[string]any{"spec": spec}},
 	}}))
-	const most = 10_954 // as many the other way round are 59,989,581 pairs out of order
-	for _, c := range []struct {
-		field    string
-		items    int
-		reversed bool
-		owned    bool
-	}{
-		{"set", most, true, true},
-		{"set", most + 1, true, false},
-		{"set", 2 * most, false, true},
-		{"pairs", most, true, true},
-		{"pairs", most + 1, true, false},
-	} {
-		list := make([]any, c.items)
-		for i := range list {
-			n := i
-			if c.reversed {
-				n = len(list) - i
-			}
-			list[i] = n
-			if c.field == "pairs" {
-				list[i] = map[string]any{"n": n}
-			}
+	numbers := func(n int) (list []any) {
+		for i := range n {
+			list = append(list, i)
 		}
-		name := fmt.Sprintf("%s-%d", c.field, c.items)
-		created := admin.must(t, http.StatusCreated, "POST", widgets("long.io", "v1"), widget("long.io", "v1", name, map[string]any{c.field: list}))
+		return list
+	}
+	reversed := func(n int) []any {
+		list := numbers(n)
+		slices.Reverse(list)
+		return list
+	}
+	reversedPairs := func(n int) []any {
+		list := reversed(n)
+		for i, number := range list {
+			list[i] = map[string]any{"n": number}
+		}
+		return list
+	}
+	reversedLists := func(n int) map[string]any {
+		lists := map[string]any{}
+		for i := range n {
+			lists[fmt.Sprint(i)] = reversed(4096) // 8,386,560 pairs out of order
+		}
+		return lists
+	}
+	const most = 10_954 // as many the other way round are 59,989,581 pairs out of order
+	for name, c := range map[string]struct {
+		field string
+		value any
+		owned bool
+	}{
+		"set":           {"set", reversed(most), true},
+		"longer-set":    {"set", reversed(most + 1), false},
+		"ordered-set":   {"set", numbers(2 * most), true},
+		"pairs":         {"pairs", reversedPairs(most), true},
+		"more-pairs":    {"pairs", reversedPairs(most + 1), false},
+		"short-sets":    {"many", reversedLists(7), true},
+		"too-many-sets": {"many", reversedLists(8), false},
+	} {
+		created := admin.must(t, http.StatusCreated, "POST", widgets("long.io", "v1"), widget("long.io", "v1", name, map[string]any{c.field: c.value}))
 		if _, owned := created["metadata"].(map[string]any)["managedFields"]; owned != c.owned {
 			t.Errorf("%s created: owners are told: %t", name, owned)
 		}
-		body, err := json.Marshal(widget("long.io", "v1", name+"-applied", map[string]any{c.field: list}))
+		body, err := json.Marshal(widget("long.io", "v1", name+"-applied", map[string]any{c.field: c.value}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,9 @@ import (
 const (
 	// mostMoved is how many items of lists may be moved to find out who owns them: about half a second's.
 	mostMoved = 60_000_000
-	// shortList is a list's length that comes to no such number.
-	shortList = 4 << 10
+	// shortList is a list's length at which as many as a request has room for come to about that number, and their
+	// items are moved in less time than they are compared.
+	shortList = 256
 )
 
 // boundedTypes refuses objects of which the library would take seconds to tell who owns their fields. It keeps the
