@@ -57,12 +57,8 @@ func (p *nodeSelectors) configure() error {
 }
 
 func (p *nodeSelectors) admit(ctx context.Context, a *admission.Attributes) error {
-	pod, ok := a.Object.(*corev1.Pod)
-	if !ok || !a.Is("", "pods", "") {
-		return nil
-	}
-	wanted, err := p.of(ctx, a.Namespace)
-	if err != nil {
+	pod, wanted, err := p.wanted(ctx, a)
+	if pod == nil || err != nil {
 		return err
 	}
 	if len(wanted) > 0 && !labels.Conflicts(wanted, pod.Spec.NodeSelector) {
@@ -72,12 +68,8 @@ func (p *nodeSelectors) admit(ctx context.Context, a *admission.Attributes) erro
 }
 
 func (p *nodeSelectors) validate(ctx context.Context, a *admission.Attributes) error {
-	pod, ok := a.Object.(*corev1.Pod)
-	if !ok || !a.Is("", "pods", "") {
-		return nil
-	}
-	wanted, err := p.of(ctx, a.Namespace)
-	if err != nil {
+	pod, wanted, err := p.wanted(ctx, a)
+	if pod == nil || err != nil {
 		return err
 	}
 	return p.judge(a, pod, wanted)
@@ -99,6 +91,16 @@ func (p *nodeSelectors) judge(a *admission.Attributes, pod *corev1.Pod, wanted l
 		}
 	}
 	return nil
+}
+
+// wanted gives the pod that is written, nil where none is, and what its namespace selects.
+func (p *nodeSelectors) wanted(ctx context.Context, a *admission.Attributes) (*corev1.Pod, labels.Set, error) {
+	pod, ok := a.Object.(*corev1.Pod)
+	if !ok || !a.Is("", "pods", "") {
+		return nil, nil, nil
+	}
+	selector, err := p.of(ctx, a.Namespace)
+	return pod, selector, err
 }
 
 // of is what a namespace selects, or else the cluster.
