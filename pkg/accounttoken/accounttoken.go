@@ -1,5 +1,5 @@
-// Package accounttoken signs the tokens of service accounts. The apiserver, which issues most of them and takes them all,
-// and the controller that fills secrets with the kind that has no end share it.
+// Package accounttoken signs the tokens of service accounts. The apiserver, which issues most of them and takes them
+// all, and the controller that fills secrets with the kind that has no end share it.
 package accounttoken
 
 import (
@@ -33,7 +33,8 @@ func NewSigner(key crypto.Signer) (jose.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("service account signing key: %w", err)
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: jose.JSONWebKey{Algorithm: string(alg), Key: key, KeyID: id, Use: "sig"}}, nil)
+	named := jose.JSONWebKey{Algorithm: string(alg), Key: key, KeyID: id, Use: "sig"}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: named}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("service account signing key: %w", err)
 	}
@@ -87,7 +88,9 @@ func SignLegacy(signer jose.Signer, account *corev1.ServiceAccount, secret strin
 		Legacy
 	}{
 		jwt.Claims{Issuer: LegacyIssuer, Subject: Username(account.Namespace, account.Name)},
-		Legacy{Namespace: account.Namespace, SecretName: secret, AccountName: account.Name, AccountUID: string(account.UID)},
+		Legacy{
+			Namespace: account.Namespace, SecretName: secret, AccountName: account.Name, AccountUID: string(account.UID),
+		},
 	}
 	token, err := jwt.Signed(signer).Claims(claims).Serialize()
 	if err != nil {
@@ -98,8 +101,9 @@ func SignLegacy(signer jose.Signer, account *corev1.ServiceAccount, secret strin
 
 // What tells of the use of tokens that are kept in secrets. The labels stand at the secrets, and hold days in UTC.
 const (
-	LastUsedLabel     = "kubernetes.io/legacy-token-last-used"
-	InvalidSinceLabel = "kubernetes.io/legacy-token-invalid-since" // with any value: the token no longer holds, though it is there
+	LastUsedLabel = "kubernetes.io/legacy-token-last-used"
+	// InvalidSinceLabel with any value: the token no longer holds, though it is there.
+	InvalidSinceLabel = "kubernetes.io/legacy-token-invalid-since"
 	// TrackingConfigMap is in kube-system; its key TrackingSince holds the day since which use is noted.
 	TrackingConfigMap = "kube-apiserver-legacy-service-account-token-tracking"
 	TrackingSince     = "since"

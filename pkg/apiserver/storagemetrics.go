@@ -30,8 +30,10 @@ func newStored(served func() []*endpoint.Served, size func(context.Context) (int
 		served: served, size: size, log: log,
 		byResource: prometheus.NewDesc("apiserver_storage_objects", help, []string{"resource"}, nil),
 		both:       prometheus.NewDesc("apiserver_resource_objects", help, forLabels, nil),
-		events:     prometheus.NewDesc("apiserver_storage_events_received_total", "Changes of objects that etcd has told of.", forLabels, nil),
-		bytes:      prometheus.NewDesc("apiserver_storage_size_bytes", "How much of its disk etcd's database takes, in bytes.", []string{"storage_cluster_id"}, nil),
+		events: prometheus.NewDesc("apiserver_storage_events_received_total",
+			"Changes of objects that etcd has told of.", forLabels, nil),
+		bytes: prometheus.NewDesc("apiserver_storage_size_bytes",
+			"How much of its disk etcd's database takes, in bytes.", []string{"storage_cluster_id"}, nil),
 	}
 }
 
@@ -56,7 +58,8 @@ func (o *stored) Collect(to chan<- prometheus.Metric) {
 		n := float64(now.Len("", ""))
 		to <- prometheus.MustNewConstMetric(o.byResource, prometheus.GaugeValue, n, r.String())
 		to <- prometheus.MustNewConstMetric(o.both, prometheus.GaugeValue, n, r.Group, r.Resource)
-		to <- prometheus.MustNewConstMetric(o.events, prometheus.CounterValue, float64(s.Cached.Received()), r.Group, r.Resource)
+		received := float64(s.Cached.Received())
+		to <- prometheus.MustNewConstMetric(o.events, prometheus.CounterValue, received, r.Group, r.Resource)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), sizeWithin)
 	defer cancel()

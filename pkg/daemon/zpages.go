@@ -44,7 +44,11 @@ func ZPages(component string, flags *pflag.FlagSet, c clock.PassiveClock, paths 
 			}
 			return out.String()
 		}},
-		{"Statusz", component, func() map[string]any { return status(begun, c.Since(begun), paths) }, func() string { return statusText(begun, c.Since(begun), paths) }},
+		{"Statusz", component, func() map[string]any {
+			return status(begun, c.Since(begun), paths)
+		}, func() string {
+			return statusText(begun, c.Since(begun), paths)
+		}},
 	}
 }
 
@@ -70,7 +74,8 @@ func status(begun time.Time, up time.Duration, folders []string) map[string]any 
 
 func statusText(begun time.Time, up time.Duration, paths []string) string {
 	v := VersionInfo()
-	return fmt.Sprintf("\nStarted: %s\nUp: %d hr %02d min %02d sec\nGo version: %s\nBinary version: %s.%s\nEmulation version: %s.%s\nPaths: %s\n",
+	return fmt.Sprintf("\nStarted: %s\nUp: %d hr %02d min %02d sec\n"+
+		"Go version: %s\nBinary version: %s.%s\nEmulation version: %s.%s\nPaths: %s\n",
 		begun.UTC().Format(time.UnixDate), int(up.Hours()), int(up.Minutes())%60, int(up.Seconds())%60,
 		v.GoVersion, v.Major, v.Minor, v.EmulationMajor, v.EmulationMinor, strings.Join(paths, " "))
 }
@@ -83,7 +88,8 @@ func (p ZPage) Choose(accept string) (media, version string, ok bool) {
 	for _, c := range goautoneg.ParseAccept(cmp.Or(strings.TrimSpace(accept), mediaText)) {
 		for _, media := range []string{mediaJSON, mediaYAML, mediaText} {
 			kind, subtype, _ := strings.Cut(media, "/")
-			if c.Type != kind && c.Type != "*" || c.SubType != subtype && c.SubType != "*" || c.Params["sv"] != "" || c.Params["stream"] != "" {
+			if c.Type != kind && c.Type != "*" || c.SubType != subtype && c.SubType != "*" ||
+				c.Params["sv"] != "" || c.Params["stream"] != "" {
 				continue
 			}
 			as, group, version := c.Params["as"], c.Params["g"], c.Params["v"]
@@ -99,7 +105,8 @@ func (p ZPage) Choose(accept string) (media, version string, ok bool) {
 // Object is the page in a version, as its JSON says it, and the parameters of its media type.
 func (p ZPage) Object(version string) (object map[string]any, params string) {
 	object = p.fields()
-	object["kind"], object["apiVersion"], object["metadata"] = p.Kind, "config.k8s.io/"+version, map[string]any{"name": p.component}
+	object["kind"], object["apiVersion"] = p.Kind, "config.k8s.io/"+version
+	object["metadata"] = map[string]any{"name": p.component}
 	return object, ";g=config.k8s.io;v=" + version + ";as=" + p.Kind
 }
 
@@ -115,7 +122,8 @@ func (p ZPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	media, version, ok := p.Choose(r.Header.Get("Accept"))
 	if media == mediaText {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintf(w, "\n%s %s\nWarning: This endpoint is not meant to be machine parseable, has no formatting compatibility guarantees and is for debugging purposes only.\n%s", p.component, p.Name(), p.text())
+		fmt.Fprintf(w, "\n%s %s\nWarning: This endpoint is not meant to be machine parseable, has no formatting "+
+			"compatibility guarantees and is for debugging purposes only.\n%s", p.component, p.Name(), p.text())
 		return
 	}
 	if !ok {

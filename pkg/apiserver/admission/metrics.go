@@ -10,7 +10,9 @@ import (
 
 // bounds are the upper ends of the buckets in which the times of rules are counted, upstream's. What takes longer than
 // the last counts in a bucket of its own.
-var bounds = [...]time.Duration{5 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond}
+var bounds = [...]time.Duration{
+	5 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond,
+}
 
 // histogram counts times. Most rules take less than it takes to find a series by its labels.
 type histogram struct {
@@ -88,9 +90,11 @@ type Metrics struct {
 func Measured(plugins []Plugin) (Chain, *Metrics) {
 	m := &Metrics{
 		whole: prometheus.NewDesc("apiserver_admission_step_admission_duration_seconds",
-			"How long all rules together took to change or to judge a write, in seconds.", []string{"type", "operation", "rejected"}, nil),
+			"How long all rules together took to change or to judge a write, in seconds.",
+			[]string{"type", "operation", "rejected"}, nil),
 		one: prometheus.NewDesc("apiserver_admission_controller_admission_duration_seconds",
-			"How long a rule took to change or to judge a write, in seconds.", []string{"name", "type", "operation", "rejected"}, nil),
+			"How long a rule took to change or to judge a write, in seconds.",
+			[]string{"name", "type", "operation", "rejected"}, nil),
 		steps: &timings{},
 	}
 	for _, p := range plugins {

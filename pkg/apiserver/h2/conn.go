@@ -211,7 +211,8 @@ func (c *conn) reset(id uint32, code http2.ErrCode) {
 // goAway tells the client to begin no more streams, and which were heard of.
 func (c *conn) goAway(code http2.ErrCode) {
 	c.retired = true
-	c.put(http2.FrameGoAway, 0, 0, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, c.last), uint32(code))...)
+	last := binary.BigEndian.AppendUint32(nil, c.last)
+	c.put(http2.FrameGoAway, 0, 0, binary.BigEndian.AppendUint32(last, uint32(code))...)
 }
 
 // appendFrameHeader appends what stands before a frame's payload (RFC 9113, 4.1).
@@ -252,7 +253,8 @@ func (c *conn) rest() {
 		return
 	}
 	if c.retired {
-		// The client closes it, or else the reader ends. Closed with something unread, TCP would take back what was sent last.
+		// The client closes it, or else the reader ends. Closed with something unread, TCP would take back what was sent
+		// last.
 		_ = c.tls.NetConn().SetReadDeadline(time.Now().Add(lingerFor))
 	} else if c.idle != nil {
 		c.idle.Reset(c.server.http.IdleTimeout)

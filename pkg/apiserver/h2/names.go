@@ -9,9 +9,10 @@ import (
 var known = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
-		"Accept", "Accept-Encoding", "Accept-Language", "Audit-Id", "Authorization", "Cache-Control", "Content-Encoding", "Content-Length",
-		"Content-Type", "Cookie", "Date", "Etag", "Expect", "Host", "If-None-Match", "Impersonate-User", "Last-Modified", "Location", "Retry-After",
-		"Trailer", "User-Agent", "Vary", "Warning", "X-Content-Type-Options", "X-Forwarded-For", "X-Remote-User",
+		"Accept", "Accept-Encoding", "Accept-Language", "Audit-Id", "Authorization", "Cache-Control", "Content-Encoding",
+		"Content-Length", "Content-Type", "Cookie", "Date", "Etag", "Expect", "Host", "If-None-Match", "Impersonate-User",
+		"Last-Modified", "Location", "Retry-After", "Trailer", "User-Agent", "Vary", "Warning", "X-Content-Type-Options",
+		"X-Forwarded-For", "X-Remote-User",
 		"X-Kubernetes-Pf-Flowschema-Uid", "X-Kubernetes-Pf-Prioritylevel-Uid",
 	} {
 		names[strings.ToLower(name)] = name

@@ -14,7 +14,8 @@ import (
 // usualFields is how many fields room is made for at once.
 const usualFields = 32
 
-// newStream makes a request of the fields that begin a stream, or an http2.StreamError where they make none (RFC 9113, 8.3).
+// newStream makes a request of the fields that begin a stream, or an http2.StreamError where they make none (RFC 9113,
+// 8.3).
 func (r *reader) newStream(f *http2.MetaHeadersFrame) (*stream, error) {
 	s := &stream{conn: r.conn, id: f.StreamID, inWindow: r.server.buffer, ended: f.StreamEnded()}
 	s.changed.L = &r.mu

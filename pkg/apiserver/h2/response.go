@@ -53,7 +53,8 @@ func (w *response) WriteHeader(code int) {
 		panic("h2: no status code of HTTP/2: " + strconv.Itoa(code))
 	}
 	if code < 200 {
-		fields := appendFields([]hpack.HeaderField{{Name: ":status", Value: strconv.Itoa(code)}}, w.header, "Content-Length")
+		status := []hpack.HeaderField{{Name: ":status", Value: strconv.Itoa(code)}}
+		fields := appendFields(status, w.header, "Content-Length")
 		w.conn.mu.Lock()
 		defer w.conn.mu.Unlock()
 		w.asked = w.asked && code != http.StatusContinue
@@ -185,7 +186,8 @@ func (w *response) flush(more []byte, last bool) error {
 func (w *response) complete(kept, more []byte) {
 	bodied := w.code != http.StatusNoContent && w.code != http.StatusNotModified
 	if w.over && !w.measured && bodied && (w.request.Method != http.MethodHead || w.written > 0) {
-		w.frozen = append(w.frozen, hpack.HeaderField{Name: "content-length", Value: strconv.FormatInt(w.written, 10), Sensitive: true})
+		length := strconv.FormatInt(w.written, 10)
+		w.frozen = append(w.frozen, hpack.HeaderField{Name: "content-length", Value: length, Sensitive: true})
 	}
 	if !w.typed && bodied && len(kept)+len(more) > 0 {
 		sample := kept

@@ -17,7 +17,7 @@ const (
 	prefaceWithin = 10 * time.Second // from the handshake to the client's first frame
 	lingerFor     = time.Second      // for a client to read why its connection ends
 	mostWaiting   = 64 << 10         // bytes that wait to be sent; who has more waits
-	mostQueued    = 4                // times the streams of a connection: requests that wait for handlers of streams given up
+	mostQueued    = 4                // times a connection's streams: requests that wait for handlers of streams given up
 )
 
 // server is what connections share.
@@ -45,9 +45,9 @@ func Configure(s *http.Server) {
 		buffer: int64(cmp.Or(settings.MaxReceiveBufferPerStream, 1<<20)),
 		total:  max(firstWindow, int64(cmp.Or(settings.MaxReceiveBufferPerConnection, 1<<20))), // less cannot be said
 	}
-	s.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": func(_ *http.Server, tc *tls.Conn, handler http.Handler) {
-		newConn(h, tc, handler).serve()
-	}}
+	s.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		"h2": func(_ *http.Server, tc *tls.Conn, handler http.Handler) { newConn(h, tc, handler).serve() },
+	}
 	s.RegisterOnShutdown(h.retire)
 }
 

@@ -89,7 +89,8 @@ func (s *stream) serve() {
 	}()
 	if s.oversized {
 		w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
-		_, _ = w.Write([]byte("<h1>HTTP Error 431</h1><p>Request Header Field(s) Too Large</p>")) // as net/http's server says it
+		// As net/http's server says it.
+		_, _ = w.Write([]byte("<h1>HTTP Error 431</h1><p>Request Header Field(s) Too Large</p>"))
 	} else {
 		s.conn.handler.ServeHTTP(w, s.request)
 	}

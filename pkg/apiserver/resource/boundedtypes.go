@@ -49,7 +49,8 @@ func (t boundedTypes) bounded(o runtime.Object) error {
 	}
 	if n := moved(u.Object, kind.Schema(), kind.TypeRef()); n > mostMoved {
 		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf(
-			"telling who owns the items of its lists would move items %d times, more than %d: give long lists in order", n, mostMoved))
+			"telling who owns the items of its lists would move items %d times, more than %d: give long lists in order",
+			n, mostMoved))
 	}
 	return nil
 }

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// uncover, as a shell's script, removes a file on which something is mounted that no path leads to, because another mount
-// lies over it. It runs in a copy of what is mounted, out of which it takes what is in the way. Where a file is removed
-// that is no mount point there, the kernel takes away what is mounted on it elsewhere.
+// uncover, as a shell's script, removes a file on which something is mounted that no path leads to, because another
+// mount lies over it. It runs in a copy of what is mounted, out of which it takes what is in the way. Where a file is
+// removed that is no mount point there, the kernel takes away what is mounted on it elsewhere.
 const uncover = `while grep -qF " $1 " /proc/self/mountinfo; do
 	at=$1
 	until umount -l "$at" 2>/dev/null; do
@@ -34,8 +34,8 @@ func RemoveNamespace(file string) error {
 	out, err := cmd.CombinedOutput()
 	covered, e = MountsUnder(nil, []string{file})
 	if e == nil && len(covered) > 0 {
-		e = fmt.Errorf("the network namespace %s lies beneath another mount: unmount what is mounted at or above its directory (%s)",
-			file, strings.TrimSpace(fmt.Sprint(err, " ", string(out))))
+		e = fmt.Errorf("the network namespace %s lies beneath another mount: "+
+			"unmount what is mounted at or above its directory (%s)", file, strings.TrimSpace(fmt.Sprint(err, " ", string(out))))
 	}
 	return e
 }

@@ -37,10 +37,15 @@ type cleaner struct {
 // New makes the controller. A token that was not used for the period is marked, and deleted after another.
 func New(env *controller.Env, period time.Duration) (controller.Runner, error) {
 	core := env.Informers.Core().V1()
-	c := &cleaner{env: env, secrets: core.Secrets().Lister(), accounts: core.ServiceAccounts().Lister(), pods: core.Pods().Lister(), period: period}
+	c := &cleaner{
+		env: env, period: period,
+		secrets: core.Secrets().Lister(), accounts: core.ServiceAccounts().Lister(), pods: core.Pods().Lister(),
+	}
 	return &controller.Periodic{
 		Env: env, Name: "legacy-service-account-token-cleaner", Every: every, Do: c.clean,
-		Needs: []cache.SharedIndexInformer{core.Secrets().Informer(), core.ServiceAccounts().Informer(), core.Pods().Informer()},
+		Needs: []cache.SharedIndexInformer{
+			core.Secrets().Informer(), core.ServiceAccounts().Informer(), core.Pods().Informer(),
+		},
 	}, nil
 }
 
@@ -81,13 +86,15 @@ func (c *cleaner) clean(ctx context.Context) error {
 
 // trackedSince is the time from which on every use was noted: the end of the day on which that began.
 func (c *cleaner) trackedSince(ctx context.Context) (time.Time, error) {
-	m, err := c.env.Client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, accounttoken.TrackingConfigMap, metav1.GetOptions{})
+	configMaps := c.env.Client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
+	m, err := configMaps.Get(ctx, accounttoken.TrackingConfigMap, metav1.GetOptions{})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("reading since when the use of tokens is noted: %w", err)
 	}
 	day, err := time.Parse(time.DateOnly, m.Data[accounttoken.TrackingSince])
 	if err != nil {
-		return time.Time{}, fmt.Errorf("reading since when the use of tokens is noted: config map %s: %w", accounttoken.TrackingConfigMap, err)
+		return time.Time{}, fmt.Errorf("reading since when the use of tokens is noted: config map %s: %w",
+			accounttoken.TrackingConfigMap, err)
 	}
 	return day.AddDate(0, 0, 1), nil
 }
@@ -95,7 +102,8 @@ func (c *cleaner) trackedSince(ctx context.Context) (time.Time, error) {
 // unused says whether a secret is a token that is older than the time and was last used on a day before it. One whose
 // label is no day may have been used.
 func unused(s *corev1.Secret, before time.Time) bool {
-	if s.Type != corev1.SecretTypeServiceAccountToken || s.DeletionTimestamp != nil || !s.CreationTimestamp.Time.Before(before) {
+	if s.Type != corev1.SecretTypeServiceAccountToken || s.DeletionTimestamp != nil ||
+		!s.CreationTimestamp.Time.Before(before) {
 		return false
 	}
 	last, used := s.Labels[accounttoken.LastUsedLabel]
@@ -155,7 +163,8 @@ func (c *cleaner) end(ctx context.Context, s *corev1.Secret, now, before time.Ti
 		return nil
 	}
 	// Of another version than this one it is not known that nobody uses it.
-	err := secrets.Delete(ctx, s.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &s.ResourceVersion}})
+	asSeen := &metav1.Preconditions{ResourceVersion: &s.ResourceVersion}
+	err := secrets.Delete(ctx, s.Name, metav1.DeleteOptions{Preconditions: asSeen})
 	if err = unlessChanged(err); err != nil {
 		return fmt.Errorf("deleting the unused token %s/%s: %w", s.Namespace, s.Name, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/go-jose/go-jose/v4"
@@ -49,7 +48,9 @@ func New(env *controller.Env, workers int, o Options) (controller.Runner, error)
 		secretStore: secrets.Informer().GetStore(), accountStore: accounts.Informer().GetStore(),
 	}
 	t.loop = controller.New(env, "serviceaccount_tokens_service", workers, t.reconcile)
-	controller.Watch(t.loop, secrets.Informer(), func(old, now *corev1.Secret) []key { return keysOf(controller.Latest(old, now)) })
+	controller.Watch(t.loop, secrets.Informer(), func(old, now *corev1.Secret) []key {
+		return keysOf(controller.Latest(old, now))
+	})
 	controller.Watch(t.loop, accounts.Informer(), func(old, now *corev1.ServiceAccount) []key {
 		if old == nil || now != nil && now.UID == old.UID {
 			return nil
@@ -120,7 +121,8 @@ func (t *tokens) accountOf(ctx context.Context, s *corev1.Secret) (*corev1.Servi
 }
 
 func (t *tokens) remove(ctx context.Context, k key, s *corev1.Secret) error {
-	err := t.env.Client.CoreV1().Secrets(s.Namespace).Delete(ctx, s.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(s.UID))})
+	this := metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(s.UID))}
+	err := t.env.Client.CoreV1().Secrets(s.Namespace).Delete(ctx, s.Name, this)
 	switch {
 	case err == nil:
 		t.loop.Deleted(k, t.secretStore, s)
@@ -150,7 +152,8 @@ func (t *tokens) fill(ctx context.Context, k key, s *corev1.Secret, account *cor
 // filled is the secret with all that belongs into it, nil where it lacks nothing. A token that is there stays.
 func (t *tokens) filled(s *corev1.Secret, account *corev1.ServiceAccount) (*corev1.Secret, error) {
 	ca := len(t.RootCA) > 0 && !bytes.Equal(s.Data[corev1.ServiceAccountRootCAKey], t.RootCA)
-	namespace, token := len(s.Data[corev1.ServiceAccountNamespaceKey]) == 0, len(s.Data[corev1.ServiceAccountTokenKey]) == 0
+	namespace := len(s.Data[corev1.ServiceAccountNamespaceKey]) == 0
+	token := len(s.Data[corev1.ServiceAccountTokenKey]) == 0
 	if !ca && !namespace && !token {
 		return nil, nil
 	}
@@ -171,7 +174,7 @@ func (t *tokens) filled(s *corev1.Secret, account *corev1.ServiceAccount) (*core
 		}
 		out.Data[corev1.ServiceAccountTokenKey] = []byte(signed)
 	}
-	maps.Copy(out.Annotations, map[string]string{corev1.ServiceAccountNameKey: account.Name, corev1.ServiceAccountUIDKey: string(account.UID)})
+	out.Annotations[corev1.ServiceAccountUIDKey] = string(account.UID)
 	return out, nil
 }
 

@@ -34,7 +34,9 @@ var controlVersions = []schema.GroupVersion{
 
 // deaf are the plugins that kube-apiserver heeds the file for, and this server does not: what is limited or asked of
 // them there must not be passed over.
-var deaf = []string{"MutatingAdmissionWebhook", "ValidatingAdmissionWebhook", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy"}
+var deaf = []string{
+	"MutatingAdmissionWebhook", "ValidatingAdmissionWebhook", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy",
+}
 
 // heeds is a fault where the file says something to a plugin that does not heed it.
 func (c control) heeds(name string) error {
@@ -59,7 +61,9 @@ func readControl(file string) (control, error) {
 	}
 	strict, err := decode(data, &c, "AdmissionConfiguration", controlVersions...)
 	if isOther(err) && isUnversioned(data) {
-		return control{Plugins: []pluginPart{{Name: "ImagePolicyWebhook", Path: file}, {Name: "PodNodeSelector", Path: file}}}, nil
+		return control{Plugins: []pluginPart{
+			{Name: "ImagePolicyWebhook", Path: file}, {Name: "PodNodeSelector", Path: file},
+		}}, nil
 	}
 	if err := errors.Join(append(strict, err)...); err != nil {
 		return c, fmt.Errorf("admission control configuration %q: %w", file, err)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +37,8 @@ type eventLimit struct {
 func eventRateLimit(cfg *Config) admission.Plugin {
 	limits, err := eventLimits(cfg)
 	cfg.refuse("EventRateLimit", err)
-	return admission.Plugin{On: admission.On(admission.Create, admission.Update), Validate: func(_ context.Context, a *admission.Attributes) error {
+	on := admission.On(admission.Create, admission.Update)
+	return admission.Plugin{On: on, Validate: func(_ context.Context, a *admission.Attributes) error {
 		if a.Kind.GroupKind() != (schema.GroupKind{Kind: "Event"}) || a.DryRun {
 			return nil
 		}
@@ -142,7 +142,7 @@ func (b *eventBucketsOf) key(a *admission.Attributes) string {
 	case "SourceAndObject":
 		if e, ok := a.Object.(*corev1.Event); ok {
 			o := e.InvolvedObject
-			return strings.Join([]string{e.Source.Component, e.Source.Host, o.Kind, o.Namespace, o.Name, string(o.UID), o.APIVersion}, "")
+			return e.Source.Component + e.Source.Host + o.Kind + o.Namespace + o.Name + string(o.UID) + o.APIVersion
 		}
 	}
 	return ""

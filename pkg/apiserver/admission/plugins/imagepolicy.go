@@ -25,7 +25,7 @@ import (
 
 const (
 	imagePolicyAudit  = "imagepolicywebhook.image-policy.k8s.io/" // what notes for the audit log begin with
-	imageAnnotations  = ".image-policy.k8s.io/"                   // in the keys of those annotations that the webhook sees
+	imageAnnotations  = ".image-policy.k8s.io/"                   // in the keys of annotations that the webhook sees
 	imageAnswers      = 1024                                      // how many answers are kept
 	imagePolicyWithin = 30 * time.Second                          // of each call
 )
@@ -34,7 +34,7 @@ const (
 // none at all.
 type imagePolicyFile struct {
 	KubeConfigFile string        `json:"kubeConfigFile"` // how to reach the webhook
-	AllowTTL       time.Duration `json:"allowTTL"`       // seconds that an answer is kept which allows, and which denies
+	AllowTTL       time.Duration `json:"allowTTL"`       // seconds that an answer is kept that allows, or denies
 	DenyTTL        time.Duration `json:"denyTTL"`
 	RetryBackoff   time.Duration `json:"retryBackoff"` // milliseconds before the second call
 	DefaultAllow   bool          `json:"defaultAllow"` // what holds when the webhook cannot be asked
@@ -72,10 +72,12 @@ func newImagePolicy(cfg *Config) (*imageReviewer, error) {
 	if err := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096).Decode(&file); err != nil {
 		return nil, err
 	}
-	p := &imageReviewer{imagePolicyFile: file.Policy, answers: cache.NewLRUExpireCacheWithClock(imageAnswers, clock(cfg.Now))}
+	p := &imageReviewer{
+		imagePolicyFile: file.Policy, answers: cache.NewLRUExpireCacheWithClock(imageAnswers, clock(cfg.Now)),
+	}
 	for _, d := range []struct {
-		value                   *time.Duration
-		unit, least, most, none time.Duration
+		value                    *time.Duration
+		unit, least, most, usual time.Duration
 	}{
 		{&p.RetryBackoff, time.Millisecond, 1, 5 * time.Minute, 500 * time.Millisecond},
 		{&p.AllowTTL, time.Second, time.Second, 30 * time.Minute, 5 * time.Minute},
@@ -85,7 +87,7 @@ func newImagePolicy(cfg *Config) (*imageReviewer, error) {
 		case -1:
 			*d.value = 0
 		case 0:
-			*d.value = d.none
+			*d.value = d.usual
 		default:
 			if *d.value *= d.unit; *d.value < d.least || *d.value > d.most {
 				return nil, fmt.Errorf("valid value is between %v and %v, got %v", d.least, d.most, *d.value)
@@ -152,7 +154,9 @@ func imagesOf(a *admission.Attributes, pod *corev1.Pod) imagepolicyv1alpha1.Imag
 }
 
 // ask gives what the webhook answered before, or answers now.
-func (p *imageReviewer) ask(ctx context.Context, spec imagepolicyv1alpha1.ImageReviewSpec) (imagepolicyv1alpha1.ImageReviewStatus, error) {
+func (p *imageReviewer) ask(
+	ctx context.Context, spec imagepolicyv1alpha1.ImageReviewSpec,
+) (imagepolicyv1alpha1.ImageReviewStatus, error) {
 	var answer imagepolicyv1alpha1.ImageReview
 	key, err := json.Marshal(spec)
 	if err != nil {

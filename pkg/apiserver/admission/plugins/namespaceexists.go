@@ -12,7 +12,8 @@ import (
 // namespaceExists refuses every write in a namespace that is not there: those too that NamespaceLifecycle lets
 // through, which are deletions and questions about access.
 func namespaceExists(cfg *Config) admission.Plugin {
-	return admission.Plugin{On: admission.On(admission.Create, admission.Update, admission.Delete), Validate: func(ctx context.Context, a *admission.Attributes) error {
+	on := admission.On(admission.Create, admission.Update, admission.Delete)
+	return admission.Plugin{On: on, Validate: func(ctx context.Context, a *admission.Attributes) error {
 		if a.Namespace == "" || a.GroupResource() == namespaces {
 			return nil
 		}

@@ -45,7 +45,9 @@ func (o *ownership) validate(ctx context.Context, a *admission.Attributes) error
 	if len(added) == 0 {
 		return nil
 	}
-	anything := request.Info{Verb: "update", Group: "*", Version: "*", Resource: "*", Subresource: "finalizers", Name: "*"}
+	anything := request.Info{
+		Verb: "update", Group: "*", Version: "*", Resource: "*", Subresource: "finalizers", Name: "*",
+	}
 	if may, _ := o.may(ctx, a, anything); may {
 		return nil // of whatever kind the owners are, known here or not
 	}
@@ -63,15 +65,18 @@ func (o *ownership) finalize(ctx context.Context, a *admission.Attributes, ref m
 	r, namespaced, found := o.cfg.Kinds.ResourceOf(kind)
 	if !found {
 		err := &meta.NoKindMatchError{GroupKind: kind.GroupKind(), SearchedVersions: []string{kind.Version}}
-		return admission.Forbidden(a, fmt.Errorf("cannot set blockOwnerDeletion in this case because cannot find RESTMapping for APIVersion %s Kind %s: %w",
-			ref.APIVersion, ref.Kind, err))
+		return admission.Forbidden(a, fmt.Errorf("cannot set blockOwnerDeletion in this case because cannot find "+
+			"RESTMapping for APIVersion %s Kind %s: %w", ref.APIVersion, ref.Kind, err))
 	}
-	asked := request.Info{Verb: "update", Group: r.Group, Version: kind.Version, Resource: r.Resource, Subresource: "finalizers", Name: ref.Name}
+	asked := request.Info{
+		Verb: "update", Group: r.Group, Version: kind.Version, Resource: r.Resource, Subresource: "finalizers", Name: ref.Name,
+	}
 	if namespaced {
 		asked.Namespace = a.ReviewNamespace() // where the owner has to be
 	}
 	if may, why := o.may(ctx, a, asked); !may {
-		return admission.Forbidden(a, fmt.Errorf("cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: %s", why))
+		return admission.Forbidden(a, fmt.Errorf(
+			"cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: %s", why))
 	}
 	return nil
 }
@@ -105,7 +110,9 @@ func newlyBlocking(before, after []metav1.OwnerReference) []metav1.OwnerReferenc
 	for _, ref := range before {
 		was[string(ref.UID)] = blocks(ref)
 	}
-	return slices.DeleteFunc(slices.Clone(after), func(ref metav1.OwnerReference) bool { return !blocks(ref) || was[string(ref.UID)] })
+	return slices.DeleteFunc(slices.Clone(after), func(ref metav1.OwnerReference) bool {
+		return !blocks(ref) || was[string(ref.UID)]
+	})
 }
 
 func blocks(ref metav1.OwnerReference) bool {

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -75,9 +76,10 @@ func (p *podTolerationRules) admit(ctx context.Context, a *admission.Attributes)
 			more = p.cluster.Default
 		}
 	}
-	if class := pod.Status.QOSClass; class == "" && validation.QOS(&pod.Spec) != corev1.PodQOSBestEffort || class != "" && class != corev1.PodQOSBestEffort {
+	if cmp.Or(pod.Status.QOSClass, validation.QOS(&pod.Spec)) != corev1.PodQOSBestEffort {
 		more = append(slices.Clip(more), corev1.Toleration{
-			Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule})
+			Key: corev1.TaintNodeMemoryPressure, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule,
+		})
 	}
 	if len(more) > 0 {
 		pod.Spec.Tolerations = withoutCovered(slices.Concat(pod.Spec.Tolerations, more))
@@ -99,15 +101,19 @@ func (p *podTolerationRules) validate(ctx context.Context, a *admission.Attribut
 		allowed, whose = p.cluster.Whitelist, "cluster"
 	}
 	for _, t := range pod.Spec.Tolerations {
-		if len(allowed) > 0 && !slices.ContainsFunc(allowed, func(wide corev1.Toleration) bool { return covers(wide, t) }) {
-			return fmt.Errorf("pod tolerations (possibly merged with namespace default tolerations) conflict with its %s whitelist", whose)
+		covering := func(wide corev1.Toleration) bool { return covers(wide, t) }
+		if len(allowed) > 0 && !slices.ContainsFunc(allowed, covering) {
+			return fmt.Errorf(
+				"pod tolerations (possibly merged with namespace default tolerations) conflict with its %s whitelist", whose)
 		}
 	}
 	return nil
 }
 
 // of reads an annotation of the namespace. says: there is one, if empty.
-func (p *podTolerationRules) of(ctx context.Context, namespace, annotation string) (list []corev1.Toleration, says bool, err error) {
+func (p *podTolerationRules) of(
+	ctx context.Context, namespace, annotation string,
+) (list []corev1.Toleration, says bool, err error) {
 	ns, err := find[*corev1.Namespace](ctx, p.cfg.Access, namespaces, "", namespace)
 	if err != nil {
 		if !apierrors.IsNotFound(err) {

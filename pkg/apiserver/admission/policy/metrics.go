@@ -24,10 +24,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	labels := []string{policyLabel, bindingLabel, "error_type", "enforcement_action"}
 	m := &Metrics{
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apiserver_validating_admission_policy_check_total", Help: "What validating policies had against writes, or failed with, and what was done about it.",
+			Name: "apiserver_validating_admission_policy_check_total",
+			Help: "What validating policies had against writes, or failed with, and what was done about it.",
 		}, labels),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "apiserver_validating_admission_policy_check_duration_seconds", Help: "How long the expressions took that had something against a write, in seconds.",
+			Name:    "apiserver_validating_admission_policy_check_duration_seconds",
+			Help:    "How long the expressions took that had something against a write, in seconds.",
 			Buckets: []float64{0.0000005, 0.001, 0.01, 0.1, 1},
 		}, labels),
 	}

@@ -15,5 +15,6 @@ func warnReserved[T metav1.Object](_ context.Context, obj, _ T) []string {
 	if !strings.HasSuffix(obj.GetName(), reservedSuffix) {
 		return nil
 	}
-	return []string{fmt.Sprintf("metadata.name: names ending with %q are reserved for static manifest-based configurations and cannot be managed via the API", reservedSuffix)}
+	return []string{fmt.Sprintf("metadata.name: names ending with %q are reserved for static manifest-based configurations "+
+		"and cannot be managed via the API", reservedSuffix)}
 }
