@@ -8,9 +8,7 @@ import (
 // mutatingPolicies carries out the policies that change objects.
 func mutatingPolicies(cfg *Config) admission.Plugin {
 	m, err := policy.NewMutator(cfg.ctx, cfg.policies())
-	if err != nil {
-		return broken(err)
-	}
+	cfg.refuse("MutatingAdmissionPolicy", err)
 	return admission.Plugin{On: admission.On(admission.Create, admission.Update, admission.Connect), Admit: m.Admit}
 }
 
@@ -19,9 +17,7 @@ func validatingPolicies(cfg *Config) admission.Plugin {
 	counted := cfg.policies()
 	counted.Metrics = cfg.Policies
 	v, err := policy.NewValidator(cfg.ctx, counted)
-	if err != nil {
-		return broken(err)
-	}
+	cfg.refuse("ValidatingAdmissionPolicy", err)
 	return admission.Plugin{Validate: v.Validate}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/admission"
 	"github.com/sampan-project/sampan/pkg/apiserver/admission/webhook"
@@ -13,24 +12,15 @@ import (
 // mutatingWebhooks asks the webhooks that may change objects.
 func mutatingWebhooks(cfg *Config) admission.Plugin {
 	d, err := webhook.NewMutating(cfg.ctx, cfg.webhooks())
-	if err != nil {
-		return broken(err)
-	}
+	cfg.refuse("MutatingAdmissionWebhook", err)
 	return admission.Plugin{Admit: d.Admit}
 }
 
 // validatingWebhooks asks the webhooks that may refuse writes.
 func validatingWebhooks(cfg *Config) admission.Plugin {
 	d, err := webhook.NewValidating(cfg.ctx, cfg.webhooks())
-	if err != nil {
-		return broken(err)
-	}
+	cfg.refuse("ValidatingAdmissionWebhook", err)
 	return admission.Plugin{Validate: d.Validate}
-}
-
-// broken is a rule that could not be set up: what it would decide is not known, so nothing is written.
-func broken(err error) admission.Plugin {
-	return admission.Plugin{Validate: func(context.Context, *admission.Attributes) error { return apierrors.NewInternalError(err) }}
 }
 
 func (cfg *Config) webhooks() webhook.Config {
