@@ -42,7 +42,26 @@ plugins:
     limitedResources: [{resource: persistentvolumeclaims, matchContains: [.storageclass.storage.k8s.io/requests.storage]}]
 - name: ImagePolicyWebhook
   path: images.json
+- name: ValidatingAdmissionWebhook
+  path: hooks.json
 `
+
+// guarded is a webhook that wants a token, and a file beside the others that says which.
+func guarded(t *testing.T, dir string) *hooks {
+	h := serveHooks(t, map[string]func(*http.Request, map[string]any) map[string]any{"/guarded": func(r *http.Request, _ map[string]any) map[string]any {
+		return map[string]any{"allowed": r.Header.Get("Authorization") != "Bearer hook", "status": map[string]any{"message": "knows the server"}}
+	}})
+	users := filepath.Join(dir, "hooks.kubeconfig")
+	for name, text := range map[string]string{
+		users:                            `{"kind":"Config","apiVersion":"v1","users":[{"name":"` + strings.TrimPrefix(h.url, "https://") + `","user":{"token":"hook"}}]}`,
+		filepath.Join(dir, "hooks.json"): `{"kind":"WebhookAdmissionConfiguration","apiVersion":"apiserver.config.k8s.io/v1","kubeConfigFile":"` + users + `"}`,
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
 
 // imageJudge denies images that are called bad, and writes a file that tells where it is, beside the other.
 func imageJudge(t *testing.T, dir string) {
@@ -67,6 +86,7 @@ func imageJudge(t *testing.T, dir string) {
 func TestPluginsHeedTheFile(t *testing.T) {
 	dir := t.TempDir()
 	imageJudge(t, dir)
+	hook := guarded(t, dir)
 	file := filepath.Join(dir, "admission.yaml")
 	if err := os.WriteFile(file, []byte(told), 0o600); err != nil {
 		t.Fatal(err)
@@ -76,6 +96,11 @@ func TestPluginsHeedTheFile(t *testing.T) {
 		c.Guard.EnablePlugins = []string{"PodNodeSelector", "PodTolerationRestriction", "EventRateLimit", "ImagePolicyWebhook"}
 		c.Guard.DisablePlugins = []string{"ServiceAccount"} // no controller makes accounts here
 	}).as(adminToken)
+	admin.must(t, http.StatusCreated, "POST", validatingPath, configuration("ValidatingWebhookConfiguration", "v", hook.hook("guarded", "g")))
+	until(t, "the webhook is asked", func() bool {
+		admin.do(t, "POST", configMapsPath+"?dryRun=All", labelled("h", "g", nil))
+		return len(hook.asked("/guarded")) > 0
+	})
 	pod := func(name string, spec map[string]any) map[string]any {
 		spec["containers"] = []any{map[string]any{"name": "c", "image": "i"}}
 		return map[string]any{"metadata": map[string]any{"name": name}, "spec": spec}
@@ -97,6 +122,7 @@ func TestPluginsHeedTheFile(t *testing.T) {
 			"pod tolerations (possibly merged with namespace default tolerations) conflict with its cluster whitelist"},
 		"a pod with an image that is bad": {pods, pod("f", map[string]any{"initContainers": []any{map[string]any{"name": "i", "image": "bad"}}}), http.StatusForbidden,
 			`pods "f" is forbidden: image policy webhook backend denied one or more images: no`},
+		"a webhook that knows the server's token": {configMapsPath, labelled("h", "g", nil), http.StatusBadRequest, `admission webhook "guarded.example.com" denied the request: knows the server`},
 		"a claim of what is limited by default": {"/api/v1/namespaces/default/persistentvolumeclaims", map[string]any{"metadata": map[string]any{"name": "g"}, "spec": map[string]any{
 			"storageClassName": "gold", "accessModes": []any{"ReadWriteOnce"}, "resources": map[string]any{"requests": map[string]any{"storage": "1Gi"}},
 		}}, http.StatusForbidden, `persistentvolumeclaims "g" is forbidden: insufficient quota to consume: gold.storageclass.storage.k8s.io/requests.storage`},

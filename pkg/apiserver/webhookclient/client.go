@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
 )
@@ -42,6 +43,7 @@ const mostAnswer = 16 << 20
 type Clients struct {
 	services resource.Reader
 	codec    runtime.NegotiatedSerializer
+	users    clientcmdapi.Config // with which credentials webhooks are called
 }
 
 // New reads services by the reader.
@@ -63,14 +65,14 @@ func New(services resource.Reader) (*Clients, error) {
 type Client struct{ rest *rest.RESTClient }
 
 // For gives a function that makes the client of a webhook when first called.
-// Webhooks are called without credentials. kube-apiserver makes one exception, the Service default/kubernetes, which it
-// calls as itself, for webhooks that API servers behind it serve. There are none here, and who may configure webhooks
-// would send requests to this server in the name of its own superuser.
+// Webhooks are called without credentials, but for those that Authenticate gives. kube-apiserver makes one exception, the
+// Service default/kubernetes, which it calls as itself, for webhooks that API servers behind it serve. There are none here,
+// and who may configure webhooks would send requests to this server in the name of its own superuser.
 func (c *Clients) For(name string, cc *admissionv1.WebhookClientConfig) func() (*Client, error) {
 	return sync.OnceValues(func() (*Client, error) {
-		cfg, err := c.config(cc)
+		cfg, err := c.config(name, cc)
 		if err != nil {
-			return nil, fmt.Errorf("failed calling webhook %q: %w", name, err)
+			return nil, err
 		}
 		cfg.CAData = cc.CABundle
 		return c.client(cfg)
@@ -117,7 +119,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-func (c *Clients) config(cc *admissionv1.WebhookClientConfig) (*rest.Config, error) {
+func (c *Clients) config(name string, cc *admissionv1.WebhookClientConfig) (*rest.Config, error) {
 	// One connection of HTTP/2 would always reach the same backend of a service.
 	plain := []string{"http/1.1"}
 	if s := cc.Service; s != nil {
@@ -127,7 +129,11 @@ func (c *Clients) config(cc *admissionv1.WebhookClientConfig) (*rest.Config, err
 		}
 		server := s.Name + "." + s.Namespace + ".svc"
 		host := net.JoinHostPort(server, strconv.Itoa(int(port)))
-		cfg := &rest.Config{Host: "https://" + host, TLSClientConfig: rest.TLSClientConfig{ServerName: server, NextProtos: plain}}
+		cfg, err := c.credentials(host)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Host, cfg.ServerName, cfg.NextProtos = "https://"+host, server, plain
 		if s.Path != nil {
 			cfg.APIPath = *s.Path
 		}
@@ -144,13 +150,21 @@ func (c *Clients) config(cc *admissionv1.WebhookClientConfig) (*rest.Config, err
 		return cfg, nil
 	}
 	if cc.URL == nil || *cc.URL == "" {
-		return nil, errors.New("webhook configuration must have either service or URL")
+		return nil, fmt.Errorf("failed calling webhook %q: webhook configuration must have either service or URL", name)
 	}
 	u, err := url.Parse(*cc.URL)
 	if err != nil {
-		return nil, fmt.Errorf("Unparsable URL: %v", err) //nolint:staticcheck // clients know these words
+		return nil, fmt.Errorf("failed calling webhook %q: Unparsable URL: %w", name, err)
 	}
-	cfg := &rest.Config{Host: u.Scheme + "://" + u.Host, APIPath: u.Path}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(host, "443")
+	}
+	cfg, err := c.credentials(host)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Host, cfg.APIPath = u.Scheme+"://"+u.Host, u.Path
 	if !local(u) {
 		cfg.NextProtos = plain
 	}

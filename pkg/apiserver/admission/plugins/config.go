@@ -88,7 +88,6 @@ func New(ctx context.Context, cfg Config) ([]admission.Plugin, error) {
 		if e.build == nil || !e.on && !asked || slices.Contains(cfg.Disable, e.name) {
 			continue
 		}
-		cfg.refuse(e.name, cfg.control.heeds(e.name))
 		p := e.build(&cfg)
 		p.Name = e.name
 		chain = append(chain, p)

@@ -32,23 +32,6 @@ var controlVersions = []schema.GroupVersion{
 	{Group: "apiserver.config.k8s.io", Version: "v1"}, {Group: "apiserver.k8s.io", Version: "v1alpha1"},
 }
 
-// deaf are the plugins that kube-apiserver heeds the file for, and this server does not: what is limited or asked of
-// them there must not be passed over.
-var deaf = []string{
-	"MutatingAdmissionWebhook", "ValidatingAdmissionWebhook", "MutatingAdmissionPolicy", "ValidatingAdmissionPolicy",
-}
-
-// heeds is a fault where the file says something to a plugin that does not heed it.
-func (c control) heeds(name string) error {
-	if !slices.Contains(deaf, name) {
-		return nil
-	}
-	if said, err := c.of(name); err != nil || said == nil {
-		return err
-	}
-	return errors.New("it cannot be configured yet; take it out of --admission-control-config-file")
-}
-
 // readControl reads the file, but none of those that it refers to: plugins that do not run need none.
 func readControl(file string) (control, error) {
 	var c control

@@ -37,6 +37,7 @@ type Config struct {
 	Reader     resource.Reader
 	Namespaces match.Namespaces
 	Authorizer authz.Authorizer
+	KubeConfig string   // file with the credentials that webhooks are called with; may be empty
 	Metrics    *Metrics // may be nil
 	Log        logr.Logger
 }
@@ -54,6 +55,9 @@ type Dispatcher struct {
 func newDispatcher(cfg Config) (*Dispatcher, error) {
 	clients, err := webhookclient.New(cfg.Reader)
 	if err != nil {
+		return nil, err
+	}
+	if err := clients.Authenticate(cfg.KubeConfig); err != nil {
 		return nil, err
 	}
 	return &Dispatcher{metrics: cfg.Metrics, namespaces: cfg.Namespaces, authorizer: cfg.Authorizer, clients: clients, log: cfg.Log}, nil
