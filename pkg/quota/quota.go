@@ -102,7 +102,8 @@ func Scopes(spec *corev1.ResourceQuotaSpec) []corev1.ScopedResourceSelectorRequi
 }
 
 // Holding are those of the scopes that hold an object.
-func (c Counter) Holding(scopes []corev1.ScopedResourceSelectorRequirement, obj runtime.Object) ([]corev1.ScopedResourceSelectorRequirement, error) {
+func (c Counter) Holding(scopes []corev1.ScopedResourceSelectorRequirement, obj runtime.Object) (
+	[]corev1.ScopedResourceSelectorRequirement, error) {
 	if c.InScope == nil {
 		return nil, nil
 	}

@@ -106,7 +106,8 @@ func (l *ledger) settle(ctx context.Context, namespace string, batch []*charge) 
 
 // reserve charges one write after the other to copies of the quotas. Those that are refused, or that change
 // nothing, have their answer; the others are charged once the copies are written.
-func (l *ledger) reserve(all []*corev1.ResourceQuota, limited []limitedResource, batch []*charge) (running []*corev1.ResourceQuota, charged []*charge) {
+func (l *ledger) reserve(all []*corev1.ResourceQuota, limited []limitedResource,
+	batch []*charge) (running []*corev1.ResourceQuota, charged []*charge) {
 	for _, q := range all {
 		running = append(running, q.DeepCopy())
 	}

@@ -20,7 +20,7 @@ import (
 type limitedResource struct {
 	APIGroup      string                                     `json:"apiGroup"`
 	Resource      string                                     `json:"resource"`
-	MatchContains []string                                   `json:"matchContains"` // parts of the names of what its objects use
+	MatchContains []string                                   `json:"matchContains"` // in names of what is used
 	MatchScopes   []corev1.ScopedResourceSelectorRequirement `json:"matchScopes"`
 }
 
@@ -28,7 +28,8 @@ type limitedResource struct {
 var (
 	quotaConfigVersion   = schema.GroupVersion{Group: "apiserver.config.k8s.io", Version: "v1"}
 	quotaConfigsVersions = []schema.GroupVersion{
-		{Group: "resourcequota.admission.k8s.io", Version: "v1beta1"}, {Group: "resourcequota.admission.k8s.io", Version: "v1alpha1"},
+		{Group: "resourcequota.admission.k8s.io", Version: "v1beta1"},
+		{Group: "resourcequota.admission.k8s.io", Version: "v1alpha1"},
 	}
 )
 
@@ -94,7 +95,9 @@ func (n *need) coverNames(names []corev1.ResourceName) {
 // coverScopes does so with a quota's scopes that hold the object, though others may not.
 func (n *need) coverScopes(scopes []corev1.ScopedResourceSelectorRequirement) {
 	n.scopes = slices.DeleteFunc(n.scopes, func(s corev1.ScopedResourceSelectorRequirement) bool {
-		return slices.ContainsFunc(scopes, func(of corev1.ScopedResourceSelectorRequirement) bool { return of.ScopeName == s.ScopeName })
+		return slices.ContainsFunc(scopes, func(of corev1.ScopedResourceSelectorRequirement) bool {
+			return of.ScopeName == s.ScopeName
+		})
 	})
 }
 

@@ -46,8 +46,10 @@ func resourceQuota(cfg *Config) admission.Plugin {
 }
 
 // bill says what a write adds to the use of each quota that it falls under. It refuses a write that a quota
-// cannot judge, and one that uses what is limited by default and no quota covers. The quotas' status is what they hold so far.
-func bill(all []*corev1.ResourceQuota, limited []limitedResource, a *admission.Attributes, counter quota.Counter, now time.Time) (map[string]corev1.ResourceList, error) {
+// cannot judge, and one that uses what is limited by default and no quota covers. The quotas' status is what they hold
+// so far.
+func bill(all []*corev1.ResourceQuota, limited []limitedResource, a *admission.Attributes, counter quota.Counter,
+	now time.Time) (map[string]corev1.ResourceList, error) {
 	need, err := needed(limited, a, counter, now)
 	if err != nil {
 		return nil, nil // as in kube-apiserver, scopes of the configuration that make no sense let all through
@@ -92,7 +94,8 @@ func bill(all []*corev1.ResourceQuota, limited []limitedResource, a *admission.A
 }
 
 // judges refuses a write that a quota covers and cannot judge.
-func judges(q *corev1.ResourceQuota, names []corev1.ResourceName, a *admission.Attributes, counter quota.Counter) error {
+func judges(q *corev1.ResourceQuota, names []corev1.ResourceName, a *admission.Attributes,
+	counter quota.Counter) error {
 	if counter.Requires != nil {
 		if err := counter.Requires(names, a.Object); err != nil {
 			return admission.Forbidden(a, fmt.Errorf("failed quota: %s: %w", q.Name, err))
