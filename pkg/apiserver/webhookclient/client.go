@@ -65,9 +65,9 @@ func New(services resource.Reader) (*Clients, error) {
 type Client struct{ rest *rest.RESTClient }
 
 // For gives a function that makes the client of a webhook when first called.
-// Webhooks are called without credentials, but for those that Authenticate gives. kube-apiserver makes one exception, the
-// Service default/kubernetes, which it calls as itself, for webhooks that API servers behind it serve. There are none here,
-// and who may configure webhooks would send requests to this server in the name of its own superuser.
+// Webhooks are called without credentials, but for those that Authenticate gives. kube-apiserver makes one exception,
+// the Service default/kubernetes, which it calls as itself, for webhooks that API servers behind it serve. There are
+// none here, and who may configure webhooks would send requests to this server in the name of its own superuser.
 func (c *Clients) For(name string, cc *admissionv1.WebhookClientConfig) func() (*Client, error) {
 	return sync.OnceValues(func() (*Client, error) {
 		cfg, err := c.config(name, cc)

@@ -26,8 +26,8 @@ type limitedResource struct {
 
 // The versions of the configuration, which has another kind in the older ones.
 var (
-	quotaConfigVersion   = schema.GroupVersion{Group: "apiserver.config.k8s.io", Version: "v1"}
-	quotaConfigsVersions = []schema.GroupVersion{
+	quotaConfigVersion       = schema.GroupVersion{Group: "apiserver.config.k8s.io", Version: "v1"}
+	olderQuotaConfigVersions = []schema.GroupVersion{
 		{Group: "resourcequota.admission.k8s.io", Version: "v1beta1"},
 		{Group: "resourcequota.admission.k8s.io", Version: "v1alpha1"},
 	}
@@ -44,7 +44,7 @@ func limitedResources(cfg *Config) ([]limitedResource, error) {
 	}
 	strict, err := decode(data, &file, "ResourceQuotaConfiguration", quotaConfigVersion)
 	if isOther(err) {
-		strict, err = decode(data, &file, "Configuration", quotaConfigsVersions...)
+		strict, err = decode(data, &file, "Configuration", olderQuotaConfigVersions...)
 	}
 	if err := errors.Join(append(strict, err)...); err != nil {
 		return nil, err
