@@ -61,14 +61,7 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 	if err != nil || pending {
 		return obj, false, err // what goes on was admitted when it began
 	}
-	a := w.attributes(admission.Delete, nil, old)
-	if !w.Unnamed { // of a collection's each object has options of its own, which admission does not see
-		a.Options = s.settled(options, obj, old)
-	}
-	if err := w.Admission.Admit(ctx, a); err != nil {
-		return nil, false, err
-	}
-	if err := w.Admission.Validate(ctx, a); err != nil {
+	if err := s.admitDeletion(ctx, w, obj, old, options); err != nil {
 		return nil, false, err
 	}
 	if w.DryRun {
@@ -109,6 +102,17 @@ func (s *Store) tryDelete(ctx context.Context, key string, w *Write, old Object,
 		w.Stored, _ = s.Cached.At(last, deleted)
 	}
 	return obj, true, nil
+}
+
+func (s *Store) admitDeletion(ctx context.Context, w *Write, obj, old Object, options *metav1.DeleteOptions) error {
+	a := w.attributes(admission.Delete, nil, old)
+	if !w.Unnamed { // of a collection's each object has options of its own, which admission does not see
+		a.Options = s.settled(options, obj, old)
+	}
+	if err := w.Admission.Admit(ctx, a); err != nil {
+		return err
+	}
+	return w.Admission.Validate(ctx, a)
 }
 
 // settled are the options of a deletion as admission sees them: with the time that the object is given to end, and, for a
