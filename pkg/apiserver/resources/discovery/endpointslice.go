@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/column"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
@@ -111,6 +112,9 @@ func warnEndpointSlice(_ context.Context, s, old *discoveryv1.EndpointSlice) []s
 	}
 	for i, e := range s.Endpoints {
 		for j, a := range e.Addresses {
+			if netutils.ParseIPSloppy(a) == nil {
+				continue // a domain name, of which the library would log an error
+			}
 			at := field.NewPath("endpoints").Index(i).Child("addresses").Index(j)
 			warnings = append(warnings, utilvalidation.GetWarningsForIP(at, a)...)
 		}
