@@ -240,6 +240,11 @@ func (c *conn) fail(err error) {
 func (c *conn) retire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.retireLocked()
+}
+
+// retireLocked is retire for a caller that holds mu.
+func (c *conn) retireLocked() {
 	if !c.retired && c.err == nil {
 		c.goAway(http2.ErrCodeNo)
 	}

@@ -108,10 +108,7 @@ func (r *reader) process(f http2.Frame) error {
 			return http2.StreamError{StreamID: f.StreamID, Code: http2.ErrCodeProtocol}
 		}
 	case *http2.GoAwayFrame:
-		if !r.retired {
-			r.goAway(http2.ErrCodeNo)
-		}
-		r.rest()
+		r.retireLocked()
 	case *http2.PushPromiseFrame:
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	}

@@ -211,8 +211,8 @@ func (w *response) push(kept, more []byte, last bool) error {
 	}
 	if !w.sent {
 		w.sent, w.asked = true, false
-		if w.closing && !c.retired {
-			c.goAway(0)
+		if w.closing {
+			c.retireLocked()
 		}
 		empty := len(kept)+len(more) == 0
 		if err := w.sendFields(w.frozen, last && empty); err != nil || empty {
