@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -20,7 +19,7 @@ import (
 // TestBytesAreThoseOfEncodingJSON compares random objects of every built-in kind.
 func TestBytesAreThoseOfEncodingJSON(t *testing.T) {
 	for _, gvk := range objecttest.Kinds() {
-		seed := rand.Uint64()
+		seed := objecttest.Seed(t)
 		g := objecttest.New(seed)
 		for range 20 {
 			same(t, g.Object(gvk), seed)

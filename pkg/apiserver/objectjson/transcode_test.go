@@ -1,7 +1,6 @@
 package objectjson
 
 import (
-	"math/rand/v2"
 	"reflect"
 	"testing"
 
@@ -75,7 +74,7 @@ func TestTranscodedIsDecodedAndEncoded(t *testing.T) {
 			continue
 		}
 		known++
-		seed := rand.Uint64()
+		seed := objecttest.Seed(t)
 		g := objecttest.New(seed)
 		for range 20 {
 			stored := storedForm(t, g.Object(gvk).(message))

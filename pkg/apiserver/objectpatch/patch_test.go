@@ -3,7 +3,6 @@ package objectpatch
 import (
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -22,7 +21,7 @@ import (
 func TestOutcomesAreThoseOfTheLibraries(t *testing.T) {
 	ordinary, all := 0, 0
 	for _, gvk := range objecttest.Kinds() {
-		seed := rand.Uint64()
+		seed := objecttest.Seed(t)
 		g := objecttest.New(seed)
 		for range 10 {
 			old := g.Object(gvk)

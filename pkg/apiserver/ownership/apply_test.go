@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -96,7 +95,7 @@ type appliers struct {
 }
 
 func newAppliers(t *testing.T, types managedfields.TypeConverter, gvk schema.GroupVersionKind, typ *Type, seen *tally) *appliers {
-	a := &appliers{seed: rand.Uint64(), gvk: gvk, typ: typ, sets: NewSets(), seen: seen}
+	a := &appliers{seed: objecttest.Seed(t), gvk: gvk, typ: typ, sets: NewSets(), seen: seen}
 	a.Generator = objecttest.New(a.seed)
 	a.filter = fieldpath.NewExcludeSetFilter(fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
 	filters := map[fieldpath.APIVersion]fieldpath.Filter{fieldpath.APIVersion(gvk.GroupVersion().String()): a.filter}

@@ -3,7 +3,6 @@ package ownership
 import (
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -64,7 +63,7 @@ func differ(t *testing.T, types managedfields.TypeConverter, gvk schema.GroupVer
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := rand.Uint64()
+	seed := objecttest.Seed(t)
 	g := objecttest.New(seed)
 	sets := NewSets()
 	for round := range 10 {

@@ -2,7 +2,6 @@ package resource
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
@@ -15,7 +14,7 @@ import (
 func TestSealedBytesAreThoseOfTheSerializer(t *testing.T) {
 	library := protobuf.NewSerializer(scheme.Scheme, scheme.Scheme)
 	for _, gvk := range objecttest.Kinds() {
-		seed := rand.Uint64()
+		seed := objecttest.Seed(t)
 		o := objecttest.New(seed).Object(gvk)
 		m, ok := o.(message)
 		if !ok {
