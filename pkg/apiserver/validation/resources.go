@@ -19,7 +19,9 @@ const mustBeInteger = "must be an integer"
 
 // names answers the names of a list, sorted, so that faults come in one order.
 func resourceNames(list corev1.ResourceList) []corev1.ResourceName {
-	return slices.Sorted(maps.Keys(list))
+	names := slices.AppendSeq(make([]corev1.ResourceName, 0, len(list)), maps.Keys(list))
+	slices.Sort(names)
+	return names
 }
 
 func isHugePages(name corev1.ResourceName) bool {

@@ -37,7 +37,8 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 		metadata, at = path.Child("metadata"), path.Child("spec")
 	}
 	w.scheduling(at, spec)
-	w.annotations(metadata.Child("annotations"), meta.Annotations)
+	notes := metadata.Child("annotations")
+	w.annotations(notes, meta.Annotations)
 	for i := range spec.Volumes {
 		w.oldVolumes(at.Child("volumes").Index(i), &spec.Volumes[i])
 	}
@@ -49,15 +50,15 @@ func PodWarnings(path *field.Path, meta *metav1.ObjectMeta, spec *corev1.PodSpec
 	for _, name := range countedInBytes {
 		w.fraction(at.Child("overhead"), spec.Overhead, name)
 	}
-	w.seccompAnnotation(metadata.Child("annotations"), meta.Annotations, corev1.SeccompPodAnnotationKey,
+	w.seccompAnnotation(notes, meta.Annotations, corev1.SeccompPodAnnotationKey,
 		spec.SecurityContext != nil && spec.SecurityContext.SeccompProfile != nil)
 	eachContainer(at, spec, func(at containerAt, c *corev1.Container) {
-		w.seccompAnnotation(metadata.Child("annotations"), meta.Annotations, corev1.SeccompContainerAnnotationKeyPrefix+c.Name,
+		w.seccompAnnotation(notes, meta.Annotations, corev1.SeccompContainerAnnotationKeyPrefix+c.Name,
 			c.SecurityContext != nil && c.SecurityContext.SeccompProfile != nil)
 		if path != nil { // a pod's are spoken of where its fields are filled from them
-			w.appArmorAnnotation(metadata.Child("annotations"), meta.Annotations, spec, c)
+			w.appArmorAnnotation(notes, meta.Annotations, spec, c)
 		}
-		w.container(at.path(), c)
+		w.container(at, c)
 	})
 	w.ports(at, spec)
 	if g := spec.TerminationGracePeriodSeconds; g != nil && *g < 0 {
@@ -191,24 +192,26 @@ func (w *warner) pullSecrets(path *field.Path, list []corev1.LocalObjectReferenc
 	}
 }
 
-func (w *warner) container(path *field.Path, c *corev1.Container) {
+func (w *warner) container(at containerAt, c *corev1.Container) {
 	for _, name := range countedInBytes {
-		w.fraction(path.Child("resources", "limits"), c.Resources.Limits, name)
-		w.fraction(path.Child("resources", "requests"), c.Resources.Requests, name)
+		if isFraction(c.Resources.Limits, name) || isFraction(c.Resources.Requests, name) {
+			w.fraction(at.path().Child("resources", "limits"), c.Resources.Limits, name)
+			w.fraction(at.path().Child("resources", "requests"), c.Resources.Requests, name)
+		}
 	}
-	w.env(path.Child("env"), c.Env)
-}
-
-func (w *warner) env(path *field.Path, vars []corev1.EnvVar) {
 	seen := map[string]bool{}
-	for i, v := range vars {
-		ref := "$(" + v.Name + ")"
-		// A later value that adds to the earlier one builds on it and hides nothing.
-		if seen[v.Name] && (v.ValueFrom != nil || v.Value == ref || !strings.Contains(v.Value, ref)) {
-			w.say(path.Index(i), "hides previous definition of %q, which may be dropped when using apply", v.Name)
+	for i, v := range c.Env {
+		if seen[v.Name] && hides(v) {
+			w.say(at.path().Child("env").Index(i), "hides previous definition of %q, which may be dropped when using apply", v.Name)
 		}
 		seen[v.Name] = true
 	}
+}
+
+// hides says whether a variable that was set before is lost: a later value that adds to the earlier one builds on it.
+func hides(v corev1.EnvVar) bool {
+	ref := "$(" + v.Name + ")"
+	return v.ValueFrom != nil || v.Value == ref || !strings.Contains(v.Value, ref)
 }
 
 // countedInBytes are the resources of pods of which there is no part of one.
@@ -216,9 +219,15 @@ var countedInBytes = []corev1.ResourceName{corev1.ResourceMemory, corev1.Resourc
 
 // fraction warns of an amount that ends within a byte.
 func (w *warner) fraction(path *field.Path, list corev1.ResourceList, name corev1.ResourceName) {
-	if q := list[name]; q.MilliValue()%1000 != 0 {
+	if isFraction(list, name) {
+		q := list[name]
 		w.say(path.Key(string(name)), "fractional byte value %q is invalid, must be an integer", q.String())
 	}
+}
+
+func isFraction(list corev1.ResourceList, name corev1.ResourceName) bool {
+	q := list[name]
+	return q.MilliValue()%1000 != 0
 }
 
 func (w *warner) affinity(path *field.Path, a *corev1.Affinity) {

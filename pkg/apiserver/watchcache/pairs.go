@@ -20,7 +20,9 @@ func pairsOf(m map[string]string) Pairs {
 		size += len(k) + len(v) + 4
 	}
 	b := make([]byte, 0, size)
-	for _, k := range slices.Sorted(maps.Keys(m)) {
+	keys := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
+	slices.Sort(keys)
+	for _, k := range keys {
 		b = append(binary.AppendUvarint(b, uint64(len(k))), k...)
 		b = append(binary.AppendUvarint(b, uint64(len(m[k]))), m[k]...)
 	}
