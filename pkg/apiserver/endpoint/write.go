@@ -383,6 +383,9 @@ func (s *Served) deleteCollection(w http.ResponseWriter, r *http.Request, info *
 		fail(w, r, err)
 		return
 	}
+	if v := listOpts.ResourceVersion; v != "" && v != "0" && listOpts.ResourceVersionMatch == "" && listOpts.Continue == "" {
+		listOpts.ResourceVersionMatch = metav1.ResourceVersionMatchExact // upstream pages, and pages are of the version named
+	}
 	p, err := s.collect(r.Context(), listOpts, info.Namespace, sel)
 	if err != nil {
 		fail(w, r, err)
