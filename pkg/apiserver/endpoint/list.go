@@ -289,24 +289,28 @@ func (s *Served) collect(ctx context.Context, opts *internalversion.ListOptions,
 		return nil, err
 	}
 	p := &page{meta: metav1.ListMeta{ResourceVersion: strconv.FormatInt(revision, 10)}}
-	more := false
 	n.Select(w, from, func(e *watchcache.Entry) bool {
-		if limit > 0 && int64(len(p.entries)) == limit {
-			more = true
-			return false
-		}
 		p.entries = append(p.entries, e)
-		return true
+		return limit <= 0 || int64(len(p.entries)) < limit
 	})
-	if more {
-		last := p.entries[len(p.entries)-1].Key()
-		p.meta.Continue = encodeToken(token{Revision: revision, Start: strings.TrimPrefix(last, prefix) + "\x00"})
-		if (w.Labels == nil || w.Labels.Empty()) && (w.Fields == nil || w.Fields.Empty()) {
-			left := int64(n.Len(w.Prefix, last+"\x00"))
-			p.meta.RemainingItemCount = &left
-		}
+	if limit > 0 && int64(len(p.entries)) == limit {
+		p.goOn(n, w, revision, prefix)
 	}
 	return p, nil
+}
+
+// goOn says where a full page's list goes on, unless it ends there. Upstream does not look whether anything that follows
+// is selected: the last page of a selector may be empty.
+func (p *page) goOn(n *watchcache.Snapshot, w watchcache.Selection, revision int64, prefix string) {
+	last := p.entries[len(p.entries)-1].Key()
+	if !n.Follows(w, last) {
+		return
+	}
+	p.meta.Continue = encodeToken(token{Revision: revision, Start: strings.TrimPrefix(last, prefix) + "\x00"})
+	if (w.Labels == nil || w.Labels.Empty()) && (w.Fields == nil || w.Fields.Empty()) {
+		left := int64(n.Len(w.Prefix, last+"\x00"))
+		p.meta.RemainingItemCount = &left
+	}
 }
 
 // list answers a GET of a collection.

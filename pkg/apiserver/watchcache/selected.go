@@ -31,6 +31,22 @@ func (n *Snapshot) Select(w Selection, from string, f func(*Entry) bool) {
 	n.Ascend(w.Prefix, from, visit)
 }
 
+// Follows says whether an entry, selected or not, stands behind a key where selected ones are looked for.
+func (n *Snapshot) Follows(w Selection, key string) (follows bool) {
+	if w.Exact {
+		return false
+	}
+	among := n
+	if part, ok := n.ByIndex(w.IndexField, w.IndexValue); ok {
+		among = part
+	}
+	among.Ascend(w.Prefix, key+"\x00", func(*Entry) bool {
+		follows = true
+		return false
+	})
+	return follows
+}
+
 // byLabels orders entries by their labels, and those with the same by key.
 func byLabels(a, b *Entry) bool {
 	if a.labels == b.labels {
