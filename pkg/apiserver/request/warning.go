@@ -2,8 +2,9 @@ package request
 
 import (
 	"context"
-	"slices"
+	"strings"
 	"sync"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -20,8 +21,8 @@ type Warnings struct {
 	mu    sync.Mutex
 	texts []string
 	seen  map[string]bool
-	whole int // characters of all texts
-	cut   int // the same, of each only what may be told where they are cut
+	told  int  // characters of what can be told
+	cuts  bool // they were too many
 }
 
 // WithWarnings gives ctx a collector.
@@ -38,7 +39,7 @@ func Warn(ctx context.Context, text string) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.seen[text] || w.whole > mostWarned && w.cut >= mostWarned {
+	if w.seen[text] || w.cuts && w.told >= mostWarned {
 		return
 	}
 	if w.seen == nil {
@@ -46,22 +47,40 @@ func Warn(ctx context.Context, text string) {
 	}
 	w.seen[text] = true
 	w.texts = append(w.texts, text)
-	n := utf8.RuneCountInString(text)
-	w.whole += n
-	w.cut += min(n, mostOfOne)
+	w.told += w.length(text)
+	if !w.cuts && w.told > mostWarned {
+		w.cuts, w.told = true, 0
+		for _, t := range w.texts {
+			w.told += w.length(t)
+		}
+	}
+}
+
+// length counts the characters of what is told of a text.
+func (w *Warnings) length(text string) int {
+	text, _ = w.tell(text)
+	return utf8.RuneCountInString(text)
+}
+
+// tell gives what is told of a text: of one that a header cannot carry nothing, as upstream does.
+func (w *Warnings) tell(text string) (string, bool) {
+	if w.cuts && utf8.RuneCountInString(text) > mostOfOne {
+		text = string([]rune(text)[:mostOfOne])
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+		return "", false
+	}
+	return text, true
 }
 
 // Texts gives what was collected so far.
 func (w *Warnings) Texts() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := slices.Clone(w.texts)
-	if w.whole <= mostWarned {
-		return out
-	}
-	for i, text := range out {
-		if utf8.RuneCountInString(text) > mostOfOne {
-			out[i] = string([]rune(text)[:mostOfOne])
+	out := make([]string, 0, len(w.texts))
+	for _, text := range w.texts {
+		if told, ok := w.tell(text); ok {
+			out = append(out, told)
 		}
 	}
 	return out
