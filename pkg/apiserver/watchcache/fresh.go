@@ -2,6 +2,7 @@ package watchcache
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -31,10 +32,22 @@ const (
 	pause = time.Millisecond
 )
 
-// askFor bounds one question. Each who waits has an end of its own.
+// askFor bounds one question. Each who waits has an end of its own, and until then asks again: etcd may answer the next
+// one, on another connection.
 const askFor = 10 * time.Second
 
+// revision is one that etcd had after the call. An error that is context.DeadlineExceeded tells of ctx's end.
 func (q *question) revision(ctx context.Context) (int64, error) {
+	for {
+		revision, err := q.answered(ctx)
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return revision, err
+		}
+	}
+}
+
+// answered is revision by one question.
+func (q *question) answered(ctx context.Context) (int64, error) {
 	q.mu.Lock()
 	if q.next == nil {
 		q.next = &answer{done: make(chan struct{})}

@@ -65,6 +65,29 @@ func TestWhoWaitsForAnAnswerMayGo(t *testing.T) {
 	}
 }
 
+// TestAQuestionThatEtcdDoesNotAnswerIsPutAgain while somebody waits, who has an end of its own.
+func TestAQuestionThatEtcdDoesNotAnswerIsPutAgain(t *testing.T) {
+	for patience, answered := range map[time.Duration]bool{askFor / 2: false, 2 * askFor: true} {
+		synctest.Test(t, func(t *testing.T) {
+			questions := 0
+			q := &question{ask: func(ctx context.Context) (int64, error) {
+				if questions++; questions == 2 {
+					return 7, nil
+				}
+				<-ctx.Done()
+				return 0, ctx.Err()
+			}}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			revision, err := q.revision(ctx)
+			if answered && (revision != 7 || err != nil) || !answered && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("after %s: %d, %v", patience, revision, err)
+			}
+			time.Sleep(askFor) // the first question's
+		})
+	}
+}
+
 func TestManyWhoAskAreAnsweredByFewQuestionsAndFewWithoutDelay(t *testing.T) {
 	const each, takes = 100, 300 * time.Microsecond
 	for clients, want := range map[int]struct {
