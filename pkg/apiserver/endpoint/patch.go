@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,14 +36,14 @@ import (
 // maxOperations is how many operations a JSON patch may hold.
 const maxOperations = 10000
 
-// patchType reads the kind of a patch from the Content-Type.
+// patchType reads the kind of a patch from the Content-Type, which names it in these very letters.
 func (s *Served) patchType(r *http.Request) (types.PatchType, error) {
 	can := []string{string(types.JSONPatchType), string(types.MergePatchType)}
 	if s.protobuf() {
 		can = append(can, string(types.StrategicMergePatchType))
 	}
 	can = append(can, string(types.ApplyYAMLPatchType))
-	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	for _, c := range can {
 		if media == c {
 			return types.PatchType(media), nil
