@@ -21,6 +21,9 @@ import (
 // ErrExpired says that a revision is older than what is kept: the client must list anew (410 Gone).
 var ErrExpired = errors.New("the resourceVersion is too old")
 
+// ErrRemade says that what was watched is now read as another kind: the client may go on from where it is.
+var ErrRemade = errors.New("the objects are read anew")
+
 // Kind declares how the objects of one resource are read and found.
 type Kind struct {
 	// Prefix of the keys, with the slash at its end: "/registry/pods/".
@@ -107,7 +110,7 @@ func New(cfg Config) *Cache {
 }
 
 // Add makes a store for a kind. Objects that were seen already are in it. Where there is a store for the prefix
-// it takes the kind over: its objects are decoded anew, and its watchers get ErrExpired.
+// it takes the kind over: its objects are decoded anew, and its watchers get ErrRemade.
 func (c *Cache) Add(k Kind) *Store {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -24,7 +24,7 @@ type log struct {
 	bytes   int           // what superseded states take
 	changed chan struct{} // closed when records were added
 	added   bool
-	expired bool
+	ended   error // why nobody may go on reading
 	readers int
 }
 
@@ -87,8 +87,8 @@ func (l *log) wake() {
 	}
 }
 
-func (l *log) expire() {
-	l.expired = true
+func (l *log) end(err error) {
+	l.ended = err
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -98,13 +98,16 @@ func (l *log) after(revision int64) int64 {
 	return l.first + int64(sort.Search(len(l.records), func(i int) bool { return l.records[i].revision > revision }))
 }
 
-// from gives the records from a position on, at most n; false where some have fallen out.
-func (l *log) from(position int64, n int) ([]*record, bool) {
-	if l.expired || position < l.first {
-		return nil, false
+// from gives the records from a position on, at most n; ErrExpired where some have fallen out.
+func (l *log) from(position int64, n int) ([]*record, error) {
+	switch {
+	case l.ended != nil:
+		return nil, l.ended
+	case position < l.first:
+		return nil, ErrExpired
 	}
 	rest := l.records[position-l.first:]
-	return rest[:min(n, len(rest)):min(n, len(rest))], true
+	return rest[:min(n, len(rest)):min(n, len(rest))], nil
 }
 
 // undo takes from a tree what happened after a revision.

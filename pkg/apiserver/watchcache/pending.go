@@ -12,6 +12,7 @@ import (
 // just written is not decoded again, and its forms are made once for the writer and for all who watch.
 type Pending struct {
 	store  *Store
+	kind   *Kind // the store's when the write was announced: should that be replaced meanwhile, the object is of the old one
 	key    string
 	value  []byte
 	object Object
@@ -40,7 +41,9 @@ func (e *Entry) Past() (o Object, shared bool, err error) {
 // Begin announces that o, encoded as value, is about to be written. o must not be used until Done or Drop, and
 // after Done not be changed. judged is what Entry.Judged tells.
 func (s *Store) Begin(key string, value []byte, o Object, judged bool) *Pending {
-	p := &Pending{store: s, key: key, value: value, object: o, judged: judged}
+	s.mu.Lock()
+	p := &Pending{store: s, kind: s.kind, key: key, value: value, object: o, judged: judged}
+	s.mu.Unlock()
 	all := &s.cache.pending
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -65,7 +68,7 @@ func (p *Pending) settle(revision int64) *Entry {
 	defer p.mu.Unlock()
 	if p.entry == nil {
 		p.object.SetResourceVersion(strconv.FormatInt(revision, 10))
-		p.entry = p.store.entryOfObject(p.store.kind, p.key, revision, p.value, p.object)
+		p.entry = p.store.entryOfObject(p.kind, p.key, revision, p.value, p.object)
 		p.entry.whole, p.entry.judged = true, p.judged
 	}
 	return p.entry

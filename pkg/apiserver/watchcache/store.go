@@ -130,7 +130,7 @@ func (s *Store) remake(k Kind) {
 		s.put(s.entry(storage.KeyValue{Key: e.key, Value: e.value, ModRevision: e.revision}))
 		return true
 	})
-	s.expireLogs()
+	s.endLogs(ErrRemade)
 }
 
 // replace takes over everything as it was read anew at a revision; watchers must begin again. Readers see
@@ -150,7 +150,7 @@ func (s *Store) replace(all []storage.KeyValue, revision int64) {
 	for _, e := range entries {
 		s.put(e)
 	}
-	s.expireLogs()
+	s.endLogs(ErrExpired)
 }
 
 // leave counts what is in the store as stored no longer.
@@ -166,13 +166,13 @@ func (s *Store) expire() {
 	defer s.mu.Unlock()
 	s.closed = true
 	s.leave()
-	s.expireLogs()
+	s.endLogs(ErrExpired)
 }
 
-func (s *Store) expireLogs() {
-	s.main.expire()
+func (s *Store) endLogs(err error) {
+	s.main.end(err)
 	for _, l := range s.sub {
-		l.expire()
+		l.end(err)
 	}
 	s.main, s.sub = newLog(s.cache.cfg.Window), map[string]*log{}
 }

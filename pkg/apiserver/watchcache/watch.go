@@ -194,18 +194,18 @@ func (s *Store) watch(after int64, w Selection) (*Watcher, error) {
 }
 
 // Next waits for events, and answers those there are, in order, until it is called again. With wake closed or ctx ended it answers
-// none. ErrExpired ends the watch: the client was too slow, or must list anew.
+// none. ErrExpired ends the watch: the client was too slow, or must list anew; and so does ErrRemade.
 func (w *Watcher) Next(ctx context.Context, wake <-chan struct{}) ([]Event, error) {
 	if clear(w.events); cap(w.events) > mostReused { // who waits holds no objects
 		w.events = nil
 	}
 	for {
 		w.store.mu.Lock()
-		records, ok := w.log.from(w.position, batch)
+		records, err := w.log.from(w.position, batch)
 		changed, reached := w.log.changed, w.store.cache.revision.Load()
 		w.store.mu.Unlock()
-		if !ok {
-			return nil, ErrExpired
+		if err != nil {
+			return nil, err
 		}
 		if len(records) > 0 {
 			w.position += int64(len(records))
