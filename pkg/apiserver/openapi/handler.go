@@ -224,7 +224,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			endpoint.Fail(w, r, err)
 			return
 		}
-		h.answer(w, r, doc, protobufV2, handler.ToProtoBinary)
+		h.answer(w, r, doc, protobufV2, handler.ToProtoBinary, false)
 		return
 	}
 	p, ok := d.find(r.URL.Path)
@@ -237,16 +237,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		endpoint.Fail(w, r, err)
 		return
 	}
-	if asked := r.URL.Query().Get("hash"); asked != "" {
-		if !strings.EqualFold(asked, doc.hash) {
-			u := url.URL{Path: r.URL.Path, RawQuery: url.Values{"hash": {doc.hash}}.Encode()}
-			http.Redirect(w, r, u.String(), http.StatusMovedPermanently)
-			return
-		}
-		w.Header().Set("Cache-Control", "public, immutable")
-		w.Header().Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
+	asked := r.URL.Query().Get("hash")
+	if asked != "" && !strings.EqualFold(asked, doc.hash) {
+		u := url.URL{Path: r.URL.Path, RawQuery: url.Values{"hash": {doc.hash}}.Encode()}
+		http.Redirect(w, r, u.String(), http.StatusMovedPermanently)
+		return
 	}
-	h.answer(w, r, doc, protobufV3, handler3.ToV3ProtoBinary)
+	h.answer(w, r, doc, protobufV3, handler3.ToV3ProtoBinary, asked != "")
 }
 
 func (h *Handler) index(w http.ResponseWriter, r *http.Request, d *documents) {
@@ -270,15 +267,16 @@ func (h *Handler) index(w http.ResponseWriter, r *http.Request, d *documents) {
 	_, _ = w.Write(body)
 }
 
-// answer sends a document in the encoding asked for; 406 where that is neither JSON nor its protobuf.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, doc *document, protobuf string, toProtobuf func([]byte) ([]byte, error)) {
+// answer sends a document in the encoding asked for; 406 where that is neither JSON nor its protobuf. Caches may keep
+// what was asked for by its hash, but not that it could not be sent.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, doc *document, protobuf string, toProtobuf func([]byte) ([]byte, error), byHash bool) {
+	head, tag := w.Header(), `"`+doc.hash+`"`
+	head.Set("Vary", "Accept")
 	media, ok := chosen(r.Header.Get("Accept"), protobuf)
 	if !ok {
 		w.WriteHeader(http.StatusNotAcceptable)
 		return
 	}
-	head, tag := w.Header(), `"`+doc.hash+`"`
-	head.Set("Vary", "Accept")
 	head.Set("Etag", tag)
 	head.Set("Last-Modified", h.since.UTC().Format(http.TimeFormat))
 	head.Set("Content-Type", media)
@@ -295,6 +293,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, doc *document, 
 			endpoint.Fail(w, r, err)
 			return
 		}
+	}
+	if byHash {
+		head.Set("Cache-Control", "public, immutable")
+		head.Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body)) // documents are told apart by their tags alone
 }

@@ -100,6 +100,10 @@ func TestHashOfTheIndexMakesADocumentCacheable(t *testing.T) {
 	if w.Code != 200 || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
 		t.Errorf("%s: %d, Cache-Control %q", right, w.Code, w.Header().Get("Cache-Control"))
 	}
+	refused := get(t, h, right, http.Header{"Accept": {"text/html"}})
+	if kept := refused.Header().Get("Cache-Control") + refused.Header().Get("Expires"); refused.Code != http.StatusNotAcceptable || kept != "" || refused.Header().Get("Vary") != "Accept" {
+		t.Errorf("in a form that there is not: %d, %v", refused.Code, refused.Header())
+	}
 	if again := get(t, h, right, http.Header{"If-None-Match": {w.Header().Get("Etag")}}); again.Code != http.StatusNotModified {
 		t.Errorf("with its own ETag: %d", again.Code)
 	}
@@ -141,7 +145,7 @@ func TestADocumentThatTheClientHasIsNotConverted(t *testing.T) {
 		(&Handler{}).answer(w, r, doc, protobufV3, func([]byte) ([]byte, error) {
 			converted++
 			return []byte("protobuf"), nil
-		})
+		}, false)
 		if sent := w.Body.Len() > 0; converted != want || sent != (want == 1) || sent == (w.Code == http.StatusNotModified) {
 			t.Errorf("If-None-Match: %s: converted %d times, want %d: %d %s", tag, converted, want, w.Code, w.Body)
 		}
