@@ -160,7 +160,7 @@ func TestSizesAreBoundedOnBothSides(t *testing.T) {
 		{"annotations of 256 KiB", configMaps, annotated("annotations", mostAnnotations), http.StatusCreated, ""},
 		{"annotations of a byte more", configMaps, annotated("annotations-more", mostAnnotations+1), http.StatusUnprocessableEntity, "Too long: may not be more than 262144 bytes"},
 		{"an object below 1.5 MiB", revisions, revision("object", stored-1024), http.StatusCreated, ""},
-		{"an object above 1.5 MiB", revisions, revision("object-more", stored), http.StatusRequestEntityTooLarge, "request is too large"},
+		{"an object above 1.5 MiB", revisions, revision("object-more", stored), http.StatusInternalServerError, "etcdserver: request is too large"},
 	} {
 		got := admin.send(t, "POST", c.path, "application/json", c.body)
 		got.want(t, c.what, c.code, c.message)

@@ -128,6 +128,9 @@ func asStatus(err error) *metav1.Status {
 		if status.Status == "" {
 			status.Status = metav1.StatusFailure
 		}
+		if status.Code == 0 { // whoever is asked elsewhere may have said none
+			status.Code = http.StatusInternalServerError
+		}
 		status.Kind, status.APIVersion = "Status", "v1"
 		return &status
 	}

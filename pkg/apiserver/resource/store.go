@@ -358,12 +358,15 @@ func (s *Store) apiError(err error, name string) error {
 		}
 		return s.modified(name)
 	case errors.Is(err, storage.ErrTooLarge):
-		return apierrors.NewRequestEntityTooLargeError("etcdserver: request is too large")
+		return errTooLarge
 	case errors.Is(err, context.DeadlineExceeded):
 		return apierrors.NewTimeoutError("the request timed out in etcd; try again", 0)
 	}
 	return apierrors.NewInternalError(err)
 }
+
+// errTooLarge is etcd's own refusal, which upstream passes on as it is: an error of the server's, without a reason.
+var errTooLarge = errors.New("etcdserver: request is too large")
 
 func (s *Store) modified(name string) error {
 	return apierrors.NewConflict(s.GroupResource(), name,
