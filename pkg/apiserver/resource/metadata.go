@@ -173,9 +173,8 @@ func sameButTimes(a, b Object) bool {
 	if len(one) != len(two) || !maps.Equal(a.GetLabels(), b.GetLabels()) { // which many writes change
 		return false
 	}
-	without := make([]metav1.ManagedFieldsEntry, len(one))
-	for i := range one {
-		without[i] = one[i]
+	without := slices.Clone(one) // nil of nil: in a custom object an empty list is another thing than none
+	for i := range without {
 		without[i].Time = two[i].Time
 	}
 	a.SetManagedFields(without)
