@@ -55,7 +55,11 @@ func uncached(next http.Handler) http.Handler {
 	})
 }
 
-// identified gives every request an audit ID, made of random bits, and reads what it asks for.
+// unmarked keeps what a path says from being read as HTML.
+var unmarked = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// identified gives every request an audit ID, made of random bits, and reads what it asks for. Where that cannot be
+// read, the answer is an error of the server's, as upstream, whoever asks.
 func identified(random func() uint64) filter {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +68,13 @@ func identified(random func() uint64) filter {
 				id = newID(random(), random())
 			}
 			w.Header().Set("Audit-Id", id)
-			next.ServeHTTP(w, r.WithContext(request.Begin(r.Context(), endpoint.Parse(r))))
+			info, err := endpoint.Parse(r)
+			if err != nil {
+				text := fmt.Sprintf("Internal Server Error: %q: failed to create RequestInfo: %v", r.RequestURI, err)
+				http.Error(w, unmarked.Replace(text), http.StatusInternalServerError)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(request.Begin(r.Context(), info)))
 		})
 	}
 }

@@ -219,3 +219,24 @@ func TestAuditIDsAreRandomUUIDs(t *testing.T) {
 		}
 	}
 }
+
+// TestVerbsOfOldNeedAResource: as upstream, nobody learns from such a path whether there is an API at all.
+func TestVerbsOfOldNeedAResource(t *testing.T) {
+	reached := false
+	h := chained(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }), identified(rand.Uint64))
+	for target, shown := range map[string]string{
+		"/api/v1/watch": "/api/v1/watch", "/api/v1/watch/?a=1&b=<": "/api/v1/watch/?a=1&amp;b=&lt;",
+		"/apis/apps/v1/watch": "/apis/apps/v1/watch", "/apis/none/v9/proxy": "/apis/none/v9/proxy",
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+		want := fmt.Sprintf("Internal Server Error: \"%s\": failed to create RequestInfo: "+
+			"unable to determine kind and namespace from url, %s\n", shown, shown)
+		if w.Code != http.StatusInternalServerError || w.Body.String() != want || w.Header().Get("Audit-Id") == "" {
+			t.Errorf("%s: %d %q, want %q", target, w.Code, w.Body, want)
+		}
+	}
+	if reached {
+		t.Error("what is behind was reached")
+	}
+}

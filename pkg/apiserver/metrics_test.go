@@ -199,7 +199,10 @@ func TestMetricsOfWhatIsWithdrawnGo(t *testing.T) {
 	m := newServedMetrics(registry, func(*request.Info) *endpoint.Served { return served }, clock.RealClock{})
 	withdraw := func() { served = nil; m.forget(widgets, []string{"v1"}) }
 	ask := func(path string, code int, meanwhile func()) {
-		info := endpoint.Parse(httptest.NewRequest("GET", path, nil))
+		info, err := endpoint.Parse(httptest.NewRequest("GET", path, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
 		r := httptest.NewRequest("GET", path, nil).WithContext(request.Begin(t.Context(), info))
 		m.measured(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { meanwhile(); w.WriteHeader(code) })).ServeHTTP(httptest.NewRecorder(), r)
 	}

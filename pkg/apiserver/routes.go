@@ -58,7 +58,8 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			s.endpoint.NotFound(w, r)
 		}
 	})
-	return chained(serve, recovered(s.log), uncached, identified(rand.Uint64), s.served.measured, s.guarded, limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
+	return chained(serve, recovered(s.log), identified(rand.Uint64), uncached, s.served.measured, s.guarded,
+		limited(s.cfg.MaxReads, s.cfg.MaxWrites), timed(s.cfg.RequestTimeout, stopping))
 }
 
 func (s *Server) guarded(next http.Handler) http.Handler { return s.guard.Filter(next, endpoint.Fail) }

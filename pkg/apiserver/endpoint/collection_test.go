@@ -37,7 +37,10 @@ type listed struct {
 func collection(t *testing.T, s *Served, method, query string) (int, listed) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, "/apis/example.com/v1/namespaces/n/boats?"+query, http.NoBody)
-	info := Parse(r)
+	info, err := Parse(r)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r = r.WithContext(request.Begin(r.Context(), info))
 	w := httptest.NewRecorder()
 	if method == http.MethodDelete {

@@ -30,7 +30,10 @@ func FuzzRequest(f *testing.F) {
 		}
 		u.RawQuery = query
 		r := &http.Request{Method: method, URL: u, Header: http.Header{"Accept": {accept}}}
-		info := Parse(r)
+		info, err := Parse(r)
+		if err != nil {
+			return
+		}
 		for what, part := range map[string]string{"the group": info.Group, "the version": info.Version, "the resource": info.Resource,
 			"the namespace": info.Namespace, "the path's name": info.PathName, "the subresource": info.Subresource} {
 			if strings.Contains(part, "/") {

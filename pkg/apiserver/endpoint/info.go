@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,8 +32,9 @@ func verbOf(method string, named bool) string {
 	return "" // also of a method in lower case, which is another
 }
 
-// Parse reads what a request asks for from its method, path and query.
-func Parse(r *http.Request) *request.Info {
+// Parse reads what a request asks for from its method, path and query. It fails where the path ends with a verb of old
+// that says not of what: /api/v1/watch.
+func Parse(r *http.Request) (*request.Info, error) {
 	info := &request.Info{Path: r.URL.Path, Verb: strings.ToLower(r.Method)}
 	if r.URL.RawQuery != "" {
 		info.Query = r.URL.Query()
@@ -44,11 +46,14 @@ func Parse(r *http.Request) *request.Info {
 	case len(parts) >= 4 && parts[0] == "apis":
 		info.Group, info.Version, parts = parts[1], parts[2], parts[3:]
 	default:
-		return info
+		return info, nil
+	}
+	if len(parts) == 1 && (parts[0] == "watch" || parts[0] == "proxy") {
+		return nil, fmt.Errorf("unable to determine kind and namespace from url, %v", r.URL)
 	}
 	info.IsResource = true
 	watching := false
-	if parts[0] == "watch" && len(parts) > 1 { // the form of old: /api/v1/watch/...
+	if parts[0] == "watch" { // the form of old: /api/v1/watch/...
 		watching, parts = true, parts[1:]
 	}
 	if parts[0] == "namespaces" && len(parts) > 1 {
@@ -69,7 +74,7 @@ func Parse(r *http.Request) *request.Info {
 	info.Verb, info.DeprecatedWatch = verbOf(r.Method, info.Name != ""), watching
 	if watching { // which no selector makes more permitted: not all of that form look at them
 		info.Verb = "watch"
-		return info
+		return info, nil
 	}
 	if info.Verb == "get" && info.Name == "" {
 		info.Verb = "list"
@@ -88,7 +93,7 @@ func Parse(r *http.Request) *request.Info {
 			}
 		}
 	}
-	return info
+	return info, nil
 }
 
 // queryOf gives a request's query, as it was read with what the request asks for.

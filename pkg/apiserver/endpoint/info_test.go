@@ -20,8 +20,8 @@ func TestASelectorNamesOnlyWhatIsRead(t *testing.T) {
 		"/api/v1/namespaces/n/pods/z":                  {"delete", "", "z", "", ""},
 		"/api/v1/namespaces/n/pods/w":                  {"OPTIONS", "", "w", "", ""},
 	} {
-		info := Parse(httptest.NewRequest(want.method, target, nil))
-		if info.Verb != want.verb || info.Name != want.name || info.FieldSelector != want.fields || info.LabelSelector != want.labels {
+		info, err := Parse(httptest.NewRequest(want.method, target, nil))
+		if err != nil || info.Verb != want.verb || info.Name != want.name || info.FieldSelector != want.fields || info.LabelSelector != want.labels {
 			t.Errorf("%s %s: %s %q, %q, %q", want.method, target, info.Verb, info.Name, info.FieldSelector, info.LabelSelector)
 		}
 	}
