@@ -2,6 +2,7 @@ package resource
 
 import (
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -24,13 +25,29 @@ func (g *Registry) ofKind(kind schema.GroupVersionKind) *Store {
 	return nil
 }
 
-// ResourceOf finds the resource of a kind, and whether it is in namespaces.
+// ResourceOf finds the resource of a kind, which may be written in lower case, and whether it is in namespaces.
 func (g *Registry) ResourceOf(kind schema.GroupVersionKind) (r schema.GroupResource, namespaced, found bool) {
 	s := g.ofKind(kind)
+	if s == nil {
+		kind.Kind = g.inFull(kind)
+		s = g.ofKind(kind)
+	}
 	if s == nil {
 		return schema.GroupResource{}, false, false
 	}
 	return s.GroupResource(), !s.ClusterScoped, true
+}
+
+// inFull is the name of a kind of the group that is this one in lower case, "" where there is none.
+func (g *Registry) inFull(kind schema.GroupVersionKind) string {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, s := range g.stores {
+		if s.Kind.Group == kind.Group && strings.ToLower(s.Kind.Kind) == kind.Kind {
+			return s.Kind.Kind
+		}
+	}
+	return ""
 }
 
 // In gives an object of a resource in the version of one of the resource's kinds.
