@@ -466,6 +466,15 @@ func trailers() []exchange {
 		w.Header().Set("X-One", "1")
 		w.Header().Set(http.TrailerPrefix+"X-One", "2")
 	}))
+	for _, n := range []int{0, 10, 5000} {
+		e := answer(fmt.Sprint("by prefix and asked for, behind declared ", n), func(p *peer, w http.ResponseWriter) {
+			w.Header().Set("Content-Length", fmt.Sprint(n))
+			p.write(w, text(n))
+			w.Header().Set(http.TrailerPrefix+"X-One", "1")
+		})
+		e.request = func(r *http.Request) { r.Header.Set("Te", "trailers") }
+		all = append(all, e)
+	}
 	return heads(all)
 }
 

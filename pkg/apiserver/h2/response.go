@@ -99,6 +99,12 @@ func (w *response) announce(name string) {
 	}
 }
 
+// trailing says that more may come behind a body that is whole: trailers that were announced, and any to a client that
+// says it reads them (RFC 9110, 6.5.1).
+func (w *response) trailing() bool {
+	return len(w.announced) > 0 || httpguts.HeaderValuesContainsToken(w.request.Header["Te"], "trailers")
+}
+
 // appendFields appends a header's fields, but those that are no part of HTTP/2 and the one named.
 func appendFields(fields []hpack.HeaderField, h http.Header, but string) []hpack.HeaderField {
 	for name, values := range h {
@@ -154,7 +160,7 @@ func (w *response) Write(p []byte) (int, error) {
 		}
 		*w.small = append(*w.small, p...)
 		return len(p), nil
-	} else if err := w.flush(p, whole && len(w.announced) == 0); err != nil {
+	} else if err := w.flush(p, whole && !w.trailing()); err != nil {
 		return 0, err
 	}
 	return len(p), nil
