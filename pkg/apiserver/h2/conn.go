@@ -79,6 +79,10 @@ func newConn(h *server, tc *tls.Conn, handler http.Handler) *conn {
 // serve speaks HTTP/2 until the connection ends, and leaves nothing behind but handlers that were told to end.
 func (c *conn) serve() {
 	defer func() { _ = c.tls.Close() }()
+	if weak(c.state) {
+		c.end(http2.ConnectionError(http2.ErrCodeInadequateSecurity))
+		return
+	}
 	c.greet()
 	c.server.add(c)
 	defer c.server.remove(c)
@@ -87,6 +91,21 @@ func (c *conn) serve() {
 		err = (&reader{conn: c}).run()
 	}
 	c.end(err)
+}
+
+// weak says that TLS agreed on what HTTP/2 forbids (RFC 9113, 9.2.2). Of the ciphers that TLS 1.2 has here, appendix A
+// leaves those which make a key for each connection and tell encrypted data that was changed.
+func weak(s tls.ConnectionState) bool {
+	if s.Version != tls.VersionTLS12 {
+		return s.Version < tls.VersionTLS12
+	}
+	switch s.CipherSuite {
+	case tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256:
+		return false
+	}
+	return true
 }
 
 // greet says what the client needs to know before all else.

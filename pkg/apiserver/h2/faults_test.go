@@ -254,7 +254,11 @@ func TestStrangersLeaveNoTimer(t *testing.T) {
 	}()
 	cert, _ := certificate()
 	h := &server{http: &http.Server{IdleTimeout: time.Hour}, conns: map[*conn]struct{}{}}
-	c := newConn(h, tls.Server(near, &tls.Config{Certificates: []tls.Certificate{cert}}), nil)
+	server := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err := server.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	c := newConn(h, server, nil)
 	c.serve()
 	if c.idle.Stop() {
 		t.Error("the timer runs on")
@@ -389,5 +393,34 @@ func TestWhatComesLateIsNoFault(t *testing.T) {
 	}
 	if resets != 1 {
 		t.Errorf("reset %d times", resets)
+	}
+}
+
+// TestWeakCiphersAreRefused: HTTP/2 forbids what TLS 1.2 may agree on.
+func TestWeakCiphersAreRefused(t *testing.T) {
+	f := serveOurs(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for cipher, want := range map[uint16]http2.FrameType{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:          http2.FrameGoAway,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:          http2.FrameGoAway,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       http2.FrameSettings,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: http2.FrameSettings,
+	} {
+		client, err := tls.Dial("tcp", f.addr, &tls.Config{
+			InsecureSkipVerify: true, NextProtos: []string{"h2"}, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{cipher},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Write([]byte(http2.ClientPreface)); err != nil {
+			t.Error(err)
+		}
+		got, err := http2.NewFramer(nil, client).ReadFrame()
+		if err != nil || got.Header().Type != want {
+			t.Errorf("%s: %v %v, want %v", tls.CipherSuiteName(cipher), got, err, want)
+		}
+		if g, is := got.(*http2.GoAwayFrame); is && g.ErrCode != http2.ErrCodeInadequateSecurity {
+			t.Errorf("%s: %v", tls.CipherSuiteName(cipher), g.ErrCode)
+		}
+		_ = client.Close()
 	}
 }
