@@ -424,3 +424,29 @@ func TestWeakCiphersAreRefused(t *testing.T) {
 		_ = client.Close()
 	}
 }
+
+// TestADeadlineThatWasMovedIsNoneAnyMore, even where its time came while it was moved.
+func TestADeadlineThatWasMovedIsNoneAnyMore(t *testing.T) {
+	for which, name := range map[int]string{reading: "reading", writing: "writing"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bubble, w http.ResponseWriter, _ *http.Request) {
+				s := w.(*response).stream
+				s.conn.mu.Lock()
+				s.setDeadlineLocked(which, time.Now().Add(time.Second))
+				time.Sleep(time.Second) // of the bubble: the deadline's timer waits for mu
+				s.setDeadlineLocked(which, time.Now().Add(time.Hour))
+				s.conn.mu.Unlock()
+				time.Sleep(time.Second)
+				s.conn.mu.Lock()
+				defer s.conn.mu.Unlock()
+				if s.gone != nil || s.stopped != nil {
+					b.Errorf("%v, %v", s.gone, s.stopped)
+				}
+			}, func(b *bubble) {
+				if status, _ := b.greeted().get(1, "/"); status != "200" {
+					b.Errorf("answered %s", status)
+				}
+			})
+		})
+	}
+}

@@ -153,12 +153,18 @@ var errFinished = errors.New("the request was answered")
 func (s *stream) setDeadline(which int, t time.Time) error {
 	s.conn.mu.Lock()
 	defer s.conn.mu.Unlock()
+	s.setDeadlineLocked(which, t)
+	return nil
+}
+
+// setDeadlineLocked is setDeadline for a caller that holds mu.
+func (s *stream) setDeadlineLocked(which int, t time.Time) {
 	if s.deadline[which] != nil {
 		s.deadline[which].Stop()
 		s.deadline[which] = nil
 	}
 	if s.gone != nil || t.IsZero() {
-		return nil
+		return
 	}
 	late := func() {
 		if s.gone != nil {
@@ -175,12 +181,15 @@ func (s *stream) setDeadline(which int, t time.Time) error {
 	d := time.Until(t)
 	if d <= 0 {
 		late()
-		return nil
+		return
 	}
-	s.deadline[which] = time.AfterFunc(d, func() {
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
 		s.conn.mu.Lock()
 		defer s.conn.mu.Unlock()
-		late()
+		if s.deadline[which] == timer { // else another was set while this one's time came
+			late()
+		}
 	})
-	return nil
+	s.deadline[which] = timer
 }
