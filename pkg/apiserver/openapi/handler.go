@@ -57,10 +57,12 @@ type part struct {
 	doc  *lazy.Value[*document]
 }
 
-// document is one in JSON, gzipped, with its hash in hex.
+// document is one in JSON and, as soon as somebody asks for that, in protobuf, both gzipped. The hash, in hex, is that
+// of its JSON.
 type document struct {
-	packed []byte
-	hash   string
+	packed   []byte
+	hash     string
+	protobuf lazy.Value[[]byte]
 }
 
 // New describes what served gives with the types that it is made of. Documents that never changed were last
@@ -161,6 +163,14 @@ func pack(v any) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
+	packed, err := compress(plain)
+	if err != nil {
+		return nil, err
+	}
+	return &document{packed: packed, hash: fmt.Sprintf("%X", sha512.Sum512(plain))}, nil
+}
+
+func compress(plain []byte) ([]byte, error) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	if _, err := z.Write(plain); err != nil {
@@ -169,15 +179,30 @@ func pack(v any) (*document, error) {
 	if err := z.Close(); err != nil {
 		return nil, err
 	}
-	return &document{packed: b.Bytes(), hash: fmt.Sprintf("%X", sha512.Sum512(plain))}, nil
+	return b.Bytes(), nil
 }
 
-func (d *document) plain() ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(d.packed))
+func expand(packed []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, err
 	}
 	return io.ReadAll(z)
+}
+
+// asProtobuf converts a document once for all: with many custom resources that takes seconds and hundreds of MiB.
+func (d *document) asProtobuf(convert func([]byte) ([]byte, error)) ([]byte, error) {
+	return d.protobuf.Get(func() ([]byte, error) {
+		plain, err := expand(d.packed)
+		if err != nil {
+			return nil, err
+		}
+		converted, err := convert(plain)
+		if err != nil {
+			return nil, err
+		}
+		return compress(converted)
+	})
 }
 
 // pathOf is a group version as paths under /openapi/v3/ have it.
@@ -280,34 +305,29 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, doc *document, 
 	head.Set("Etag", tag)
 	head.Set("Last-Modified", h.since.UTC().Format(http.TimeFormat))
 	head.Set("Content-Type", media)
-	body := doc.packed
+	known := r.Header.Get("If-None-Match") == tag // of the body nothing is sent
+	body, err := doc.packed, error(nil)
+	if media != "application/json" && !known {
+		body, err = doc.asProtobuf(toProtobuf)
+	}
 	switch {
-	case media == "application/json" && endpoint.TakesGzip(r):
+	case err != nil:
+	case endpoint.TakesGzip(r):
 		head.Add("Vary", "Accept-Encoding")
 		head.Set("Content-Encoding", "gzip")
-	case r.Header.Get("If-None-Match") == tag: // of the body nothing is sent
-	default:
-		var err error
-		if body, err = inForm(doc, media, toProtobuf); err != nil {
-			head.Del("Etag")
-			endpoint.Fail(w, r, err)
-			return
-		}
+	case !known:
+		body, err = expand(body)
+	}
+	if err != nil {
+		head.Del("Etag")
+		endpoint.Fail(w, r, err)
+		return
 	}
 	if byHash {
 		head.Set("Cache-Control", "public, immutable")
 		head.Set("Expires", time.Now().AddDate(1, 0, 0).UTC().Format(http.TimeFormat))
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body)) // documents are told apart by their tags alone
-}
-
-// inForm is a document that is not compressed.
-func inForm(doc *document, media string, toProtobuf func([]byte) ([]byte, error)) ([]byte, error) {
-	body, err := doc.plain()
-	if err == nil && media != "application/json" {
-		return toProtobuf(body)
-	}
-	return body, err
 }
 
 // chosen picks JSON or protobuf from an Accept header. The older spelling of protobuf has an @ in it.

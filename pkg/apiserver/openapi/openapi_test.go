@@ -152,6 +152,37 @@ func TestADocumentThatTheClientHasIsNotConverted(t *testing.T) {
 	}
 }
 
+func TestADocumentIsConvertedOnceForAll(t *testing.T) {
+	doc, err := pack(map[string]any{"a": "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	converted := 0
+	for _, encoding := range []string{"", "gzip", ""} {
+		r, w := httptest.NewRequest(http.MethodGet, "/", nil), httptest.NewRecorder()
+		r.Header = http.Header{"Accept": {protobufV2}, "Accept-Encoding": {encoding}}
+		(&Handler{}).answer(w, r, doc, protobufV2, func(plain []byte) ([]byte, error) {
+			converted++
+			return append([]byte("protobuf of "), plain...), nil
+		}, false)
+		body := w.Body.Bytes()
+		if got := w.Header().Get("Content-Encoding"); got != encoding {
+			t.Errorf("Accept-Encoding: %s is answered with Content-Encoding: %s", encoding, got)
+		}
+		if encoding != "" {
+			if body, err = expand(body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want := `protobuf of {"a":"b"}`; string(body) != want {
+			t.Errorf("Accept-Encoding: %s: %q, want %q", encoding, body, want)
+		}
+	}
+	if converted != 1 {
+		t.Errorf("converted %d times for three who asked", converted)
+	}
+}
+
 func TestVersion2HasNoDefaultsAndNoWrappedReferences(t *testing.T) {
 	w := get(t, described(t), "/openapi/v2", http.Header{})
 	if s := w.Body.String(); strings.Contains(s, `"allOf":[`) || strings.Contains(s, `"oneOf":[`) || strings.Contains(s, reference) {
