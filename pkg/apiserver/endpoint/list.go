@@ -227,11 +227,27 @@ func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions, 
 
 // fresh is the present, no older than etcd's at the time of the call.
 func (s *Served) fresh(ctx context.Context) (*watchcache.Snapshot, int64, error) {
-	if _, err := s.Cache.Fresh(ctx); err != nil {
+	revision, err := s.Cache.Present(ctx)
+	if err != nil {
 		return nil, 0, err
+	}
+	if !s.caughtUp(ctx, revision) {
+		n, err := s.Cached.Stored(ctx, revision)
+		return n, revision, err
 	}
 	n, revision := s.Cached.Now()
 	return n, revision, nil
+}
+
+// caughtUp waits a moment for the log to reach a revision that etcd has. Where etcd answers, but its events are late, it
+// is asked itself, as kube-apiserver does.
+func (s *Served) caughtUp(ctx context.Context, revision int64) bool {
+	if s.Cache.Revision() >= revision {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, freshWait)
+	defer cancel()
+	return s.Cache.WaitFor(ctx, revision) == nil
 }
 
 // expiredContinue is the 410 to a token that is too old; it carries one with which a client that does not
@@ -388,7 +404,7 @@ func (s *Served) get(w http.ResponseWriter, r *http.Request, info *request.Info)
 }
 
 // find looks an object up: in the cache where the client allows that, or where the cache holds what etcd
-// holds. One of the two answers is set.
+// holds, and else in etcd. One of the two answers is set.
 func (s *Served) find(ctx context.Context, info *request.Info, version string) (*watchcache.Entry, resource.Object, error) {
 	key, err := s.Key(info.Namespace, info.Name)
 	if err != nil {
@@ -402,8 +418,11 @@ func (s *Served) find(ctx context.Context, info *request.Info, version string) (
 		if err := s.reach(ctx, want); err != nil {
 			return nil, nil, err
 		}
-	} else if _, err := s.Cache.Fresh(ctx); err != nil {
+	} else if present, err := s.Cache.Present(ctx); err != nil {
 		return nil, nil, apierrors.NewInternalError(err)
+	} else if !s.caughtUp(ctx, present) {
+		live, err := s.GetLive(ctx, info.Namespace, info.Name)
+		return nil, live, err
 	}
 	e, ok := s.Cached.Get(key)
 	if !ok {

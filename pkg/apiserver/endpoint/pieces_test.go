@@ -34,6 +34,12 @@ func boats(t *testing.T, stored ...string) *Served {
 			t.Fatal(err)
 		}
 	}
+	return boatsIn(t, etcd)
+}
+
+// boatsIn are those that a store has.
+func boatsIn(t *testing.T, etcd storage.Interface) *Served {
+	t.Helper()
 	cache := watchcache.New(watchcache.Config{Store: etcd, Root: resource.Root, Clock: clock.RealClock{}, Log: logr.Discard()})
 	done := make(chan struct{})
 	go func() { defer close(done); _ = cache.Run(t.Context()) }()

@@ -49,13 +49,14 @@ func (s *Served) scale(w http.ResponseWriter, r *http.Request, info *request.Inf
 }
 
 func (s *Served) getScale(r *http.Request, info *request.Info, part *resource.ScalePart[resource.Object]) (*autoscalingv1.Scale, error) {
-	e, _, err := s.find(r.Context(), info, queryOf(r).Get("resourceVersion"))
+	e, o, err := s.find(r.Context(), info, queryOf(r).Get("resourceVersion"))
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.Object(e)
-	if err != nil {
-		return nil, apierrors.NewInternalError(err)
+	if e != nil {
+		if o, err = s.Object(e); err != nil {
+			return nil, apierrors.NewInternalError(err)
+		}
 	}
 	if part.Missing != nil {
 		if err := part.Missing(o); err != nil {

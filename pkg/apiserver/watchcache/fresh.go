@@ -88,9 +88,12 @@ func (q *question) run(ctx context.Context) {
 	}
 }
 
+// Present is etcd's revision, or one that it had since the call. The log may be on its way there.
+func (c *Cache) Present(ctx context.Context) (int64, error) { return c.present.revision(ctx) }
+
 // Fresh waits until the log has reached what etcd holds now, and answers that revision.
 func (c *Cache) Fresh(ctx context.Context) (int64, error) {
-	revision, err := c.present.revision(ctx)
+	revision, err := c.Present(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -325,6 +325,14 @@ func (s *Store) SnapshotAt(ctx context.Context, revision int64) (*Snapshot, erro
 		s.mu.Unlock()
 		return &Snapshot{tree: tree, revision: revision}, nil
 	}
+	s.mu.Unlock()
+	return s.Stored(ctx, revision)
+}
+
+// Stored is the store as etcd has it at a revision, of which the log need not have heard. ErrExpired where etcd has
+// forgotten it.
+func (s *Store) Stored(ctx context.Context, revision int64) (*Snapshot, error) {
+	s.mu.Lock()
 	kind := s.kind
 	s.mu.Unlock()
 	page, err := s.cache.cfg.Store.List(ctx, kind.Prefix, revision, 0, "")
