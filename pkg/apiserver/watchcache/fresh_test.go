@@ -93,7 +93,7 @@ func TestManyWhoAskAreAnsweredByFewQuestionsAndFewWithoutDelay(t *testing.T) {
 	for clients, want := range map[int]struct {
 		questions int
 		within    time.Duration
-	}{1: {each, each * takes}, 3: {2 * each, 2 * each * takes}, 16: {each + 10, (each + 10) * (takes + pause)}} {
+	}{1: {each, each * takes}, 3: {2 * each, (2*each + 1) * takes}, 16: {each + 10, (each + 10) * (takes + pause)}} {
 		synctest.Test(t, func(t *testing.T) {
 			questions := 0
 			q := question{ask: func(context.Context) (int64, error) {
