@@ -276,7 +276,7 @@ func (s *Server) describe() error {
 	s.openapi = openapi.New(s.endpoint.All, kinds.Scheme(), s.clock.Now())
 	s.served = newServedMetrics(s.metrics, s.endpoint.Find, s.clock)
 	s.metrics.MustRegister(newStored(s.endpoint.All, s.etcd.Size, s.log))
-	s.health.AddLive(daemon.Check{Name: "etcd", Check: s.etcd.Healthy})
+	s.health.AddLive(daemon.Ping, daemon.Check{Name: "etcd", Check: s.etcd.Healthy})
 	s.health.AddReady(daemon.Check{Name: "poststarthook/bootstrap", Check: func(context.Context) error {
 		if !s.booted.Load() {
 			return errors.New("not finished")

@@ -119,7 +119,8 @@ func TestClientCertificatesAreHeldAgainstTheAuthoritiesOfTheMoment(t *testing.T)
 
 func TestHealthListsAndExcludesChecks(t *testing.T) {
 	var h Health
-	h.AddLive(Check{"good", func(context.Context) error { return nil }})
+	h.AddLive(Ping, Check{"good", func(context.Context) error { return nil }})
+	h.Add(Healthz, Check{"also", func(context.Context) error { return nil }})
 	h.AddReady(Check{"bad", func(context.Context) error { return errors.New("secret reason") }})
 	mux := http.NewServeMux()
 	h.Install(mux)
@@ -128,6 +129,7 @@ func TestHealthListsAndExcludesChecks(t *testing.T) {
 		body string
 	}{
 		"/healthz":                      {200, "ok"},
+		"/healthz?verbose":              {200, "[+]ping ok\n[+]good ok\n[+]also ok\nhealthz check passed\n"},
 		"/livez?verbose":                {200, "[+]ping ok\n[+]good ok\nlivez check passed\n"},
 		"/readyz":                       {500, "[+]ping ok\n[+]good ok\n[-]bad failed: reason withheld\nreadyz check failed\n"},
 		"/readyz?exclude=bad":           {200, "ok"},
@@ -139,6 +141,20 @@ func TestHealthListsAndExcludesChecks(t *testing.T) {
 		mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		if w.Code != want.code || w.Body.String() != want.body {
 			t.Errorf("%s: %d %q, want %d %q", path, w.Code, w.Body.String(), want.code, want.body)
+		}
+	}
+}
+
+func TestAPingStandsInWhereThereAreNoChecks(t *testing.T) {
+	var h Health
+	h.AddReady(Check{"good", func(context.Context) error { return nil }})
+	mux := http.NewServeMux()
+	h.Install(mux)
+	for path, want := range map[string]string{"/livez": "[+]ping ok\nlivez check passed\n", "/readyz": "[+]good ok\nreadyz check passed\n"} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest("GET", path+"?verbose", nil))
+		if w.Body.String() != want {
+			t.Errorf("%s: %q, want %q", path, w.Body, want)
 		}
 	}
 }

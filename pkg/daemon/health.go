@@ -24,9 +24,8 @@ type Check struct {
 // Health answers /healthz, /livez and /readyz from named checks. With ?verbose every check is listed;
 // ?exclude=NAME leaves one out. A path below (/readyz/NAME) asks for one check.
 type Health struct {
-	mu    sync.RWMutex
-	live  []Check // /livez, and with them /healthz
-	ready []Check // /readyz beside the live ones
+	mu     sync.RWMutex
+	checks map[string][]Check // by path
 
 	once sync.Once
 	slis slis
@@ -77,36 +76,51 @@ func WithReset(metrics http.Handler, reset func()) http.Handler {
 	})
 }
 
-// AddLive adds checks whose failure means that a restart would help.
+// The paths under which checks are asked for.
+const (
+	Healthz = "/healthz"
+	Livez   = "/livez"
+	Readyz  = "/readyz"
+)
+
+// Ping passes wherever anything is answered. It stands in where there are no other checks.
+var Ping = Check{Name: "ping", Check: func(context.Context) error { return nil }}
+
+// AddLive adds checks whose failure means that a restart would help, under every path.
 func (h *Health) AddLive(c ...Check) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.live = append(h.live, c...)
+	for _, path := range []string{Healthz, Livez, Readyz} {
+		h.Add(path, c...)
+	}
 }
 
 // AddReady adds checks whose failure means that no requests should be sent here now.
-func (h *Health) AddReady(c ...Check) {
+func (h *Health) AddReady(c ...Check) { h.Add(Readyz, c...) }
+
+// Add adds checks under one path.
+func (h *Health) Add(path string, c ...Check) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ready = append(h.ready, c...)
+	if h.checks == nil {
+		h.checks = map[string][]Check{}
+	}
+	h.checks[path] = append(h.checks[path], c...)
+}
+
+// under gives the checks of a path.
+func (h *Health) under(path string) []Check {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if len(h.checks[path]) == 0 {
+		return []Check{Ping}
+	}
+	return slices.Clone(h.checks[path])
 }
 
 // Install registers the three paths.
 func (h *Health) Install(mux *http.ServeMux) {
 	h.once.Do(h.slis.make)
-	ping := Check{Name: "ping", Check: func(context.Context) error { return nil }}
-	live := func() []Check {
-		h.mu.RLock()
-		defer h.mu.RUnlock()
-		return append([]Check{ping}, h.live...)
-	}
-	ready := func() []Check {
-		all := live()
-		h.mu.RLock()
-		defer h.mu.RUnlock()
-		return append(all, h.ready...)
-	}
-	for path, checks := range map[string]func() []Check{"/healthz": live, "/livez": live, "/readyz": ready} {
+	for _, path := range []string{Healthz, Livez, Readyz} {
+		checks := func() []Check { return h.under(path) }
 		mux.Handle(path, h.handler(strings.TrimPrefix(path, "/"), checks))
 		mux.Handle(path+"/", oneHealthHandler(path+"/", checks))
 	}

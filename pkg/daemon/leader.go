@@ -26,14 +26,28 @@ type LeaderElection struct {
 	RetryPeriod   time.Duration // pause between attempts
 	Namespace     string
 	Name          string
+
+	watch *leaderelection.HealthzAdaptor
 }
+
+// lateBy is how long after its lease a leader that cannot renew it counts as well: by then it should have ended.
+const lateBy = 20 * time.Second
 
 // DefaultLeaderElection is upstream's: 15 s, 10 s, 2 s, on a Lease in kube-system.
 func DefaultLeaderElection(name string) LeaderElection {
 	return LeaderElection{
 		Enabled: true, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second,
 		RetryPeriod: 2 * time.Second, Namespace: "kube-system", Name: name,
+		watch: leaderelection.NewLeaderHealthzAdaptor(lateBy),
 	}
+}
+
+// Checks are those of the election: a leader whose lease ran out long ago hangs. Without election there are none.
+func (l *LeaderElection) Checks() []Check {
+	if !l.Enabled {
+		return nil
+	}
+	return []Check{{Name: l.watch.Name(), Check: func(context.Context) error { return l.watch.Check(nil) }}}
 }
 
 // AddFlags registers the --leader-elect flags.
@@ -82,6 +96,7 @@ func (l *LeaderElection) Run(ctx context.Context, client kubernetes.Interface, w
 	if err != nil {
 		return fmt.Errorf("the --leader-elect settings do not fit together: %w", err)
 	}
+	l.watch.SetLeaderElection(elector)
 	elector.Run(ctx)
 	lost := ctx.Err() == nil
 	select {

@@ -81,7 +81,7 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		return nil, nil, err
 	}
 	health := &daemon.Health{}
-	health.AddLive(daemon.Check{Name: "syncloop", Check: k.engine.Healthy})
+	health.AddLive(daemon.Ping, daemon.Check{Name: "syncloop", Check: k.engine.Healthy})
 	registry := daemon.NewMetrics()
 	registry.MustRegister(&podMetrics{k.engine})
 	probes := prometheus.NewRegistry()

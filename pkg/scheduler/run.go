@@ -3,10 +3,12 @@ package scheduler
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -55,13 +57,15 @@ func Run(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	registry := daemon.NewMetrics()
-	var health daemon.Health
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := cfg.Serving.Start(ctx, log, client, &health, registry); err != nil {
+	var learning atomic.Bool
+	health := cfg.health(ctx, &learning)
+	if err := cfg.Serving.Start(ctx, log, client, health, registry); err != nil {
 		return err
 	}
 	return cfg.LeaderElection.Run(ctx, client, func(ctx context.Context) error {
+		learning.Store(true)
 		broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: client.EventsV1()})
 		defer broadcaster.Shutdown()
 		if err := broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
@@ -76,8 +80,29 @@ func Run(ctx context.Context, cfg *Config) error {
 		if err := follow(ctx, client, s); err != nil {
 			return err
 		}
+		learning.Store(false)
 		return s.Run(ctx)
 	})
+}
+
+// health are kube-scheduler's checks: it is not ready while it learns what the cluster has, nor when it ends. One that
+// waits to lead has nothing to learn yet.
+func (c *Config) health(ctx context.Context, learning *atomic.Bool) *daemon.Health {
+	h := &daemon.Health{}
+	h.Add(daemon.Healthz, c.LeaderElection.Checks()...)
+	h.AddReady(c.LeaderElection.Checks()...)
+	h.AddReady(daemon.Check{Name: "shutdown", Check: func(context.Context) error {
+		if ctx.Err() != nil {
+			return errors.New("process is shutting down")
+		}
+		return nil
+	}}, daemon.Check{Name: "sched-handler-sync", Check: func(context.Context) error {
+		if learning.Load() {
+			return errors.New("handlers are not fully synchronized")
+		}
+		return nil
+	}})
+	return h
 }
 
 // recorders gives each profile's events its schedulerName as their reporter.

@@ -58,13 +58,14 @@ func Run(ctx context.Context, cfg *Config) error {
 	registry := daemon.NewMetrics()
 	metrics := controller.NewQueueMetrics(registry)
 	var health daemon.Health
+	health.Add(daemon.Healthz, cfg.LeaderElection.Checks()...)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := cfg.Serving.Start(ctx, log, client, &health, registry); err != nil {
 		return err
 	}
 	return cfg.LeaderElection.Run(ctx, client, func(ctx context.Context) error {
-		return work(ctx, &manager{cfg: cfg, log: log, rest: config, client: client, metrics: metrics, clock: clock.RealClock{}}, list)
+		return work(ctx, &manager{cfg: cfg, log: log, rest: config, client: client, metrics: metrics, health: &health, clock: clock.RealClock{}}, list)
 	})
 }
 
@@ -74,7 +75,13 @@ type manager struct {
 	rest    *rest.Config
 	client  kubernetes.Interface
 	metrics *controller.QueueMetrics
+	health  *daemon.Health
 	clock   clock.WithTicker
+}
+
+// started has /healthz name a controller that runs; it has no health of its own.
+func (m *manager) started(d controllers.Descriptor) {
+	m.health.Add(daemon.Healthz, daemon.Check{Name: d.Name, Check: daemon.Ping.Check})
 }
 
 // work runs the controllers, all on one set of caches.
@@ -102,6 +109,7 @@ func work(ctx context.Context, m *manager, list []controllers.Descriptor) error 
 			continue
 		}
 		all = append(all, runner)
+		m.started(d)
 	}
 	factory.Start(ctx.Done())
 	defer factory.Shutdown()
