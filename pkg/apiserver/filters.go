@@ -15,6 +15,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/endpoint"
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
+	"github.com/sampan-project/sampan/pkg/daemon"
 )
 
 // filter wraps a handler.
@@ -104,7 +105,7 @@ func longRunning(info *request.Info) bool {
 	case "log", "exec", "attach", "portforward", "proxy":
 		return true
 	}
-	return info.Verb == "watch" || strings.HasPrefix(info.Path, profilingPath+"/")
+	return info.Verb == "watch" || strings.HasPrefix(info.Path, daemon.ProfilesPath+"/")
 }
 
 // probes says that a request asks for the server's health. It must get its answer from a busy server too, which would

@@ -50,8 +50,8 @@ func (s *Server) handler(stopping context.Context) http.Handler {
 			s.openapi.ServeHTTP(w, r)
 			return
 		}
-		if s.cfg.Profiling && (path == profilingPath || strings.HasPrefix(path, profilingPath+"/")) {
-			profiling(w, r)
+		if s.cfg.Profiling && (path == daemon.ProfilesPath || strings.HasPrefix(path, daemon.ProfilesPath+"/")) {
+			daemon.Profiles(w, r)
 			return
 		}
 		if !s.elsewhere(w, r) {

@@ -274,6 +274,10 @@ func TestPagesAboutTheProcessAreForThePermitted(t *testing.T) {
 		code         int
 		media, want  string
 	}{
+		{"/debug/pprof/", "", 200, "text/html; charset=utf-8", "goroutine"},
+		{"/debug/pprof/goroutine?debug=1", "", 200, text, "goroutine profile: total "},
+		{"/debug/pprof/cmdline", "", 404, text, "Unknown profile"},
+		{"/debug/pprof", "", 302, "text/html; charset=utf-8", `"/debug/pprof/"`},
 		{"/flagz", "", 200, text, "\nkube-d flagz\nWarning: This endpoint is not meant to be machine parseable"},
 		{"/flagz", "*/*", 200, text, "\nsecure-port=1\n"},
 		{"/flagz", "application/yaml" + form + "Flagz", 200, "application/yaml" + form + "Flagz", "metadata:\n  name: kube-d\n"},
@@ -295,5 +299,11 @@ func TestPagesAboutTheProcessAreForThePermitted(t *testing.T) {
 				t.Errorf("GET %s as %s: %d, %s: %s", c.path, c.accept, w.Code, w.Header().Get("Content-Type"), w.Body)
 			}
 		}
+	}
+	s.Profiling = false
+	r, w := httptest.NewRequest("GET", "/debug/pprof/", nil), httptest.NewRecorder()
+	r.Header.Set("Authorization", "Bearer good")
+	if s.handler(auth, &Health{}, NewMetrics()).ServeHTTP(w, r); w.Code != 404 {
+		t.Errorf("profiles without --profiling: %d", w.Code)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -33,6 +34,8 @@ type Serving struct {
 	CertFile       string
 	KeyFile        string
 	ClientCAFile   string
+	Profiling      bool   // serve profiles
+	Contention     bool   // with them, measure what goroutines block on
 	authKubeconfig string // does nothing: the daemon's own client asks
 
 	component string // upstream's name of the daemon
@@ -41,7 +44,7 @@ type Serving struct {
 
 // DefaultServing listens on every address.
 func DefaultServing(component string, port int) Serving {
-	return Serving{BindAddress: "0.0.0.0", Port: port, component: component}
+	return Serving{BindAddress: "0.0.0.0", Port: port, Profiling: true, component: component}
 }
 
 // AddFlags registers upstream's serving flags.
@@ -52,6 +55,8 @@ func (s *Serving) AddFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&s.CertFile, "tls-cert-file", "", "serving certificate; without one, one is made and kept in memory")
 	fs.StringVar(&s.KeyFile, "tls-private-key-file", "", "key of --tls-cert-file")
 	fs.StringVar(&s.ClientCAFile, "client-ca-file", "", "certificates that sign client certificates accepted here")
+	fs.BoolVar(&s.Profiling, "profiling", s.Profiling, "serve profiles of the process under /debug/pprof/")
+	fs.BoolVar(&s.Contention, "contention-profiling", s.Contention, "measure what goroutines block on, with --profiling")
 	fs.StringVar(&s.authKubeconfig, "authentication-kubeconfig", "", "accepted for compatibility; the daemon's own identity asks for token reviews")
 	fs.StringVar(&s.authKubeconfig, "authorization-kubeconfig", "", "accepted for compatibility; the daemon's own identity asks for access reviews")
 }
@@ -97,6 +102,9 @@ func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
 		ErrorLog:  QuietLog(log),
 	}
+	if s.Profiling && s.Contention {
+		runtime.SetBlockProfileRate(1)
+	}
 	address := net.JoinHostPort(s.BindAddress, strconv.Itoa(s.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -116,6 +124,11 @@ func (s *Serving) handler(auth *Delegated, health *Health, metrics *prometheus.R
 	health.Install(mux)
 	mux.Handle("/metrics", auth.Protect(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 	mux.Handle("/metrics/slis", auth.Protect(health.SLIs()))
+	if s.Profiling {
+		profiles := auth.Protect(http.HandlerFunc(Profiles))
+		mux.Handle(ProfilesPath, profiles)
+		mux.Handle(ProfilesPath+"/", profiles)
+	}
 	for _, page := range ZPages(s.component, s.flags, auth.Clock, []string{"/flagz", "/healthz", "/livez", "/metrics", "/readyz"}) {
 		mux.Handle("/"+page.Name(), auth.Protect(page))
 	}

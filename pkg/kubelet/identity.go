@@ -3,6 +3,7 @@ package kubelet
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
@@ -86,6 +87,9 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 	registry.MustRegister(&podMetrics{k.engine})
 	probes := prometheus.NewRegistry()
 	probes.MustRegister(k.probes.Collectors()...)
+	if *cfg.EnableProfilingHandler && cfg.EnableContentionProfiling {
+		runtime.SetBlockProfileRate(1)
+	}
 	logs := ""
 	if *cfg.EnableSystemLogHandler {
 		logs = "/var/log"
@@ -100,7 +104,7 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 		Pages: daemon.ZPages("kubelet", k.cfg.Flags(), k.clock, []string{
 			"/attach", "/configz", "/containerLogs", "/exec", "/flagz", "/healthz", "/logs", "/metrics", "/pods", "/portForward", "/run", "/runningpods", "/stats",
 		}),
-		Configuration: cfg,
-		NoDebugging:   !*cfg.EnableDebuggingHandlers, StreamIdle: cfg.StreamingConnectionIdleTimeout.Duration, Clock: k.clock, Log: k.log,
+		Configuration: cfg, Profiling: *cfg.EnableProfilingHandler,
+		NoDebugging: !*cfg.EnableDebuggingHandlers, StreamIdle: cfg.StreamingConnectionIdleTimeout.Duration, Clock: k.clock, Log: k.log,
 	}), cert, nil
 }

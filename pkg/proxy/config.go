@@ -30,6 +30,7 @@ type Config struct {
 	HealthAddress     string
 	MetricsAddress    string
 	Cleanup           bool
+	Profiling         bool // serve profiles beside metrics
 	Logging           daemon.Logging
 
 	unheeded []string // fields of the file that do nothing
@@ -60,6 +61,7 @@ func (c *Config) AddFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.SyncPeriod, "sync-period", c.SyncPeriod, "the rules are checked at least this often")
 	fs.StringVar(&c.HealthAddress, "healthz-bind-address", c.HealthAddress, "address and port of /healthz; empty for none")
 	fs.StringVar(&c.MetricsAddress, "metrics-bind-address", c.MetricsAddress, "address and port of /metrics; empty for none")
+	fs.BoolVar(&c.Profiling, "profiling", false, "serve profiles of the process under /debug/pprof/, beside /metrics")
 	fs.BoolVar(&c.Cleanup, "cleanup", false, "remove every rule that this proxy made, and exit")
 	c.Logging.AddFlags(fs)
 }
@@ -81,7 +83,7 @@ func (c *Config) load() error {
 // heeded are the fields of a KubeProxyConfiguration that are not in vain.
 var heeded = []string{
 	"clientConnection.kubeconfig", "hostnameOverride", "mode", "clusterCIDR", "healthzBindAddress", "metricsBindAddress",
-	"nodePortAddresses", "ipvs.scheduler", "ipvs.minSyncPeriod", "ipvs.syncPeriod",
+	"enableProfiling", "nodePortAddresses", "ipvs.scheduler", "ipvs.minSyncPeriod", "ipvs.syncPeriod",
 	"iptables.masqueradeAll", "iptables.masqueradeBit", "iptables.minSyncPeriod", "iptables.syncPeriod",
 	"nftables.masqueradeAll", "nftables.masqueradeBit", "nftables.minSyncPeriod", "nftables.syncPeriod",
 }
@@ -94,6 +96,7 @@ func (c *Config) apply(f *proxyconfig.KubeProxyConfiguration) {
 	}
 	text(&c.Kubeconfig, f.ClientConnection.Kubeconfig)
 	text(&c.Node, f.HostnameOverride)
+	c.Profiling = f.EnableProfiling
 	text((*string)(&c.Mode), string(f.Mode))
 	text(&c.Scheduler, f.IPVS.Scheduler)
 	text(&c.ClusterCIDR, f.ClusterCIDR)

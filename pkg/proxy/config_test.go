@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
+	proxyconfig "k8s.io/kube-proxy/config/v1alpha1"
 )
 
 func TestFieldsOfTheFileWorkOrAreNamed(t *testing.T) {
@@ -62,6 +64,16 @@ func TestWhatIsServedBesideMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := metricsHandler(cfg, prometheus.NewRegistry())
+	profiles := func(h http.Handler) int {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/debug/pprof/", nil))
+		return w.Code
+	}
+	with := *cfg
+	with.apply(&proxyconfig.KubeProxyConfiguration{EnableProfiling: true})
+	if off, on := profiles(h), profiles(metricsHandler(&with, prometheus.NewRegistry())); off != 404 || on != 200 {
+		t.Errorf("profiles: %d, and %d where they are switched on", off, on)
+	}
 	for path, want := range map[string]string{"/proxyMode": "ipvs", "/healthz": "ok", "/flagz": "\nproxy-mode=ipvs\n", "/statusz": "\nkube-proxy statusz\n"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))

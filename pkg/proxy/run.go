@@ -112,6 +112,10 @@ func metricsHandler(cfg *Config, registry *prometheus.Registry) http.Handler {
 			fmt.Fprint(w, answer)
 		})
 	}
+	if cfg.Profiling {
+		mux.HandleFunc(daemon.ProfilesPath, daemon.Profiles)
+		mux.HandleFunc(daemon.ProfilesPath+"/", daemon.Profiles)
+	}
 	text("/proxyMode", string(cfg.Mode))
 	text("/healthz", "ok")
 	return mux

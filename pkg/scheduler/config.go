@@ -29,12 +29,14 @@ type Config struct {
 
 // DefaultConfig is kube-scheduler's.
 func DefaultConfig() *Config {
-	return &Config{
+	c := &Config{
 		LeaderElection: daemon.DefaultLeaderElection("kube-scheduler"),
 		Serving:        daemon.DefaultServing("kube-scheduler", 10259),
 		InitialBackoff: time.Second,
 		MaxBackoff:     10 * time.Second,
 	}
+	c.Serving.Contention = true
+	return c
 }
 
 // AddFlags registers kube-scheduler's flags.
@@ -63,7 +65,7 @@ func (c *Config) load() error {
 // heeded are the fields of a KubeSchedulerConfiguration that are not in vain. Leases are the one resourceLock there is.
 var heeded = []string{
 	"clientConnection.kubeconfig", "percentageOfNodesToScore", "podInitialBackoffSeconds", "podMaxBackoffSeconds",
-	"leaderElection", "profiles.schedulerName", "profiles.plugins.multiPoint", "profiles.plugins.filter", "profiles.plugins.score",
+	"enableProfiling", "enableContentionProfiling", "leaderElection", "profiles.schedulerName", "profiles.plugins.multiPoint", "profiles.plugins.filter", "profiles.plugins.score",
 }
 
 func (c *Config) apply(file *schedulerconfig.KubeSchedulerConfiguration) {
@@ -78,6 +80,12 @@ func (c *Config) apply(file *schedulerconfig.KubeSchedulerConfiguration) {
 	}
 	if file.PodMaxBackoffSeconds != nil {
 		c.MaxBackoff = time.Duration(*file.PodMaxBackoffSeconds) * time.Second
+	}
+	if file.EnableProfiling != nil {
+		c.Serving.Profiling = *file.EnableProfiling
+	}
+	if file.EnableContentionProfiling != nil {
+		c.Serving.Contention = *file.EnableContentionProfiling
 	}
 	le := file.LeaderElection
 	if le.LeaderElect != nil {

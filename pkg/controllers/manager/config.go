@@ -69,7 +69,7 @@ var inert = []string{
 	"concurrent-device-taint-eviction-syncs", "concurrent-ephemeralvolume-syncs",
 	"concurrent-horizontal-pod-autoscaler-syncs", "concurrent-job-syncs", "concurrent-resourceclaim-syncs",
 	"concurrent-service-syncs", "concurrent-statefulset-syncs", "concurrent-ttl-after-finished-syncs",
-	"configure-cloud-routes", "contention-profiling", "controller-shutdown-timeout", "controller-start-interval",
+	"configure-cloud-routes", "controller-shutdown-timeout", "controller-start-interval",
 	"disable-attach-detach-reconcile-sync", "disable-force-detach-on-timeout", "disable-http2-serving",
 	"disabled-metrics", "emulated-version", "enable-dynamic-provisioning", "enable-hostpath-provisioner",
 	"enable-leader-migration", "external-cloud-volume-plugin", "feature-gates", "flex-volume-plugin-dir",
@@ -80,7 +80,7 @@ var inert = []string{
 	"log-flush-frequency", "log-json-info-buffer-size", "log-json-split-stream", "log-text-info-buffer-size",
 	"log-text-split-stream", "min-compatibility-version", "min-resync-period",
 	"mirroring-concurrent-service-endpoint-syncs", "mirroring-endpointslice-updates-batch-period",
-	"namespace-sync-period", "permit-address-sharing", "permit-port-sharing", "profiling",
+	"namespace-sync-period", "permit-address-sharing", "permit-port-sharing",
 	"pv-recycler-increment-timeout-nfs", "pv-recycler-minimum-timeout-hostpath", "pv-recycler-minimum-timeout-nfs",
 	"pv-recycler-pod-template-filepath-hostpath", "pv-recycler-pod-template-filepath-nfs",
 	"pv-recycler-timeout-increment-hostpath", "pvclaimbinder-sync-period", "requestheader-allowed-names",
@@ -109,9 +109,9 @@ func (c *Config) addInert(fs *pflag.FlagSet, name string) {
 
 var switches = map[string]bool{
 	"allow-untagged-cloud": true, "authentication-skip-lookup": true, "authentication-tolerate-lookup-failure": true, "configure-cloud-routes": true,
-	"contention-profiling": true, "disable-attach-detach-reconcile-sync": true, "disable-force-detach-on-timeout": true,
+	"disable-attach-detach-reconcile-sync": true, "disable-force-detach-on-timeout": true,
 	"disable-http2-serving": true, "enable-dynamic-provisioning": true, "enable-hostpath-provisioner": true, "enable-leader-migration": true,
-	"log-json-split-stream": true, "log-text-split-stream": true, "permit-address-sharing": true, "permit-port-sharing": true, "profiling": true,
+	"log-json-split-stream": true, "log-text-split-stream": true, "permit-address-sharing": true, "permit-port-sharing": true,
 	"unsupported-kube-api-over-localhost": true,
 }
 

@@ -10,11 +10,11 @@ import (
 func TestFlagsWithoutEffectAreNamedWhenGiven(t *testing.T) {
 	c, fs := DefaultConfig(), pflag.NewFlagSet("", pflag.ContinueOnError)
 	c.AddFlags(fs)
-	err := fs.Parse([]string{"--cluster-name=c", "--concurrent-job-syncs=3", "--horizontal-pod-autoscaler-tolerance=0.2", "--profiling", "--concurrent-gc-syncs=3"})
+	err := fs.Parse([]string{"--cluster-name=c", "--concurrent-job-syncs=3", "--horizontal-pod-autoscaler-tolerance=0.2", "--profiling", "--permit-port-sharing", "--concurrent-gc-syncs=3"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"--cluster-name", "--concurrent-job-syncs", "--horizontal-pod-autoscaler-tolerance", "--profiling"}
+	want := []string{"--cluster-name", "--concurrent-job-syncs", "--horizontal-pod-autoscaler-tolerance", "--permit-port-sharing"}
 	if d := cmp.Diff(want, c.withoutEffect()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

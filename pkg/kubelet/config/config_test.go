@@ -136,11 +136,11 @@ func TestEveryUpstreamFlagIsAccepted(t *testing.T) {
 
 func TestFlagsWithoutEffectWarn(t *testing.T) {
 	c, err := load(t, "--pod-infra-container-image=pause:3.10", "--make-iptables-util-chains", "--cpu-manager-policy=static",
-		"--lock-file=/run/lock", "--image-credential-provider-config=/etc/providers", "--maximum-dead-containers=5", "--contention-profiling")
+		"--lock-file=/run/lock", "--image-credential-provider-config=/etc/providers", "--maximum-dead-containers=5")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Warnings) != 7 {
+	if len(c.Warnings) != 6 {
 		t.Errorf("warnings %q, want one for each flag", c.Warnings)
 	}
 }
@@ -153,7 +153,7 @@ func TestFieldsWithoutEffectWarnWhenSet(t *testing.T) {
 		"memorySwap: {swapBehavior: LimitedSwap}":                                                  {"memorySwap.swapBehavior "},
 		"tlsMinVersion: VersionTLS13":                                                              nil,
 		"evictionHard: {memory.available: 1Gi}":                                                    {"evictionHard only "},
-		"enableProfilingHandler: false\ncpuManagerReconcilePeriod: 1s":                             {"cpuManagerReconcilePeriod ", "enableProfilingHandler "},
+		"enableProfilingHandler: false\ncpuManagerReconcilePeriod: 1s":                             {"cpuManagerReconcilePeriod "},
 	} {
 		c, err := load(t, "--config="+write(t, filepath.Join(t.TempDir(), "config.yaml"), head+text))
 		if err != nil {

@@ -80,7 +80,6 @@ const (
 	noLimit     = "nothing here is slowed down by a rate of its own; the server's limits hold"
 	noPolling   = "what happens is told, and not looked for"
 	noProviders = "credentials for images come from pull secrets and the node's files"
-	noProfiles  = "the kubelet serves no profiles"
 )
 
 // fieldsWithoutEffect says of the fields of a file that nothing reads, by their names there, why it does not.
@@ -107,7 +106,6 @@ var fieldsWithoutEffect = map[string]string{
 	"kernelMemcgNotification": "memory is watched in other ways", "protectKernelDefaults": ofTheKernel,
 	"kubeletCgroups": ofTheKernel, "systemCgroups": ofTheKernel, "runOnce": "the kubelet always runs on",
 	"systemReservedCgroup": noEnforcement, "kubeReservedCgroup": noEnforcement, "tracing": "the kubelet emits no traces",
-	"enableContentionProfiling": noProfiles, "enableProfilingHandler": noProfiles,
 	"enableDebugFlagsHandler": "verbosity is set at start", "enableSystemLogQuery": "of the node's logs, files are served",
 	"showHiddenMetricsForVersion": "metrics are served as they are", "tlsCurvePreferences": "curves are those that Go thinks safe",
 	"memoryReservationPolicy": "containers' memory is limited, and not reserved", "userNamespaces": "pods get no user namespaces",

@@ -62,6 +62,8 @@ type Config struct {
 	Configuration any
 	// NoDebugging switches off exec, attach, port-forward, run and logs (enableDebuggingHandlers: false).
 	NoDebugging bool
+	// Profiling serves profiles below /debug/pprof/ (enableProfilingHandler).
+	Profiling bool
 	// StreamIdle ends streams on which nothing was sent for so long (streamingConnectionIdleTimeout); 0: 4 h.
 	StreamIdle time.Duration
 	Clock      clock.PassiveClock

@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sampan-project/sampan/pkg/daemon"
 )
 
 // routes are the paths of the HTTPS port, without permissions.
@@ -45,6 +47,10 @@ func (s *Server) routes() http.Handler {
 	}
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", s.containerLogs)
 	s.streamRoutes(mux)
+	if s.cfg.Profiling {
+		mux.HandleFunc(daemon.ProfilesPath, daemon.Profiles)
+		mux.HandleFunc(daemon.ProfilesPath+"/", daemon.Profiles)
+	}
 	if s.cfg.LogDir != "" {
 		mux.HandleFunc("GET /logs/", s.nodeLogs)
 	}

@@ -137,7 +137,8 @@ func newNode(t *testing.T) *node {
 			NodeName: "node", Runtime: n.runtime, Pods: n.host.Pods, RootDir: dir, StartedAt: time.Now(), Clock: clock.RealClock{}, Log: logr.Discard(),
 		}),
 		Health: &daemon.Health{}, Metrics: prometheus.NewRegistry(), LogDir: dir, Configuration: map[string]string{"kind": "KubeletConfiguration"},
-		Pages: daemon.ZPages("kubelet", nil, clock.RealClock{}, nil), Clock: clock.RealClock{}, Log: logr.Discard(),
+		Profiling: true,
+		Pages:     daemon.ZPages("kubelet", nil, clock.RealClock{}, nil), Clock: clock.RealClock{}, Log: logr.Discard(),
 	})
 	n.Server = httptest.NewTLSServer(s.Handler())
 	t.Cleanup(n.Close)
@@ -209,6 +210,8 @@ func TestPathsNeedTheirSubresourceOrProxy(t *testing.T) {
 		{"get stats", "GET", "/stats/summary", nil, true},
 		{"get proxy", "GET", "/stats/summary", nil, false},
 		{"get log", "GET", "/logs/", nil, true},
+		{"get proxy", "GET", "/debug/pprof/", nil, true},
+		{"get metrics", "GET", "/debug/pprof/", nil, false},
 		{"get proxy", "GET", "/logs/", nil, false},
 		{"get pods", "GET", "/containerLogs/n/p/c", nil, false},
 		{"get proxy", "GET", "/containerLogs/n/p/c", nil, true},
