@@ -129,10 +129,8 @@ func (g *Guard) accounts() (*serviceaccount.Verifier, error) {
 		g.Documents = d.Handlers()
 	}
 	return serviceaccount.NewVerifier(serviceaccount.VerifierConfig{
-		Issuers: issuers, Keys: keys, Audiences: g.cfg.Audiences, Access: cfg.Access, Lookup: cfg.AccountLookup, Now: cfg.Now, Log: cfg.Log,
-		Stale: func(_ context.Context, subject string, late time.Duration) {
-			cfg.Log.V(4).Info("a service account token was used after the life it was asked for", "subject", subject, "late", late)
-		},
+		Issuers: issuers, Keys: keys, Audiences: g.cfg.Audiences, Access: cfg.Access, Lookup: cfg.AccountLookup, Now: cfg.Now,
+		Metrics: serviceaccount.NewMetrics(cfg.Metrics), Log: cfg.Log,
 	})
 }
 

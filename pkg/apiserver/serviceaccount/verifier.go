@@ -16,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 
 	"github.com/sampan-project/sampan/pkg/accounttoken"
@@ -31,9 +32,8 @@ type VerifierConfig struct {
 	Access    resource.Access    // finds what tokens are bound to
 	Lookup    bool               // false accepts tokens of objects that are gone (--service-account-lookup)
 	Now       func() time.Time
-	// Stale, where set, is told of each use of a token behind the moment that it warns after.
-	Stale func(ctx context.Context, subject string, late time.Duration)
-	Log   logr.Logger
+	Metrics   *Metrics // nil: nobody reads them
+	Log       logr.Logger
 }
 
 // Verifier knows the tokens that an Issuer signed. It is an authn.Token.
@@ -50,6 +50,9 @@ const maxRemembered = 8192
 
 // NewVerifier accepts what cfg says.
 func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
 	v := &Verifier{cfg: cfg, keys: map[string][]crypto.PublicKey{}, good: map[[sha256.Size]byte]*claims{}}
 	for _, k := range cfg.Keys {
 		if _, err := accounttoken.Algorithm(k); err != nil {
@@ -78,6 +81,9 @@ func (v *Verifier) AuthenticateToken(ctx context.Context, token string, audience
 		if c, err = v.verify(token, key); err != nil {
 			return nil, nil, err
 		}
+	}
+	if len(c.Audience) == 0 {
+		v.cfg.Metrics.legacy.Inc()
 	}
 	auds, err := v.audiences(c, audiences)
 	if err != nil {
