@@ -82,18 +82,24 @@ func Parse(r *http.Request) (*request.Info, error) {
 			info.Verb = "watch"
 		}
 	}
+	selectors(info)
+	return info, nil
+}
+
+// selectors reads the selectors of a request for a collection, of which one may name an object that is read.
+func selectors(info *request.Info) {
 	switch info.Verb {
 	case "list", "watch", "deletecollection":
 		info.LabelSelector, info.FieldSelector = info.Query.Get("labelSelector"), info.Query.Get("fieldSelector")
 	}
-	if info.Verb == "list" || info.Verb == "watch" {
-		if s, err := fields.ParseSelector(info.FieldSelector); err == nil {
-			if name, ok := s.RequiresExactMatch("metadata.name"); ok && len(path.IsValidPathSegmentName(name)) == 0 {
-				info.Name = name
-			}
+	if info.Verb != "list" && info.Verb != "watch" {
+		return
+	}
+	if s, err := fields.ParseSelector(info.FieldSelector); err == nil {
+		if name, ok := s.RequiresExactMatch("metadata.name"); ok && len(path.IsValidPathSegmentName(name)) == 0 {
+			info.Name = name
 		}
 	}
-	return info, nil
 }
 
 // queryOf gives a request's query, as it was read with what the request asks for.
