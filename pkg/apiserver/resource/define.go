@@ -33,24 +33,7 @@ func Define[T interface {
 	if d.New != nil {
 		r.New = func() Object { return d.New() }
 	}
-	if d.Answer != nil {
-		r.Answer = func(ctx context.Context, obj Object, opts *metav1.CreateOptions) (runtime.Object, error) {
-			return d.Answer(ctx, typed[T](obj), opts)
-		}
-	}
-	if d.Fit != nil {
-		r.Fit = func(obj Object, strict bool) ([]string, error) { return d.Fit(typed[T](obj), strict) }
-	}
-	if d.Observe != nil {
-		r.Observe = func(ctx context.Context, name string) ([]Object, error) {
-			list, err := d.Observe(ctx, name)
-			out := make([]Object, len(list))
-			for i, o := range list {
-				out[i] = o
-			}
-			return out, err
-		}
-	}
+	defineAnswers(r, &d)
 	if d.Default != nil {
 		r.Default = func(obj Object) { d.Default(typed[T](obj)) }
 	}
@@ -80,6 +63,29 @@ func Define[T interface {
 		r.Subresources = append(r.Subresources, subresourceOf(s))
 	}
 	return r
+}
+
+// defineAnswers takes over what resources do beside being stored: to answer by themselves, to be read from elsewhere
+// and to have objects fitted to their kind.
+func defineAnswers[T Object](r *Resource, d *Definition[T]) {
+	if d.Answer != nil {
+		r.Answer = func(ctx context.Context, obj Object, opts *metav1.CreateOptions) (runtime.Object, error) {
+			return d.Answer(ctx, typed[T](obj), opts)
+		}
+	}
+	if d.Fit != nil {
+		r.Fit = func(obj Object, strict bool) ([]string, error) { return d.Fit(typed[T](obj), strict) }
+	}
+	if d.Observe != nil {
+		r.Observe = func(ctx context.Context, name string) ([]Object, error) {
+			list, err := d.Observe(ctx, name)
+			out := make([]Object, len(list))
+			for i, o := range list {
+				out[i] = o
+			}
+			return out, err
+		}
+	}
 }
 
 // name derives the names that a definition leaves out.
