@@ -324,6 +324,39 @@ func TestPathsOfCustomObjectsTakeMoreVerbs(t *testing.T) {
 	}
 }
 
+// TestAResetStatusHasItsDefault writes objects whose status is reset, and has its default whoever reads it.
+func TestAResetStatusHasItsDefault(t *testing.T) {
+	admin := start(t, t.TempDir()).as(adminToken)
+	v := version("v1", true, "color")
+	v["subresources"] = map[string]any{"status": map[string]any{}}
+	schema := v["schema"].(map[string]any)["openAPIV3Schema"].(map[string]any)
+	schema["properties"].(map[string]any)["status"] = map[string]any{
+		"type": "object", "default": map[string]any{"phase": "Waiting"}, "properties": map[string]any{"phase": map[string]any{"type": "string"}},
+	}
+	admin.define(t, definition("reset.example", nil, v))
+	path := widgets("reset.example", "v1")
+	sent := widget("reset.example", "v1", "a", map[string]any{"color": "red"})
+	sent["status"] = map[string]any{"phase": "Done"}
+	waits := func(where string, o map[string]any) {
+		t.Helper()
+		if got := at(o, "status.phase"); got != "Waiting" {
+			t.Errorf("%s: the status's phase is %q, want its default", where, got)
+		}
+	}
+	waits("a dry run's answer", admin.must(t, http.StatusCreated, http.MethodPost, path+"?dryRun=All", sent))
+	waits("the answer", admin.must(t, http.StatusCreated, http.MethodPost, path, sent))
+	waits("what is read", admin.must(t, http.StatusOK, http.MethodGet, path+"/a", nil))
+	list := admin.must(t, http.StatusOK, http.MethodGet, path, nil)
+	waits("what is listed", list["items"].([]any)[0].(map[string]any))
+	read := admin.must(t, http.StatusOK, http.MethodGet, path+"/a", nil)
+	read["spec"] = map[string]any{"color": "blue"}
+	delete(read, "status")
+	read = admin.must(t, http.StatusOK, http.MethodPut, path+"/a", read)
+	waits("what is updated", read)
+	delete(read, "status")
+	waits("a status that is taken away", admin.must(t, http.StatusOK, http.MethodPut, path+"/a/status", read))
+}
+
 func TestWhatAdmissionAddsIsPruned(t *testing.T) {
 	h := serveHooks(t, map[string]func(*http.Request, map[string]any) map[string]any{
 		"/a": func(*http.Request, map[string]any) map[string]any {

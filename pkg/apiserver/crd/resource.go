@@ -74,6 +74,7 @@ func (k *kind) define(v *version, ending func() bool, opening <-chan struct{}) *
 	}
 	if v.hasStatus() {
 		d.Reset = []string{"status"}
+		d.DefaultedLate = true // a status that was taken away has its default when it is read
 		d.Subresources = append(d.Subresources, k.statusPart(v))
 	}
 	if s := v.scale(); s != nil {
