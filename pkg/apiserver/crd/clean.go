@@ -58,7 +58,7 @@ func (m *Manager) cleanUp(ctx context.Context, name string, objects schema.Group
 				say("InstanceDeletionCheck", "could not confirm zero CustomResources remaining: timed out waiting for the condition")
 			})
 		} else {
-			say("InstanceDeletionFailed", fmt.Sprintf("could not issue all deletes: %v", err))
+			say("InstanceDeletionFailed", err.Error())
 		}
 		if err == nil {
 			m.release(ctx, name, terminating(apiextensionsv1.ConditionFalse, "InstanceDeletionCompleted", "removed all instances"))
@@ -74,12 +74,12 @@ func (m *Manager) cleanUp(ctx context.Context, name string, objects schema.Group
 func (m *Manager) deleteAll(ctx context.Context, objects schema.GroupResource) error {
 	list, err := m.cfg.Access.List(ctx, objects, "")
 	if err != nil {
-		return err
+		return fmt.Errorf("could not list instances: %w", err)
 	}
 	for _, o := range list {
 		err := m.cfg.Access.Delete(ctx, objects, o.GetNamespace(), o.GetName(), &metav1.DeleteOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
-			return err
+			return fmt.Errorf("could not issue all deletes: %w", err)
 		}
 	}
 	return nil
@@ -124,7 +124,8 @@ func (m *Manager) untilEmpty(ctx context.Context, objects schema.GroupResource, 
 		select {
 		case n := <-changed:
 			if n == 0 {
-				return nil
+				_, err := m.cfg.Access.List(ctx, objects, "") // those that cannot be read are not told of
+				return err
 			}
 		case <-timer.C():
 			late()

@@ -50,7 +50,8 @@ func (c converter) to(u *unstructured.Unstructured, apiVersion string) (*unstruc
 	}
 	out, err := c.ask(u, apiVersion)
 	if err != nil {
-		return nil, fmt.Errorf("conversion webhook for %v %w", u.GroupVersionKind(), err)
+		// Only the text is passed on: the status that a webhook answers with is not the answer to the request.
+		return nil, fmt.Errorf("conversion webhook for %v %v", u.GroupVersionKind(), err)
 	}
 	return out, nil
 }

@@ -396,7 +396,7 @@ func (s *Served) get(w http.ResponseWriter, r *http.Request, info *request.Info)
 	}
 	if e != nil {
 		if live, err = s.Object(e); err != nil {
-			fail(w, r, apierrors.NewInternalError(err))
+			fail(w, r, err)
 			return
 		}
 	}
@@ -445,7 +445,7 @@ func (s *Served) answerEntry(w http.ResponseWriter, r *http.Request, f format, c
 	buffer := answers.Get().(*[]byte)
 	b, err := s.single((*buffer)[:0], e, f)
 	if err != nil {
-		fail(w, r, apierrors.NewInternalError(err))
+		fail(w, r, err)
 		return
 	}
 	// Where writing fails HTTP/2 may still be reading.
@@ -484,7 +484,7 @@ func (s *Served) answer(w http.ResponseWriter, r *http.Request, f format, code i
 	}
 	served, err := s.fromStored(o)
 	if err != nil {
-		fail(w, r, apierrors.NewInternalError(err))
+		fail(w, r, err)
 		return
 	}
 	s.name(served)

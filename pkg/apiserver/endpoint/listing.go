@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sampan-project/sampan/pkg/apiserver/objectjson"
@@ -69,7 +68,7 @@ func (s *Served) pieces(w http.ResponseWriter, r *http.Request, f format, p *pag
 	if s.mayFail(f, p) {
 		all := &held{cache: s.Cache}
 		if err := send(all); err != nil {
-			fail(w, r, apierrors.NewInternalError(err))
+			fail(w, r, err)
 			return
 		}
 		send = all.send
@@ -92,7 +91,7 @@ func (s *Served) whole(w http.ResponseWriter, r *http.Request, f format, fill fi
 		body = out.body
 	}
 	if err != nil {
-		fail(w, r, apierrors.NewInternalError(err))
+		fail(w, r, err)
 		return
 	}
 	_ = writeBytes(w, r, f, http.StatusOK, body)

@@ -78,7 +78,7 @@ func (s *Served) answerObserved(w http.ResponseWriter, r *http.Request, f format
 		}
 		t, err := s.table(list, metav1.ListMeta{}, f.version, include)
 		if err != nil {
-			fail(w, r, apierrors.NewInternalError(err))
+			fail(w, r, err)
 			return
 		}
 		write(w, r, f, http.StatusOK, t)

@@ -252,7 +252,7 @@ func TestListsThatFailLateAreAnsweredWithAStatus(t *testing.T) {
 				if w.Code != want.code {
 					t.Errorf("%+v: %d, want %d: %.300s", want.format, w.Code, want.code, w.Body)
 				}
-				if failed := bytes.Contains(w.Body.Bytes(), []byte("Internal error occurred")); failed != (want.code != http.StatusOK) {
+				if failed := bytes.Contains(w.Body.Bytes(), []byte("Failure")); failed != (want.code != http.StatusOK) {
 					t.Errorf("%+v: %d: %.300s", want.format, w.Code, w.Body)
 				}
 			}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -246,7 +245,7 @@ func (s *Served) writeTable(w http.ResponseWriter, r *http.Request, f format, p 
 	}
 	if s.SortKey != nil {
 		if p.entries, err = s.ranked(p.entries); err != nil {
-			fail(w, r, apierrors.NewInternalError(err))
+			fail(w, r, err)
 			return
 		}
 	}

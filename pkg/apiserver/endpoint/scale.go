@@ -55,7 +55,7 @@ func (s *Served) getScale(r *http.Request, info *request.Info, part *resource.Sc
 	}
 	if e != nil {
 		if o, err = s.Object(e); err != nil {
-			return nil, apierrors.NewInternalError(err)
+			return nil, err
 		}
 	}
 	if part.Missing != nil {

@@ -20,7 +20,8 @@ var ErrNotServed = errors.New("the resource is not served")
 type Reader interface {
 	// Get answers a NotFound status error where there is none.
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (Object, error)
-	// List answers every object of a namespace, or of all where namespace is empty, in the order of keys.
+	// List answers every object of a namespace, or of all where namespace is empty, in the order of keys. Built-in ones
+	// that cannot be decoded are left out; a custom one that cannot be is an error.
 	List(ctx context.Context, r schema.GroupResource, namespace string) ([]Object, error)
 	// Follow calls f for every object there is and every change afterwards, in order, until ctx ends: with the
 	// object as it is now, or with the type, namespace and name of the one that has gone. synced is closed after the

@@ -96,11 +96,17 @@ func (g *Registry) List(_ context.Context, r schema.GroupResource, namespace str
 	}
 	var out []Object
 	s.Cached.Snapshot().Ascend(s.KeyPrefix(namespace), "", func(e *watchcache.Entry) bool {
-		if o, err := s.Object(e); err == nil {
+		var o Object
+		if o, err = s.Object(e); err == nil {
 			out = append(out, o)
 		}
-		return true
+		// One broken object of a built-in kind must not stop the server. Of custom ones, which a conversion can make
+		// unreadable for a time, none may be overlooked: a definition that is deleted would leave it behind.
+		return err == nil || !s.Converts()
 	})
+	if s.Converts() && err != nil {
+		return nil, err
+	}
 	return out, nil
 }
 

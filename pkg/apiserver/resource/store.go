@@ -201,13 +201,9 @@ func (s *Store) GetLive(ctx context.Context, namespace, name string) (Object, er
 func (s *Store) decode(kv storage.KeyValue) (Object, error) {
 	o, err := s.codec.Decode(kv.Value, kv.ModRevision)
 	if err != nil {
-		return nil, apierrors.NewInternalError(fmt.Errorf("decoding %s: %w", kv.Key, err))
+		return nil, err // as it is, without a reason, like all that hinders reading or writing an object's form
 	}
-	own, err := s.own(o)
-	if err != nil {
-		return nil, apierrors.NewInternalError(err)
-	}
-	return own, nil
+	return s.own(o)
 }
 
 // current is the object as a write's starting point: from the cache, or from etcd where live is asked for. Nobody
@@ -302,8 +298,14 @@ func (s *Store) put(key string, o Object, w *Write, write func(value []byte) (re
 		}
 		value, err = s.disown(o, value)
 	}
-	return nil, fmt.Errorf("encoding %s: %w", key, err)
+	return nil, &formError{err}
 }
+
+// formError is why an object could not be given the form in which it is stored. Nothing was written.
+type formError struct{ error }
+
+// Unwrap gives the cause.
+func (e *formError) Unwrap() error { return e.error }
 
 // rewrite stores what an object has become. One that is on its way out may take the room that is kept for deletions.
 func (s *Store) rewrite(ctx context.Context, key string, value []byte, revision int64, obj Object) (int64, error) {
@@ -345,9 +347,12 @@ func (s *Store) ttl(o Object) time.Duration {
 // apiError words the storage's errors as the API does.
 func (s *Store) apiError(err error, name string) error {
 	var conflict *storage.ConflictError
+	var form *formError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &form):
+		return form.error
 	case errors.Is(err, storage.ErrNotFound):
 		return apierrors.NewNotFound(s.GroupResource(), name)
 	case errors.Is(err, storage.ErrExists):

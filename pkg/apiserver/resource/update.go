@@ -157,10 +157,11 @@ func (s *Store) changed(ctx context.Context, w *Write, part *UpdatePart[Object],
 // writeError lets conflicts through for another attempt.
 func (s *Store) writeError(err error, w *Write) error {
 	var conflict *storage.ConflictError
+	var form *formError
 	switch refused := errors.As(err, &conflict); {
 	case refused && conflict.Current != nil:
 		return err
-	case !refused && !errors.Is(err, storage.ErrTooLarge):
+	case !refused && !errors.Is(err, storage.ErrTooLarge) && !errors.As(err, &form):
 		w.unknown = true
 	}
 	return s.apiError(err, w.Name)

@@ -109,11 +109,7 @@ func (e *Entry) Object() (Object, error) {
 }
 
 func (e *Entry) decode() (Object, error) {
-	o, err := e.kind.Decode(e.value, e.revision)
-	if err != nil {
-		return nil, fmt.Errorf("decoding %s: %w", e.key, err)
-	}
-	return o, nil
+	return e.kind.Decode(e.value, e.revision)
 }
 
 // decodedSize estimates what an object takes that was decoded from a value: measured of pods and config maps,
