@@ -48,3 +48,32 @@ func TestReadsDoNotWaitForEventsThatAreLate(t *testing.T) {
 		}
 	})
 }
+
+// TestPagesGoOnWhereEventsAreLate: the pages that follow come from where the first one did.
+func TestPagesGoOnWhereEventsAreLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		etcd := mute{storage.NewMemory()}
+		s := boatsIn(t, etcd)
+		for _, name := range []string{"boat-001", "boat-002", "boat-003"} {
+			key := resource.Root + "example.com/boats/n/" + name
+			if _, err := etcd.Create(t.Context(), key, []byte(boat(name, "v1", nil)), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, first := collection(t, s, http.MethodGet, "limit=2")
+		if !slices.Equal(first.names(), []string{"1", "2"}) || first.Metadata.Continue == "" {
+			t.Fatalf("the first page: %v", first)
+		}
+		code, second := collection(t, s, http.MethodGet, "limit=2&continue="+first.Metadata.Continue)
+		if code != http.StatusOK || !slices.Equal(second.names(), []string{"3"}) {
+			t.Errorf("the second page: %d %v", code, second)
+		}
+		exact := "&resourceVersionMatch=Exact"
+		if code, l := collection(t, s, http.MethodGet, "resourceVersion=3"+exact); !slices.Equal(l.names(), []string{"1", "2"}) {
+			t.Errorf("a version that etcd has: %d %v", code, l)
+		}
+		if code, _ := collection(t, s, http.MethodGet, "resourceVersion=99"+exact); code != http.StatusGatewayTimeout {
+			t.Errorf("a version that etcd has not: %d", code)
+		}
+	})
+}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/sampan-project/sampan/pkg/apiserver/request"
 	"github.com/sampan-project/sampan/pkg/apiserver/resource"
+	"github.com/sampan-project/sampan/pkg/apiserver/storage"
 	"github.com/sampan-project/sampan/pkg/apiserver/watchcache"
 )
 
@@ -188,10 +189,7 @@ func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions, 
 			n, revision, err = s.fresh(ctx)
 			return n, revision, from, err
 		}
-		if err := s.reach(ctx, t.Revision); err != nil {
-			return nil, 0, "", err
-		}
-		n, err = s.Cached.SnapshotAt(ctx, t.Revision)
+		n, err = s.at(ctx, t.Revision)
 		if errors.Is(err, watchcache.ErrExpired) {
 			return nil, 0, "", expiredContinue(t)
 		}
@@ -210,15 +208,15 @@ func (s *Served) moment(ctx context.Context, opts *internalversion.ListOptions, 
 		if err != nil {
 			return nil, 0, "", apierrors.NewBadRequest("invalid resource version: " + err.Error())
 		}
-		if err := s.reach(ctx, want); err != nil {
-			return nil, 0, "", err
-		}
 		if match == metav1.ResourceVersionMatchExact || match == "" && opts.Limit > 0 {
-			n, err = s.Cached.SnapshotAt(ctx, want)
+			n, err = s.at(ctx, want)
 			if errors.Is(err, watchcache.ErrExpired) {
 				return nil, 0, "", apierrors.NewResourceExpired("The resourceVersion for the provided list is too old.")
 			}
 			return n, want, "", err
+		}
+		if err := s.reach(ctx, want); err != nil {
+			return nil, 0, "", err
 		}
 		n, revision = s.Cached.Now()
 		return n, revision, "", nil
@@ -239,8 +237,21 @@ func (s *Served) fresh(ctx context.Context) (*watchcache.Snapshot, int64, error)
 	return n, revision, nil
 }
 
-// caughtUp waits a moment for the log to reach a revision that etcd has. Where etcd answers, but its events are late, it
-// is asked itself, as kube-apiserver does.
+// at is the collection at a revision, of which the cache need not have heard: the pages that follow one that came from
+// etcd come from there too.
+func (s *Served) at(ctx context.Context, revision int64) (*watchcache.Snapshot, error) {
+	if s.caughtUp(ctx, revision) {
+		return s.Cached.SnapshotAt(ctx, revision)
+	}
+	n, err := s.Cached.Stored(ctx, revision)
+	if errors.Is(err, storage.ErrFuture) {
+		return nil, s.tooLarge(revision)
+	}
+	return n, err
+}
+
+// caughtUp waits a moment for the log to reach a revision. Where etcd has that, but its events are late, it is asked
+// itself, as kube-apiserver does.
 func (s *Served) caughtUp(ctx context.Context, revision int64) bool {
 	if s.Cache.Revision() >= revision {
 		return true
@@ -274,14 +285,14 @@ func parseVersion(s string) (int64, error) {
 
 // reach waits a moment for a revision that the client has seen elsewhere.
 func (s *Served) reach(ctx context.Context, revision int64) error {
-	if s.Cache.Revision() >= revision {
+	if s.caughtUp(ctx, revision) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, freshWait)
-	defer cancel()
-	if err := s.Cache.WaitFor(ctx, revision); err == nil {
-		return nil
-	}
+	return s.tooLarge(revision)
+}
+
+// tooLarge is the answer to a revision that is not there yet.
+func (s *Served) tooLarge(revision int64) error {
 	current := s.Cache.Revision()
 	err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", revision, current), 1)
 	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
