@@ -105,7 +105,10 @@ func (s *stream) complete(behind []hpack.HeaderField) error {
 		s.trailer[name] = append(s.trailer[name], f.Value)
 	}
 	s.ended = true
-	if s.finished {
+	switch {
+	case s.gone != nil:
+		s.forget()
+	case s.finished:
 		delete(s.conn.streams, s.id)
 	}
 	s.changed.Broadcast()

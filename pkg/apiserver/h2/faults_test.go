@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -372,27 +373,52 @@ func TestAnsweredRequestsMakeWayForOthers(t *testing.T) {
 	}
 }
 
-// TestWhatComesLateIsNoFault: a client goes on sending until it hears that nobody listens.
+// TestWhatComesLateIsNoFault: a client that was answered early has a moment to send the rest, and goes on sending until it
+// hears that nobody listens.
 func TestWhatComesLateIsNoFault(t *testing.T) {
-	f := serveOurs(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	w := f.dial(t)
-	t.Cleanup(w.close)
-	w.greet()
-	w.begin(1, false)
-	w.awaitFrame(http2.FrameRSTStream, 1)
-	w.sent(w.WriteData(1, false, []byte("late")))
-	w.sent(w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: w.encode("checksum", "late"), EndHeaders: true, EndStream: true}))
-	if status, _ := w.get(3, "/"); status != "200" {
-		t.Errorf("the next request: %q", status)
+	rest := func(w *wire) {
+		w.sent(w.WriteData(1, false, []byte("late")))
+		trailers := w.encode(":method", none, ":scheme", none, ":authority", none, ":path", none, "checksum", "late")
+		w.sent(w.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: trailers, EndHeaders: true, EndStream: true}))
 	}
-	resets := 0
-	for _, f := range w.await("the answer", func([]frame) bool { return true }) {
-		if f.Type == http2.FrameRSTStream && f.StreamID == 1 {
-			resets++
-		}
-	}
-	if resets != 1 {
-		t.Errorf("reset %d times", resets)
+	wait := func(*wire) { time.Sleep(finishWithin) } // of the bubble
+	for name, c := range map[string]struct {
+		steps []func(*wire)
+		told  int
+	}{
+		"in time":        {[]func(*wire){rest, wait}, 0},
+		"later":          {[]func(*wire){wait, rest}, 1},
+		"given up":       {[]func(*wire){func(w *wire) { w.sent(w.WriteRSTStream(1, http2.ErrCodeCancel)) }, wait}, 0},
+		"never":          {[]func(*wire){wait}, 1},
+		"begun and left": {[]func(*wire){func(w *wire) { w.sent(w.WriteData(1, false, []byte("late"))) }, wait}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(*bubble, http.ResponseWriter, *http.Request) {}, func(b *bubble) {
+				w := b.greeted()
+				w.begin(1, false)
+				w.awaitFrame(http2.FrameHeaders, 1)
+				synctest.Wait()
+				if find(w.got, http2.FrameRSTStream, 1) != nil {
+					t.Error("reset as soon as it was answered")
+				}
+				for _, step := range c.steps {
+					step(w)
+					synctest.Wait()
+				}
+				if status, _ := w.get(3, "/"); status != "200" {
+					t.Errorf("the next request: %q", status)
+				}
+				told := 0
+				for _, f := range w.got {
+					if f.Type == http2.FrameRSTStream && f.StreamID == 1 {
+						told++
+					}
+				}
+				if told != c.told {
+					t.Errorf("reset %d times", told)
+				}
+			})
+		})
 	}
 }
 

@@ -222,6 +222,7 @@ func TestNothingIsLostOfTheWindow(t *testing.T) {
 			sent += sorts[i%len(sorts)](uint32(2*i + 1))
 			if i%batch == batch-1 {
 				w.letGo()
+				time.Sleep(finishWithin) // of the bubble
 				synctest.Wait()
 			}
 		}

@@ -16,6 +16,7 @@ import (
 const (
 	prefaceWithin = 10 * time.Second // from the handshake to the client's first frame
 	lingerFor     = time.Second      // for a client to read why its connection ends
+	finishWithin  = time.Second      // from an answer to the end of what the client sends
 	mostWaiting   = 64 << 10         // bytes that wait to be sent; who has more waits
 	mostQueued    = 4                // times a connection's streams: requests that wait for handlers of streams given up
 )

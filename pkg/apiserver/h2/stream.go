@@ -30,6 +30,7 @@ type stream struct {
 	finished bool      // all was sent; only who answers sets it, and may read it without mu
 	gone     error     // why nothing can be sent or is sent any more
 	deadline [2]*time.Timer
+	patience *time.Timer // until a client that goes on sending behind its answer is told to stop
 
 	body     []byte // what was received
 	read     int    // of it
@@ -110,9 +111,14 @@ func (c *conn) abort(s *stream) {
 
 // leave ends the stream on this side: nothing is sent or received any more. The caller holds the connection's mu.
 func (s *stream) leave(why error) {
-	if s.gone != nil {
-		return
+	if s.gone == nil {
+		s.release(why)
 	}
+	s.forget()
+}
+
+// release frees what the stream held and who waits for it.
+func (s *stream) release(why error) {
 	s.gone = why
 	if s.stopped == nil && (!s.ended || s.read < len(s.body)) {
 		s.stopped = why // who reads on must not take what was read for all there was
@@ -131,20 +137,36 @@ func (s *stream) leave(why error) {
 	if !s.finished {
 		s.cancel()
 	}
+}
+
+// forget takes the stream from its connection.
+func (s *stream) forget() {
+	if s.patience != nil {
+		s.patience.Stop()
+	}
 	delete(s.conn.streams, s.id)
 	s.conn.rest()
 }
 
-// close ends a stream whose answer was sent: a client that goes on sending is told that nobody listens.
+// close ends a stream whose answer was sent. A client that has not sent all has a moment to do so before it is told that
+// nobody listens: there are those (curl 7.88) that lose an answer that is followed by that at once.
 func (s *stream) close() {
 	if s.gone != nil {
 		return
 	}
-	ended := s.ended
-	s.leave(errFinished)
-	if !ended {
-		s.conn.reset(s.id, http2.ErrCodeNo)
+	if s.ended {
+		s.leave(errFinished)
+		return
 	}
+	s.release(errFinished)
+	s.patience = time.AfterFunc(finishWithin, func() {
+		s.conn.mu.Lock()
+		defer s.conn.mu.Unlock()
+		if s.conn.streams[s.id] == s {
+			s.forget()
+			s.conn.reset(s.id, http2.ErrCodeNo)
+		}
+	})
 }
 
 var errFinished = errors.New("the request was answered")
