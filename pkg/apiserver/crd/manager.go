@@ -37,6 +37,8 @@ type Config struct {
 type Manager struct {
 	cfg Config
 
+	turn sync.Mutex // held while definitions are brought on: of two that want a name one gets it
+
 	mu     sync.Mutex
 	known  map[string]*apiextensionsv1.CustomResourceDefinition // as last seen or written, without schemas
 	served map[string]*serving
@@ -55,6 +57,8 @@ type serving struct {
 func Start(ctx context.Context, cfg Config) error {
 	m := &Manager{cfg: cfg, known: map[string]*apiextensionsv1.CustomResourceDefinition{}, served: map[string]*serving{}}
 	synced, err := cfg.Access.Follow(ctx, apiextensions.Definitions, func(obj, gone resource.Object) {
+		m.turn.Lock()
+		defer m.turn.Unlock()
 		if obj == nil {
 			m.gone(ctx, gone.GetName())
 			return
@@ -119,6 +123,7 @@ func (m *Manager) sync(ctx context.Context, crd *apiextensionsv1.CustomResourceD
 		if err != nil {
 			if !apierrors.IsNotFound(err) && ctx.Err() == nil {
 				m.cfg.Log.Error(err, "Writing the status of a definition", "definition", crd.Name)
+				go m.later(ctx, crd.Name)
 			}
 			return
 		}
@@ -130,6 +135,23 @@ func (m *Manager) sync(ctx context.Context, crd *apiextensionsv1.CustomResourceD
 	}
 	if crd.DeletionTimestamp != nil {
 		m.clean(ctx, crd)
+	}
+}
+
+// later tries again to bring a definition on: nobody may write it soon, and without a status it seems not to be served.
+func (m *Manager) later(ctx context.Context, name string) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-m.cfg.Clock.After(retryAfter):
+	}
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	m.mu.Lock()
+	crd := m.known[name]
+	m.mu.Unlock()
+	if crd != nil {
+		m.sync(ctx, crd)
 	}
 }
 
