@@ -10,7 +10,7 @@ import (
 // have.
 const ProfilesPath = "/debug/pprof"
 
-// Profiles serve the process's profiles, and as upstream not its command line.
+// Profiles serves the process's profiles, and as upstream's daemons but the kubelet not its command line.
 func Profiles(w http.ResponseWriter, r *http.Request) {
 	switch strings.TrimPrefix(r.URL.Path, ProfilesPath) {
 	case "":

@@ -10,8 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/sampan-project/sampan/pkg/daemon"
 )
 
 // routes are the paths of the HTTPS port, without permissions.
@@ -43,16 +41,18 @@ func (s *Server) routes() http.Handler {
 		mux.HandleFunc("POST /stats/summary", s.summary)
 	}
 	if s.cfg.NoDebugging {
+		for _, path := range debugging {
+			mux.HandleFunc(path, disabled("Debug endpoints are disabled."))
+		}
 		return mux
 	}
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", s.containerLogs)
 	s.streamRoutes(mux)
-	if s.cfg.Profiling {
-		mux.HandleFunc(daemon.ProfilesPath, daemon.Profiles)
-		mux.HandleFunc(daemon.ProfilesPath+"/", daemon.Profiles)
-	}
+	s.profiles(mux)
 	if s.cfg.LogDir != "" {
 		mux.HandleFunc("GET /logs/", s.nodeLogs)
+	} else {
+		mux.HandleFunc("/logs/", disabled("logs endpoint is disabled."))
 	}
 	return mux
 }
