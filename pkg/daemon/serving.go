@@ -13,7 +13,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"runtime"
 	"strconv"
 	"time"
 
@@ -103,7 +102,7 @@ func (s *Serving) Start(ctx context.Context, log logr.Logger, client kubernetes.
 		ErrorLog:  QuietLog(log),
 	}
 	if s.Profiling && s.Contention {
-		runtime.SetBlockProfileRate(1)
+		ProfileContention()
 	}
 	address := net.JoinHostPort(s.BindAddress, strconv.Itoa(s.Port))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)

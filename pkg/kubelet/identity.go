@@ -3,7 +3,6 @@ package kubelet
 import (
 	"context"
 	"fmt"
-	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
@@ -88,7 +87,7 @@ func (k *kubelet) serving() (*server.Server, *certificate.Serving, error) {
 	probes := prometheus.NewRegistry()
 	probes.MustRegister(k.probes.Collectors()...)
 	if *cfg.EnableProfilingHandler && cfg.EnableContentionProfiling {
-		runtime.SetBlockProfileRate(1)
+		daemon.ProfileContention()
 	}
 	logs := ""
 	if *cfg.EnableSystemLogHandler {
