@@ -113,6 +113,7 @@ FUZZTIME ?= 10m
 
 .PHONY: fuzz
 fuzz: ## feed decoders, patches and queries with what nobody thought of, each for FUZZTIME (10m)
+	SEED=$$(date +%s) $(GO) test -p 2 -count 1 $$(grep -rl --include='*_test.go' 'objecttest.Seed' pkg | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 	@set -e -o pipefail; grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' pkg | while IFS=: read -r file name; do \
 		$(GO) test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")"; done
 
