@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -105,12 +106,18 @@ func eventually(t *testing.T, holds func(context.Context) error) {
 	}
 }
 
+// run answers what a command prints. systemd does not answer within its 25 seconds where the host has no time for this
+// machine: then it is asked again.
 func run(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-	}
+	var out []byte
+	eventually(t, func(ctx context.Context) (err error) {
+		out, err = exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+		if err != nil && !bytes.Contains(out, []byte("Connection timed out")) {
+			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return err
+	})
 	return strings.TrimSpace(string(out))
 }
 
